@@ -1,0 +1,99 @@
+// The plain data that the etcd room hands out. Ids are hexadecimal as etcdctl prints them, sizes are bytes,
+// revisions and raft numbers are bigint (decimal strings where JSON goes).
+
+export interface TlsMaterial {
+  /** PEM texts. */
+  readonly ca: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+export type AlarmType = 'NOSPACE' | 'CORRUPT' | 'UNKNOWN';
+
+export interface Alarm {
+  readonly memberId: string;
+  /** `UNKNOWN` is a kind that this program does not know: like CORRUPT, it is never disarmed. */
+  readonly type: AlarmType;
+}
+
+/** One member as the cluster's member list has it. Two client URLs are one member. */
+export interface Member {
+  readonly id: string;
+  /** Empty while the member was never started. */
+  readonly name: string;
+  readonly clientUrls: readonly string[];
+  readonly isLearner: boolean;
+}
+
+export interface MemberStatus {
+  readonly memberId: string;
+  readonly version: string;
+  readonly dbSize: number;
+  readonly dbSizeInUse: number;
+  /** From etcd 3.6 on, as the wire has it; undefined before. */
+  readonly dbSizeQuota: number | undefined;
+  /** The leader in this member's eyes; undefined when it sees none. */
+  readonly leaderId: string | undefined;
+  readonly isLearner: boolean;
+  readonly raftTerm: bigint;
+  readonly raftIndex: bigint;
+  readonly raftAppliedIndex: bigint;
+  readonly revision: bigint;
+  /** All members' alarms in this member's own (local) view, parsed from Status.errors. */
+  readonly alarms: readonly Alarm[];
+  /** What Status.errors has beside alarms, such as "etcdserver: no leader". */
+  readonly errors: readonly string[];
+}
+
+export type Quota =
+  | { readonly kind: 'limit'; readonly bytes: number; readonly source: 'status' | 'metrics' }
+  /** `--quota-backend-bytes` is negative: this member never raises NOSPACE. */
+  | { readonly kind: 'none'; readonly source: 'metrics' };
+
+/** Where a member was reached, or why it was not. */
+export interface DiscoveredMember extends Member {
+  /** The client URL that answered; undefined when none did. */
+  readonly endpoint: string | undefined;
+  /** Why it can't be reached: one sentence per client URL tried. */
+  readonly problem: string | undefined;
+}
+
+export interface Discovery {
+  readonly clusterId: string;
+  readonly members: readonly DiscoveredMember[];
+}
+
+/** How long each kind of call may take, in milliseconds. A call that takes longer throws EtcdTimeoutError: unknown, not failed. */
+export interface Deadlines {
+  readonly statusMs: number;
+  readonly healthMs: number;
+  readonly compactMs: number;
+  readonly defragmentMs: number;
+  readonly moveLeaderMs: number;
+  readonly alarmMs: number;
+  readonly writeMs: number;
+}
+
+/** One connection to one member; every call goes to this member and is sent exactly once. */
+export interface MemberClient extends AsyncDisposable {
+  readonly endpoint: string;
+  status(): Promise<MemberStatus>;
+  /** From Status where it is right (3.6.6 and later), else from /metrics of the client URL. Throws QuotaUnreadableError. */
+  quota(): Promise<Quota>;
+  /** A linearizable read through this member: it is healthy and sees a quorum. Throws otherwise. */
+  checkHealth(): Promise<void>;
+  /** A read of this member's own data: answers without a quorum, but not while the member is being defragmented. */
+  checkServing(): Promise<void>;
+  /** The cluster's alarm list (needs a quorum). */
+  alarms(): Promise<readonly Alarm[]>;
+  /** Physical compaction: returns when this member's own is through. "Already compacted" is success. */
+  compact(revision: bigint): Promise<'compacted' | 'already-compacted'>;
+  /** Rewrites this member's file. EtcdTimeoutError means that the server goes on with it. */
+  defragment(): Promise<void>;
+  /** To be called on the leader. */
+  moveLeader(toMemberId: string): Promise<void>;
+  /** Disarms NOSPACE of exactly this member; there is no way to disarm anything else. */
+  disarmNospace(memberId: string): Promise<void>;
+  put(key: string, value: string): Promise<void>;
+  delete(key: string): Promise<number>;
+}

@@ -1,0 +1,32 @@
+// The one thing that dispatch makes of any trigger and that every workflow takes as its input.
+import * as z from 'zod/mini';
+import { validate } from './validate.ts';
+
+const kinds = ['alarm', 'schedule', 'manual'] as const;
+
+const triggerSchema = z.strictObject({
+  kind: z.enum(kinds),
+  /** What fired: an alarm's name or ARN, a schedule's ARN, "manual". */
+  source: z.string().check(z.minLength(1), z.maxLength(512)),
+  /** When the cause came about, ISO 8601; the same cause delivered again has the same time. */
+  at: z.optional(z.iso.datetime({ offset: true })),
+});
+
+export const commandSchema = z.strictObject({
+  cluster: z
+    .string()
+    .check(z.regex(/^[a-z0-9][a-z0-9-]{0,38}$/, 'a cluster name: lower case letters, digits, hyphens, at most 39')),
+  workflow: z.enum(['recover', 'maintain', 'prune']),
+  trigger: triggerSchema,
+  dryRun: z._default(z.boolean(), false),
+});
+
+/** What fired a run. */
+export type Trigger = z.output<typeof triggerSchema>;
+/** One order to one workflow on one cluster. */
+export type Command = z.output<typeof commandSchema>;
+
+/** @throws InvalidInputError naming the field, what was found and what was expected */
+export function parseCommand(input: unknown, source = 'command'): Command {
+  return validate(commandSchema, input, source);
+}

@@ -1,0 +1,94 @@
+// The one document every run ends in: what was found, what was done, what it led to. Written for a person at breakfast.
+
+/** What a run came to. */
+export type Outcome =
+  | 'recovered'
+  | 'maintained'
+  | 'pruned'
+  | 'nothing-to-do'
+  | 'planned'
+  | 'healthy'
+  | 'refused'
+  | 'escalated'
+  | 'skipped'
+  | 'failed';
+
+export type Workflow = 'recover' | 'maintain' | 'prune' | 'probe';
+
+/** How one step of a run ended. `not-configured`: what the step needs isn't in the configuration. */
+export type StepOutcome = 'done' | 'nothing-to-do' | 'not-configured' | 'refused' | 'failed' | 'unknown' | 'skipped';
+
+export interface ReportStep {
+  readonly name: string;
+  /** ISO 8601, UTC. */
+  readonly startedAt: string;
+  readonly durationMs: number;
+  readonly outcome: StepOutcome;
+  /** One sentence. */
+  readonly detail: string;
+}
+
+/** One member's database file at one moment. Sizes in bytes. */
+export interface MemberSizes {
+  readonly dbSize: number;
+  readonly dbSizeInUse: number;
+  /** Alarms raised by this member: `NOSPACE`, `CORRUPT`. */
+  readonly alarms: readonly string[];
+}
+
+export interface ReportMember {
+  /** Hexadecimal, as etcdctl prints it. */
+  readonly id: string;
+  readonly name: string;
+  readonly endpoint: string;
+  readonly version?: string | undefined;
+  readonly isLeader: boolean;
+  readonly isLearner: boolean;
+  /** `null`: could not be read; `"none"`: the member has no quota. */
+  readonly quotaBytes: number | 'none' | null;
+  /** Left out where the member did not answer. */
+  readonly before?: MemberSizes | undefined;
+  readonly after?: MemberSizes | undefined;
+  readonly defragmented: boolean;
+  /** How long its defragmentation took; left out where it was not defragmented. */
+  readonly durationMs?: number | undefined;
+  /** Why it could not be read or was left alone. */
+  readonly note?: string | undefined;
+}
+
+export interface PlannedStep {
+  readonly name: string;
+  readonly detail: string;
+}
+
+export interface PrunedResource {
+  readonly resource: string;
+  readonly listed: number;
+  readonly stale: number;
+  readonly deleted: number;
+  readonly skipped: number;
+  readonly reasons: Readonly<Record<string, number>>;
+}
+
+export interface RunReport {
+  readonly cluster: string;
+  readonly workflow: Workflow;
+  readonly outcome: Outcome;
+  /** One or two sentences: what happened and, where somebody must act, what to do now. */
+  readonly reason: string;
+  readonly trigger: import('./command.ts').Trigger;
+  readonly dryRun: boolean;
+  readonly startedAt: string;
+  readonly finishedAt: string;
+  readonly members: readonly ReportMember[];
+  readonly steps: readonly ReportStep[];
+  /** Only in a dry run. */
+  readonly plan?: readonly PlannedStep[] | undefined;
+  readonly pruned?: readonly PrunedResource[] | undefined;
+}
+
+/** The contract of `npm run invoke`: 0 done, 2 a person should look, 1 failed. */
+export function exitCode(outcome: Outcome): 0 | 1 | 2 {
+  if (outcome === 'failed') return 1;
+  return outcome === 'refused' || outcome === 'escalated' || outcome === 'skipped' ? 2 : 0;
+}
