@@ -1,0 +1,66 @@
+// The function behind every trigger: reads the event, starts the workflows that it asks for, and says what it did and why.
+import { Logger } from '@aws-lambda-powertools/logger';
+import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
+import middy from '@middy/core';
+import type { Command } from '../run/command.ts';
+import { SetupError } from '../run/errors.ts';
+import { type DispatchEnvironment, readEnvironment } from './environment.ts';
+import { executionName } from './execution-name.ts';
+import { type Dispatch, parseTrigger } from './parse.ts';
+import { startWorkflow } from './start.ts';
+
+/** What the console shows after Test. */
+export interface DispatchResult {
+  readonly started: readonly {
+    readonly workflow: Command['workflow'];
+    readonly executionName: string;
+    /** Null where the name is taken by a run with another payload: Lambda doesn't say which run that is. */
+    readonly executionArn: string | null;
+  }[];
+  /** Why the rest of the event started nothing, one sentence each. */
+  readonly ignored: readonly string[];
+}
+
+const logger = new Logger({ serviceName: 'etcd-medic-dispatch' });
+
+/** Errors are thrown on, so that Lambda tries the event again and then keeps it in the dead-letter queue. */
+export const handler = middy<unknown, DispatchResult>()
+  .use(injectLambdaContext(logger, { resetKeys: true }))
+  .handler(async (event, { awsRequestId }) => {
+    const { cluster, workflows } = readEnvironment(process.env);
+    logger.appendKeys({ cluster: cluster.name });
+    const decisions = parseTrigger(event, { cluster: cluster.name, alarms: cluster.alarms, requestId: awsRequestId });
+
+    const ignored = decisions.flatMap((decision) => (decision.kind === 'ignore' ? [decision.reason] : []));
+    for (const reason of ignored) logger.info('ignored', { reason });
+
+    // All are looked up before the first is started: an event is not carried out by half for want of configuration.
+    const orders = decisions.flatMap((decision) => (decision.kind === 'start' ? [toOrder(decision, workflows)] : []));
+    const started: DispatchResult['started'][number][] = [];
+    for (const { cause, ...start } of orders) {
+      const { executionArn = null, alreadyStarted } = await startWorkflow(start);
+      const { name, command } = start;
+      started.push({ workflow: command.workflow, executionName: name, executionArn });
+      logger.info(alreadyStarted ? 'already started' : 'started', {
+        command,
+        cause,
+        executionName: name,
+        executionArn,
+      });
+    }
+    return { started, ignored };
+  });
+
+function toOrder(
+  { command, cause }: Extract<Dispatch, { kind: 'start' }>,
+  workflows: DispatchEnvironment['workflows'],
+) {
+  const functionArn = workflows[command.workflow];
+  if (functionArn === undefined) {
+    const known = Object.keys(workflows).join(', ') || 'none';
+    throw new SetupError(
+      `the workflow "${command.workflow}" is not deployed in this stack (deployed: ${known}); nothing was started`,
+    );
+  }
+  return { cause, functionArn, name: executionName(command, cause), command };
+}

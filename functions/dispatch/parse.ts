@@ -1,0 +1,133 @@
+// Turns whatever triggered the function into commands to workflows, or into the reason why nothing is to be started.
+import * as z from 'zod/mini';
+import { type Command, parseCommand } from '../run/command.ts';
+import { InvalidInputError } from '../run/errors.ts';
+import { validate } from '../run/validate.ts';
+import { type AlarmTransition, readAction, readMessage, readStateChange } from './alarms.ts';
+import { excerpt, isObject, refuseOutlandish } from './json.ts';
+import { timestamp } from './timestamp.ts';
+
+/** Which workflow an alarm starts, by its exact name: a CloudWatch alarm's, or an Alertmanager alert's `alertname`. */
+export interface AlarmRoute {
+  readonly name: string;
+  readonly workflow: Command['workflow'];
+}
+
+export interface DispatchContext {
+  readonly cluster: string;
+  /** Alarms of the user's own, beside the stack's. */
+  readonly alarms: readonly AlarmRoute[];
+  /** Of this invocation; Lambda keeps it when it tries an event again. */
+  readonly requestId: string;
+}
+
+export type Dispatch =
+  /** `cause` is the same for each delivery of what made the command, and so is the command, to the letter. */
+  | { readonly kind: 'start'; readonly command: Command; readonly cause: string }
+  | { readonly kind: 'ignore'; readonly reason: string };
+
+/** The alarm that each stack brings along; what it starts isn't configurable. */
+export function ownAlarm(cluster: string): AlarmRoute {
+  return { name: `etcd-medic-${cluster}-nospace`, workflow: 'recover' };
+}
+
+/**
+ * Reads an event: an alarm (EventBridge, Lambda action, SNS, Alertmanager over SNS), a schedule's input or a person's command.
+ * @returns at least one decision; no cause is started twice
+ * @throws InvalidInputError for what isn't understood: which field, what was found, what was expected
+ */
+export function parseTrigger(event: unknown, context: DispatchContext): Dispatch[] {
+  refuseOutlandish(event, 'event');
+  if (isObject(event)) {
+    if (Object.hasOwn(event, 'Records')) return decideAll(readRecords(event), context);
+    if (Object.hasOwn(event, 'alarmData')) return decideAll([readAction(event)], context);
+    if (isScheduledEvent(event)) throw withoutInput();
+    if (Object.hasOwn(event, 'detail-type')) return decideAll([readStateChange(event)], context);
+    if (Object.hasOwn(event, 'workflow')) return [readOrder(event, context)];
+  }
+  throw new InvalidInputError('event', [
+    `(the whole document): found ${excerpt(event)}, expected an alarm (from EventBridge, as a Lambda action or over SNS) ` +
+      'or a command such as { "workflow": "recover", "dryRun": true }',
+  ]);
+}
+
+const records = z.object({
+  Records: z
+    .array(z.object({ EventSource: z.literal('aws:sns'), Sns: z.object({ Message: z.string() }) }))
+    .check(z.minLength(1, 'at least one record')),
+});
+
+/** SNS hands over one record at a time; were there more and one unreadable, the whole event is refused and kept. */
+function readRecords(event: object): AlarmTransition[] {
+  return validate(records, event, 'SNS event').Records.flatMap(({ Sns }, index) =>
+    readMessage(Sns.Message, `SNS event: Records[${index}].Sns.Message`),
+  );
+}
+
+function decideAll(alarms: readonly AlarmTransition[], context: DispatchContext): Dispatch[] {
+  const seen = new Set<string>();
+  return alarms
+    .map((alarm) => decide(alarm, context))
+    .filter((dispatch) => {
+      const key = dispatch.kind === 'start' ? `start ${dispatch.cause}` : `ignore ${dispatch.reason}`;
+      return !seen.has(key) && seen.add(key);
+    });
+}
+
+function decide({ name, source, at, state }: AlarmTransition, { cluster, alarms }: DispatchContext): Dispatch {
+  const routes = [ownAlarm(cluster), ...alarms];
+  const route = routes.find((candidate) => candidate.name === name);
+  if (route === undefined) {
+    const known = routes.map((candidate) => candidate.name).join(', ');
+    return {
+      kind: 'ignore',
+      reason: `alarm ${excerpt(name)} is not one that cluster ${cluster} answers to (${known})`,
+    };
+  }
+  // The state it came from isn't asked for: a composite alarm that was suppressed reports ALARM late, from ALARM.
+  if (state !== 'ALARM' && state !== 'firing') {
+    return { kind: 'ignore', reason: `alarm ${excerpt(name)} went to ${state} at ${at}: only ALARM starts a workflow` };
+  }
+  const trigger = { kind: 'alarm', source, at };
+  return {
+    kind: 'start',
+    command: parseCommand({ cluster, workflow: route.workflow, trigger }),
+    cause: `alarm ${source} ${at}`,
+  };
+}
+
+/** A schedule's input or a person's command. */
+function readOrder(event: object, { cluster, requestId }: DispatchContext): Dispatch {
+  const schema = z.strictObject({
+    workflow: z.enum(['recover', 'maintain', 'prune']),
+    cluster: z.optional(
+      z.literal(cluster, `${excerpt(cluster)}, the cluster that this function belongs to, or nothing`),
+    ),
+    dryRun: z.optional(z.boolean()),
+    trigger: z.optional(
+      z.strictObject({
+        kind: z.literal('schedule', '"schedule", or no trigger for a command of your own'),
+        source: z.string().check(z.minLength(1, "the schedule's ARN or name")),
+        at: timestamp,
+      }),
+    ),
+  });
+  const { workflow, dryRun, trigger } = validate(schema, event, 'command');
+  return {
+    kind: 'start',
+    // A person's command has no time: tried again by Lambda it must be the same, to the letter.
+    command: parseCommand({ cluster, workflow, dryRun, trigger: trigger ?? { kind: 'manual', source: 'manual' } }),
+    cause: trigger === undefined ? `manual ${requestId}` : `schedule ${trigger.source} ${trigger.at}`,
+  };
+}
+
+function isScheduledEvent(event: object): boolean {
+  return 'detail-type' in event && event['detail-type'] === 'Scheduled Event';
+}
+
+function withoutInput(): InvalidInputError {
+  return new InvalidInputError('scheduled event', [
+    'workflow: found nothing, because the schedule has no input of its own, expected "recover" or "maintain" or "prune": ' +
+      'give the schedule an input as docs/triggers.md shows',
+  ]);
+}

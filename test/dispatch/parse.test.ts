@@ -1,0 +1,373 @@
+// Every trigger shape, the refusals, and what must hold for any input at all.
+import { readFileSync } from 'node:fs';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { executionName } from '../../functions/dispatch/execution-name.ts';
+import { type DispatchContext, parseTrigger } from '../../functions/dispatch/parse.ts';
+import { InvalidInputError } from '../../functions/run/errors.ts';
+
+const context: DispatchContext = {
+  cluster: 'demo',
+  alarms: [{ name: 'EtcdNoSpace', workflow: 'recover' }],
+  requestId: '3f1c6a52-7e0d-4b7c-8a55-0a1f6f8f9d21',
+};
+const ALARM_ARN = 'arn:aws:cloudwatch:eu-central-1:111122223333:alarm:etcd-medic-demo-nospace';
+const CHANGED_AT = '2026-11-20T02:13:09.611Z';
+
+describe('what starts a workflow', () => {
+  const fromAlarm = {
+    cluster: 'demo',
+    workflow: 'recover',
+    trigger: { kind: 'alarm', source: ALARM_ARN, at: CHANGED_AT },
+    dryRun: false,
+  };
+  const byHand = { cluster: 'demo', workflow: 'recover', trigger: { kind: 'manual', source: 'manual' }, dryRun: false };
+
+  it.each([
+    ['alarm-eventbridge', fromAlarm, `alarm ${ALARM_ARN} ${CHANGED_AT}`],
+    ['alarm-action', fromAlarm, `alarm ${ALARM_ARN} ${CHANGED_AT}`],
+    ['alarm-sns', fromAlarm, `alarm ${ALARM_ARN} ${CHANGED_AT}`],
+    ['alarm-sns-eventbridge', fromAlarm, `alarm ${ALARM_ARN} ${CHANGED_AT}`],
+    [
+      'alertmanager-sns',
+      { ...fromAlarm, trigger: { kind: 'alarm', source: 'alertmanager:EtcdNoSpace', at: CHANGED_AT } },
+      `alarm alertmanager:EtcdNoSpace ${CHANGED_AT}`,
+    ],
+    [
+      'schedule',
+      {
+        cluster: 'demo',
+        workflow: 'maintain',
+        trigger: {
+          kind: 'schedule',
+          source: 'arn:aws:scheduler:eu-central-1:111122223333:schedule/default/etcd-medic-demo-maintain',
+          at: '2026-11-20T02:30:00.000Z',
+        },
+        dryRun: false,
+      },
+      'schedule arn:aws:scheduler:eu-central-1:111122223333:schedule/default/etcd-medic-demo-maintain 2026-11-20T02:30:00.000Z',
+    ],
+    ['manual-recover', byHand, `manual ${context.requestId}`],
+    ['manual-dry-run', { ...byHand, dryRun: true }, `manual ${context.requestId}`],
+  ])('%s.json becomes one command', (file, command, cause) => {
+    const decisions = parseTrigger(sample(file), context);
+
+    expect(decisions).toEqual([{ kind: 'start', command, cause }]);
+  });
+
+  it('the same transition has the same name and the same payload, to the letter, over every route', () => {
+    const routes = ['alarm-eventbridge', 'alarm-action', 'alarm-sns', 'alarm-sns-eventbridge'];
+
+    const sent = routes.map((file) => startsOf(sample(file)).map(toRequest));
+
+    expect(new Set(sent.map((requests) => JSON.stringify(requests))).size).toBe(1);
+    expect(sent[0]).toEqual([
+      { name: expect.stringMatching(/^recover-demo-[0-9a-f]{16}$/), payload: expect.any(String) },
+    ]);
+  });
+
+  it('a later transition of the same alarm is another cause', () => {
+    const later = text('alarm-eventbridge').replaceAll('02:13:09.611', '02:13:09.612');
+
+    const [first, second] = [sample('alarm-eventbridge'), JSON.parse(later)].flatMap(startsOf).map(toRequest);
+
+    expect(first?.name).not.toBe(second?.name);
+  });
+
+  it('each press of Test is a run of its own, and its retry is not', () => {
+    const pressed = (requestId: string) =>
+      parseTrigger(sample('manual-recover'), { ...context, requestId })
+        .flatMap(onlyStarts)
+        .map(toRequest)[0];
+
+    expect(pressed('a')).toEqual(pressed('a'));
+    expect(pressed('a')?.name).not.toBe(pressed('b')?.name);
+  });
+
+  it('several records and alerts of one cause start one run, those of two causes start two', () => {
+    const both = { Records: [record('alarm-sns'), record('alarm-sns'), record('alertmanager-sns')] };
+
+    expect(startsOf(both).map(({ command }) => command.trigger.source)).toEqual([
+      ALARM_ARN,
+      'alertmanager:EtcdNoSpace',
+    ]);
+  });
+
+  it("an alarm of the user's own starts the workflow that the configuration gives it", () => {
+    const alarms = [{ name: 'ServerCpuTooHigh', workflow: 'maintain' }] as const;
+
+    const decisions = parseTrigger(sample('alarm-eventbridge-other'), { ...context, alarms });
+
+    expect(decisions).toMatchObject([{ kind: 'start', command: { workflow: 'maintain', dryRun: false } }]);
+  });
+
+  it.each([
+    ['2026-11-20T02:13:09.611+0000'],
+    ['2026-11-20T03:13:09.611+01:00'],
+    ['2026-11-20T02:13:09.611987Z'],
+    ['2026-11-20 02:13:09.611987654 +0000 UTC'],
+    ['2026-11-20 03:13:09.611 +0100 CET'],
+  ])('a start written as %s is the same moment', (startsAt) => {
+    const event = sns(
+      JSON.stringify({ alerts: [{ status: 'firing', labels: { alertname: 'EtcdNoSpace' }, startsAt }] }),
+    );
+
+    expect(startsOf(event).map(({ command }) => command.trigger.at)).toEqual([CHANGED_AT]);
+  });
+});
+
+describe('what starts nothing', () => {
+  it.each([
+    ['alarm-eventbridge-ok', 'went to OK'],
+    ['alarm-eventbridge-insufficient-data', 'went to INSUFFICIENT_DATA'],
+    ['alarm-sns-ok', 'went to OK'],
+    ['alertmanager-sns-resolved', 'went to resolved'],
+    ['alarm-eventbridge-other', '"ServerCpuTooHigh" is not one that cluster demo answers to'],
+  ])('%s.json is ignored, with the reason', (file, reason) => {
+    const decisions = parseTrigger(sample(file), context);
+
+    expect(decisions).toEqual([{ kind: 'ignore', reason: expect.stringContaining(reason) }]);
+  });
+
+  it.each([
+    'etcd-medic-demo-nospace2',
+    'etcd-medic-demo2-nospace',
+    'ETCD-MEDIC-demo-nospace',
+    'xetcd-medic-demo-nospace',
+  ])('an alarm named %s is not the own one', (name) => {
+    const event = JSON.parse(text('alarm-eventbridge').replaceAll('etcd-medic-demo-nospace', name));
+
+    expect(parseTrigger(event, context)).toMatchObject([{ kind: 'ignore' }]);
+  });
+
+  it('an alert that fires beside a resolved one still starts its run', () => {
+    const alert = (status: string) => ({ status, labels: { alertname: 'EtcdNoSpace' }, startsAt: CHANGED_AT });
+    const event = sns(JSON.stringify({ status: 'firing', alerts: [alert('resolved'), alert('firing')] }));
+
+    expect(parseTrigger(event, context)).toMatchObject([{ kind: 'ignore' }, { kind: 'start' }]);
+  });
+});
+
+describe('what is refused', () => {
+  const alarm = JSON.parse(text('alarm-eventbridge'));
+  const action = JSON.parse(text('alarm-action'));
+  const schedule = JSON.parse(text('schedule'));
+
+  it.each([
+    ['nothing', undefined, 'found nothing, expected an alarm'],
+    ['a text', 'recover', 'found "recover", expected an alarm'],
+    ['a list', [], 'found [], expected an alarm'],
+    ["the console's template", { key1: 'value1' }, 'found {"key1":"value1"}, expected an alarm'],
+    ['another cluster', { workflow: 'recover', cluster: 'prod' }, 'cluster: found "prod", expected "demo"'],
+    [
+      'another workflow',
+      { workflow: 'reboot' },
+      'workflow: found "reboot", expected "recover" or "maintain" or "prune"',
+    ],
+    ['an unknown field', { workflow: 'recover', dryrun: true }, 'dryrun: found a field that is not known'],
+    ['a dry run in words', { workflow: 'recover', dryRun: 'true' }, 'dryRun: found "true", expected boolean'],
+    ['a schedule without a time', { ...schedule, trigger: { ...schedule.trigger, at: 'x' } }, 'trigger.at: found "x"'],
+    ['a schedule without input', sample('schedule-without-input'), 'workflow: found nothing, because the schedule'],
+    ['an unknown detail-type', { ...alarm, 'detail-type': 'EC2 State' }, 'detail-type: found "EC2 State", expected'],
+    ['another source', { ...alarm, source: 'mine' }, 'source: found "mine", expected "aws.cloudwatch"'],
+    ["another alarm's ARN", { ...alarm, resources: ['arn:aws:x'] }, 'resources: found ["arn:aws:x"], expected the ARN'],
+    [
+      'a state that there is not',
+      { ...action, alarmData: { ...action.alarmData, state: { ...action.alarmData.state, value: 'alarm' } } },
+      'alarmData.state.value: found "alarm", expected "ALARM" or "OK" or "INSUFFICIENT_DATA"',
+    ],
+    [
+      'a queue',
+      { Records: [{ eventSource: 'aws:sqs', body: '{}' }] },
+      'Records[0].EventSource: found nothing, expected "aws:sns"',
+    ],
+    ['no record', { Records: [] }, 'Records: found [], expected at least one record'],
+    ['a text on the topic', sns('etcd is full'), 'found "etcd is full", expected the JSON of a CloudWatch alarm'],
+    ["Alertmanager's own text", sample('alertmanager-sns-default-text'), 'set `message` of sns_configs'],
+    [
+      'an alert without a start',
+      sns('{"alerts":[{"status":"firing","labels":{"alertname":"x"}}]}'),
+      'startsAt: found nothing',
+    ],
+    ['a command on the topic', sns('{"workflow":"recover"}'), 'expected the JSON of a CloudWatch alarm'],
+    ['a depth that no trigger has', nested(100_000), 'more than 32 levels of nesting'],
+    ['that depth in a message', sns(`${'['.repeat(50_000)}${']'.repeat(50_000)}`), 'more than 32 levels of nesting'],
+  ])('%s: the error says what was found and what was expected', (_what, event, words) => {
+    expect(refusal(event)).toContain(words);
+  });
+
+  it('a huge text is not repeated in the error', () => {
+    expect(refusal(sns('x'.repeat(200_000))).length).toBeLessThan(500);
+    expect(refusal({ workflow: 'y'.repeat(200_000) }).length).toBeLessThan(500);
+  });
+});
+
+describe('for any input', () => {
+  const json = fc.jsonValue({ maxDepth: 5 });
+  const files = ['alarm-eventbridge', 'alarm-action', 'alarm-sns', 'alertmanager-sns', 'schedule', 'manual-dry-run'];
+
+  it('there is a decision or an InvalidInputError, never a crash', () => {
+    const anything = fc.anything({
+      withBigInt: true,
+      withDate: true,
+      withMap: true,
+      withNullPrototype: true,
+      withSet: true,
+    });
+    const message = fc.oneof(fc.string(), fc.json()).map(sns);
+
+    fc.assert(
+      fc.property(fc.oneof(anything, json, message), (event) => outcome(event) !== 'crash'),
+      { numRuns: 2000 },
+    );
+  });
+
+  it('nor is there one for a real event with any one value replaced', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...files), fc.nat(), fc.oneof(json, fc.string()), (file, where, value) => {
+        expect(outcome(replaced(sample(file), where, value))).not.toBe('crash');
+        if (file.endsWith('-sns') || file === 'alarm-sns') {
+          const inner = JSON.parse(record(file).Sns.Message);
+          expect(outcome(sns(JSON.stringify(replaced(inner, where, value))))).not.toBe('crash');
+        }
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it('no transition but into ALARM ever starts anything', () => {
+    const state = fc.constantFrom('OK', 'INSUFFICIENT_DATA');
+    const shapes = fc.constantFrom(eventBridge, lambdaAction, classicMessage);
+
+    fc.assert(
+      fc.property(shapes, state, moment(), (shape, value, at) => {
+        expect(parseTrigger(shape('etcd-medic-demo-nospace', value, at), context)).toMatchObject([{ kind: 'ignore' }]);
+      }),
+    );
+  });
+
+  it('the routes agree on name and payload for any transition into ALARM', () => {
+    fc.assert(
+      fc.property(moment(), (at) => {
+        const sent = [eventBridge, lambdaAction, classicMessage]
+          .flatMap((shape) => startsOf(shape('etcd-medic-demo-nospace', 'ALARM', at)))
+          .map(toRequest);
+
+        expect(sent).toHaveLength(3);
+        expect(new Set(sent.map((request) => JSON.stringify(request))).size).toBe(1);
+      }),
+    );
+  });
+
+  it('an execution name is one that Lambda takes, begins readably, and tells clusters apart', () => {
+    const cluster = fc.stringMatching(/^[a-z0-9][a-z0-9-]{0,38}$/);
+
+    fc.assert(
+      fc.property(
+        cluster,
+        cluster,
+        fc.constantFrom('recover', 'maintain', 'prune'),
+        fc.string(),
+        (a, b, workflow, cause) => {
+          const named = (name: string) =>
+            executionName({ cluster: name, workflow, trigger: { kind: 'manual', source: 'x' }, dryRun: false }, cause);
+
+          expect(named(a)).toMatch(/^[A-Za-z0-9-_]{1,64}$/);
+          expect(named(a).startsWith(`${workflow}-${a}`.slice(0, 47))).toBe(true);
+          expect(named(a) === named(b)).toBe(a === b);
+        },
+      ),
+    );
+  });
+});
+
+function text(file: string): string {
+  return readFileSync(new URL(`../../events/${file}.json`, import.meta.url), 'utf8');
+}
+
+function sample(file: string): unknown {
+  return JSON.parse(text(file));
+}
+
+function record(file: string): { Sns: { Message: string } } {
+  return JSON.parse(text(file)).Records[0];
+}
+
+function sns(message: string) {
+  return { Records: [{ EventSource: 'aws:sns', Sns: { Message: message } }] };
+}
+
+function onlyStarts(decision: ReturnType<typeof parseTrigger>[number]) {
+  return decision.kind === 'start' ? [decision] : [];
+}
+
+function startsOf(event: unknown) {
+  return parseTrigger(event, context).flatMap(onlyStarts);
+}
+
+function toRequest({ command, cause }: ReturnType<typeof startsOf>[number]) {
+  return { name: executionName(command, cause), payload: JSON.stringify(command) };
+}
+
+function refusal(event: unknown): string {
+  try {
+    parseTrigger(event, context);
+  } catch (error) {
+    if (error instanceof InvalidInputError) return error.message;
+    throw error;
+  }
+  throw new Error('was not refused');
+}
+
+function outcome(event: unknown): 'decided' | 'refused' | 'crash' {
+  try {
+    return parseTrigger(event, context).length > 0 ? 'decided' : 'crash';
+  } catch (error) {
+    return error instanceof InvalidInputError && error.problems.length > 0 ? 'refused' : 'crash';
+  }
+}
+
+/** A copy with the value at one of its places, the `where`-th of all, replaced. */
+function replaced(input: unknown, where: number, value: unknown): unknown {
+  const copy: unknown = structuredClone(input);
+  const places: (() => void)[] = [];
+  const walk = (node: unknown): void => {
+    if (typeof node !== 'object' || node === null) return;
+    for (const key of Object.keys(node)) {
+      places.push(() => Reflect.set(node, key, value));
+      walk(Reflect.get(node, key));
+    }
+  };
+  walk(copy);
+  places[where % places.length]?.();
+  return copy;
+}
+
+function nested(depth: number): unknown {
+  let value: unknown = {};
+  for (let i = 0; i < depth; i++) value = { workflow: value };
+  return value;
+}
+
+function moment() {
+  return fc
+    .date({ min: new Date('2020-01-01T00:00:00Z'), max: new Date('2100-01-01T00:00:00Z'), noInvalidDate: true })
+    .map((date) => date.toISOString().replace('Z', '+0000'));
+}
+
+function arn(name: string): string {
+  return `arn:aws:cloudwatch:eu-central-1:111122223333:alarm:${name}`;
+}
+
+function eventBridge(name: string, value: string, timestamp: string): unknown {
+  const detail = { alarmName: name, state: { value, timestamp } };
+  return { 'detail-type': 'CloudWatch Alarm State Change', source: 'aws.cloudwatch', resources: [arn(name)], detail };
+}
+
+function lambdaAction(name: string, value: string, timestamp: string): unknown {
+  return { source: 'aws.cloudwatch', alarmArn: arn(name), alarmData: { alarmName: name, state: { value, timestamp } } };
+}
+
+function classicMessage(name: string, value: string, at: string): unknown {
+  return sns(JSON.stringify({ AlarmName: name, AlarmArn: arn(name), NewStateValue: value, StateChangeTime: at }));
+}
