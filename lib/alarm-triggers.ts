@@ -1,0 +1,48 @@
+// The ways by which a CloudWatch alarm reaches dispatch: the bus, without any wiring, and the alarm's own Lambda action.
+import { ArnFormat, Duration, Stack } from 'aws-cdk-lib';
+import { Rule } from 'aws-cdk-lib/aws-events';
+import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
+import { ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import type { IFunction } from 'aws-cdk-lib/aws-lambda';
+import type { IQueue } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+
+export interface AlarmTriggersProps {
+  /** Exact names; nobody else's alarm gets through. */
+  readonly alarmNames: readonly string[];
+  readonly target: IFunction;
+  /** Gets the events that could not be handed to the target. */
+  readonly deadLetterQueue: IQueue;
+}
+
+/** Only a change into ALARM is passed on. An alarm that is wired both ways starts one run: dispatch sees the same cause. */
+export class AlarmTriggers extends Construct {
+  constructor(scope: Construct, id: string, { alarmNames, target, deadLetterQueue }: AlarmTriggersProps) {
+    super(scope, id);
+    const stack = Stack.of(this);
+    new Rule(this, 'Rule', {
+      description: 'The alarms that start etcd-medic, when they go off',
+      eventPattern: {
+        source: ['aws.cloudwatch'],
+        detailType: ['CloudWatch Alarm State Change'],
+        detail: { alarmName: [...alarmNames], state: { value: ['ALARM'] } },
+      },
+      targets: [
+        // A run that starts hours late is still wanted: NOSPACE does not go away by itself.
+        new LambdaFunction(target, { deadLetterQueue, retryAttempts: 185, maxEventAge: Duration.hours(24) }),
+      ],
+    });
+    for (const name of alarmNames) {
+      target.addPermission(`AlarmAction-${name}`, {
+        principal: new ServicePrincipal('lambda.alarms.cloudwatch.amazonaws.com'),
+        sourceAccount: stack.account,
+        sourceArn: stack.formatArn({
+          service: 'cloudwatch',
+          resource: 'alarm',
+          resourceName: name,
+          arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+        }),
+      });
+    }
+  }
+}

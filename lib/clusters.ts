@@ -1,0 +1,55 @@
+// Reads the context `clusters`, and refuses at synth what a Lambda function could not work with later.
+import { type ClusterConfiguration, parseClusters } from '../functions/run/configuration.ts';
+import { InvalidInputError } from '../functions/run/errors.ts';
+
+const IN_CDK_JSON = 'cdk.json context "clusters"';
+const ON_COMMAND_LINE = 'context "clusters" (-c clusters=…)';
+
+/** All variables of a function together may have 4096 bytes; what is not the configuration's is kept for ARNs and names. */
+const MAX_CONFIGURATION_BYTES = 3300;
+
+/**
+ * @param context the list as cdk.json has it, or its JSON text as `-c clusters='[…]'` gives it
+ * @throws InvalidInputError naming the field, what was found and what was expected
+ */
+export function readClusters(context: unknown): readonly ClusterConfiguration[] {
+  const [list, source] = typeof context === 'string' ? [parseJson(context), ON_COMMAND_LINE] : [context, IN_CDK_JSON];
+  const clusters = parseClusters(list, source);
+  const problems = clusters.flatMap(deploymentProblems);
+  if (problems.length > 0) throw new InvalidInputError(source, problems);
+  return clusters;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const found = text.length > 60 ? `${text.slice(0, 57)}…` : text;
+    throw new InvalidInputError(
+      ON_COMMAND_LINE,
+      [`found ${JSON.stringify(found)}, which is not JSON (${String(cause)}), expected a list such as [{ "name": … }]`],
+      { cause },
+    );
+  }
+}
+
+/** What the schema allows, because bin/invoke.ts can work with it on this machine, and a function in Lambda cannot. */
+function deploymentProblems(cluster: ClusterConfiguration, index: number): string[] {
+  const problems: string[] = [];
+  for (const room of ['etcd', 'kubernetes'] as const) {
+    const credentials = cluster[room]?.credentials;
+    if (credentials && !('secretArn' in credentials)) {
+      problems.push(
+        `[${index}].${room}.credentials: found files, expected { "secretArn" }, because a function in Lambda has no such files`,
+      );
+    }
+  }
+  const bytes = Buffer.byteLength(JSON.stringify(cluster));
+  if (bytes > MAX_CONFIGURATION_BYTES) {
+    problems.push(
+      `[${index}]: found ${bytes} bytes of configuration, expected at most ${MAX_CONFIGURATION_BYTES}, because it goes into ` +
+        "the functions' environment, which Lambda holds to 4096 bytes",
+    );
+  }
+  return problems;
+}

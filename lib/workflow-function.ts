@@ -1,0 +1,137 @@
+// A durable function that runs one workflow: each step is checkpointed, and a run stays on the code that it began with.
+import { Annotations, Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { type Alias, Architecture, LoggingFormat, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import type { IQueue } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+import { codeOf } from './bundling.ts';
+import { FunctionNetwork } from './function-network.ts';
+import { FunctionRole } from './function-role.ts';
+import { EVENT_BUS, EVENT_SOURCE, functionArn, functionName } from './names.ts';
+import type { StateTable } from './state-table.ts';
+
+/** One defragmentation is one step and cannot be cut in two, so a step gets all the time that Lambda has. */
+const INVOCATION_TIMEOUT = Duration.minutes(15);
+
+/** Five members with a defragmentation each, a compaction before them and the longest watch after them take under 3 hours. */
+const EXECUTION_TIMEOUT = Duration.hours(4);
+
+/** Lambda keeps a closed run's checkpoints, to be looked at in the console, for this long; the table keeps the report. */
+const CHECKPOINT_RETENTION = Duration.days(30);
+
+export interface WorkflowFunctionProps {
+  readonly cluster: ClusterConfiguration;
+  /** The folder of its handler under functions/, and the last part of the function's name. */
+  readonly workflow: 'recover';
+  /** One or two sentences for the Lambda console, at most 256 characters. */
+  readonly description: string;
+  readonly table: StateTable;
+  /** Gets the event of a run that ended without a report. Lambda does not start such a run again. */
+  readonly deadLetterQueue: IQueue;
+}
+
+export class WorkflowFunction extends Construct {
+  readonly function: NodejsFunction;
+  /** What starts the workflow: durable functions are invoked by a version or an alias only. */
+  readonly live: Alias;
+
+  constructor(scope: Construct, id: string, props: WorkflowFunctionProps) {
+    super(scope, id);
+    const { cluster } = props;
+    const name = functionName(cluster, props.workflow);
+    const logGroup = new LogGroup(this, 'Logs', {
+      retention: RetentionDays.THREE_MONTHS,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    const network = cluster.network && new FunctionNetwork(this, 'Network', cluster.network);
+    const role = new FunctionRole(this, 'Role', {
+      functionName: name,
+      logGroup,
+      inVpc: network !== undefined,
+      policies: workflowPolicies(Stack.of(this), name, props),
+    });
+    Validations.of(role).acknowledge({
+      id: `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:lambda:<AWS::Region>:<AWS::AccountId>:function:${name}:*]`,
+      reason:
+        'A run reads and writes its own checkpoints under the version that it began with, and versions have numbers.',
+    });
+
+    this.function = new NodejsFunction(this, 'Function', {
+      functionName: name,
+      description: props.description,
+      ...codeOf(props.workflow, { withEtcd3: true }),
+      runtime: Runtime.NODEJS_24_X,
+      architecture: Architecture.ARM_64,
+      memorySize: 512,
+      timeout: INVOCATION_TIMEOUT,
+      durableConfig: { executionTimeout: EXECUTION_TIMEOUT, retentionPeriod: CHECKPOINT_RETENTION },
+      // A version that a deployment deleted would take the runs that are pinned to it along.
+      currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
+      role,
+      logGroup,
+      loggingFormat: LoggingFormat.JSON,
+      deadLetterQueue: props.deadLetterQueue,
+      ...(network ? { vpc: network.vpc, securityGroups: network.securityGroups } : {}),
+      environment: {
+        ETCD_MEDIC_CLUSTER: JSON.stringify(cluster),
+        ETCD_MEDIC_TABLE: props.table.tableName,
+        ETCD_MEDIC_BUS: EVENT_BUS,
+        POWERTOOLS_SERVICE_NAME: name,
+        POWERTOOLS_METRICS_NAMESPACE: 'etcd-medic',
+      },
+    });
+    Annotations.of(this.function).acknowledgeInfo(
+      'aws-lambda:Function.DurableConfig',
+      'It has been durable from its first version on.',
+    );
+    this.live = this.function.addAlias('live', { description: 'The deployed version; runs are started by this name.' });
+  }
+}
+
+/** What the code of a workflow does with AWS, and on what: nothing else is granted. */
+function workflowPolicies(
+  stack: Stack,
+  name: string,
+  { cluster, table }: WorkflowFunctionProps,
+): Record<string, PolicyStatement[]> {
+  return {
+    Checkpoints: [
+      new PolicyStatement({
+        actions: ['lambda:CheckpointDurableExecution', 'lambda:GetDurableExecutionState'],
+        resources: [`${functionArn(stack, name)}:*`],
+      }),
+    ],
+    State: [
+      new PolicyStatement({
+        actions: ['dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
+        resources: [table.tableArn],
+        conditions: { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': [cluster.name] } },
+      }),
+    ],
+    Events: [
+      new PolicyStatement({
+        actions: ['events:PutEvents'],
+        resources: [stack.formatArn({ service: 'events', resource: 'event-bus', resourceName: EVENT_BUS })],
+        conditions: { StringEquals: { 'events:source': EVENT_SOURCE } },
+      }),
+    ],
+    ...secretPolicy(cluster),
+  };
+}
+
+function secretPolicy({ etcd: { credentials } }: ClusterConfiguration): Record<string, PolicyStatement[]> {
+  if (!credentials || !('secretArn' in credentials)) return {};
+  return {
+    Credentials: [
+      new PolicyStatement({
+        actions: ['secretsmanager:GetSecretValue'],
+        // Secrets Manager ends each ARN in six characters of its own. Many leave them out, and a name such as
+        // "etcd-client" looks as if it had them, so both readings are granted.
+        resources: [credentials.secretArn, `${credentials.secretArn}-??????`],
+      }),
+    ],
+  };
+}

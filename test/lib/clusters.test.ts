@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest';
+import { InvalidInputError } from '../../functions/run/errors.ts';
+import { readClusters } from '../../lib/clusters.ts';
+import { sampleCluster } from './synth.ts';
+
+function problemOf(context: unknown): string {
+  try {
+    readClusters(context);
+  } catch (error) {
+    if (error instanceof InvalidInputError) return error.message;
+    throw error;
+  }
+  return 'accepted';
+}
+
+describe('the context "clusters"', () => {
+  it('is the list that cdk.json has, with the defaults filled in', () => {
+    const clusters = readClusters([sampleCluster]);
+
+    expect(clusters.map(({ name, recover, alarms }) => ({ name, recover, alarms }))).toEqual([
+      { name: 'demo', recover: { watchSeconds: 120 }, alarms: [] },
+    ]);
+  });
+
+  it('may come as JSON text from the command line and means the same', () => {
+    expect(readClusters(JSON.stringify([sampleCluster]))).toEqual(readClusters([sampleCluster]));
+  });
+
+  it.each([
+    ['no list', undefined, 'cdk.json context "clusters": (the whole document): found nothing, expected array'],
+    ['an object instead of a list', { name: 'demo' }, 'found {"name":"demo"}, expected array'],
+    ['an empty list', [], 'cdk.json context "clusters": (the whole document): found [], expected at least one cluster'],
+    ['two clusters of one name', [sampleCluster, sampleCluster], 'expected names that differ'],
+    ['an unknown field', [{ ...sampleCluster, qouta: 1 }], '[0].qouta: found a field that is not known here'],
+    [
+      'a name with capitals',
+      [{ ...sampleCluster, name: 'Demo' }],
+      '[0].name: found "Demo", expected lower case letters',
+    ],
+    ['text that is not JSON', '[{name: demo}]', 'found "[{name: demo}]", which is not JSON'],
+    [
+      'text that is JSON, but no list',
+      '"demo"',
+      'context "clusters" (-c clusters=…): (the whole document): found "demo"',
+    ],
+  ])('is refused with the place and what was expected: %s', (_, context, expected) => {
+    expect(problemOf(context)).toContain(expected);
+  });
+
+  it('refuses certificate files, which no function has', () => {
+    const etcd = {
+      endpoints: ['https://10.0.0.11:2379'],
+      credentials: { caFile: 'ca.crt', certFile: 'client.crt', keyFile: 'client.key' },
+    };
+
+    expect(problemOf([sampleCluster, { name: 'other', etcd }])).toBe(
+      'cdk.json context "clusters": [1].etcd.credentials: found files, expected { "secretArn" }, because a function in ' +
+        'Lambda has no such files',
+    );
+  });
+
+  it("refuses a configuration that Lambda's environment cannot hold", () => {
+    const endpoints = Array.from({ length: 200 }, (_, i) => `http://10.0.0.${i}:2379`);
+
+    expect(problemOf([{ name: 'big', etcd: { endpoints } }])).toMatch(
+      /\[0\]: found \d{4} bytes of configuration, expected at most 3300/,
+    );
+  });
+});

@@ -1,0 +1,66 @@
+import type { Template } from 'aws-cdk-lib/assertions';
+import { Bucket } from 'aws-cdk-lib/aws-s3';
+import { describe, expect, it } from 'vitest';
+import { cdkContext, sampleCluster, synth } from './synth.ts';
+
+const { network: _, ...withoutNetwork } = sampleCluster;
+
+describe('EtcdMedicStack', () => {
+  it.each([
+    ['with a network', [sampleCluster]],
+    ['as in cdk.json', cdkContext.clusters],
+    ['without a network', [withoutNetwork]],
+    ['over plain http', [{ name: 'lab', etcd: { endpoints: ['http://10.0.0.11:2379'] } }]],
+    ['with alarms of its user', [{ ...sampleCluster, alarms: [{ name: 'etcd is full', workflow: 'recover' }] }]],
+    ['two clusters', [sampleCluster, { ...sampleCluster, name: 'other' }]],
+  ])('has no finding of AWS Solutions and no warning of the CDK: %s', (_, clusters) => {
+    using synthesis = synth(clusters);
+
+    expect(synthesis.solutionsFindings()).toEqual([]);
+    expect(synthesis.annotations()).toEqual([]);
+  });
+
+  it('would have findings for an open bucket: the checks are on, and no reason given for one thing hides another', () => {
+    using synthesis = synth([sampleCluster], (stacks) => {
+      for (const stack of stacks) new Bucket(stack, 'Open');
+    });
+
+    expect(synthesis.solutionsFindings()).toContain('AwsSolutions-S10 at etcd-medic-demo/Open/Resource');
+    expect(() => synthesis.template()).toThrow(/validation/i);
+  });
+
+  it('gives two clusters stacks that share no name and know nothing of each other', () => {
+    using synthesis = synth([sampleCluster, { ...sampleCluster, name: 'other' }]);
+
+    const [demo, other] = ['etcd-medic-demo', 'etcd-medic-other'].map((name) => synthesis.template(name));
+
+    expect(names(demo)).toEqual(['etcd-medic-demo-dispatch', 'etcd-medic-demo-recover']);
+    expect(names(other)).toEqual(['etcd-medic-other-dispatch', 'etcd-medic-other-recover']);
+    expect(JSON.stringify(other)).not.toContain('etcd-medic-demo');
+    expect(synthesis.stacks.flatMap((stack) => stack.dependencies)).toEqual([]);
+  });
+
+  it('tells the names that a person needs', () => {
+    using synthesis = synth();
+
+    const outputs = synthesis.template().findOutputs('*');
+
+    expect(Object.keys(outputs).sort()).toEqual([
+      'DeadLetterQueueUrl',
+      'DispatchFunctionName',
+      'RecoverFunctionName',
+      'StateTableName',
+    ]);
+  });
+});
+
+/** Every name that is fixed in the template, so that it could be taken already. */
+function names(template: Template | undefined): unknown[] {
+  const resources: Record<string, { Properties?: Record<string, unknown> }> = template?.toJSON().Resources ?? {};
+  return Object.values(resources)
+    .flatMap(({ Properties = {} }) => Object.entries(Properties))
+    .filter(([key, value]) => /^(Function|Table|Queue|Role|LogGroup|Rule)?Name$/.test(key) && typeof value === 'string')
+    .map(([, value]) => value)
+    .filter((value) => value !== 'live')
+    .sort();
+}
