@@ -69,6 +69,7 @@ const clusterSchema = z
         availabilityZones: z.optional(z.array(text)),
       }),
     ),
+    alarms: z._default(z.array(z.strictObject({ name: text, workflow: z.enum(['recover', 'maintain', 'prune']) })), []),
     recover: z._default(recover, () => recover.parse({})),
     snapshot: z.optional(z.union([z.literal(false), z.strictObject({ bucket: text })], 'false or { "bucket" }')),
     notify: z.optional(

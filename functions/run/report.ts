@@ -92,3 +92,11 @@ export function exitCode(outcome: Outcome): 0 | 1 | 2 {
   if (outcome === 'failed') return 1;
   return outcome === 'refused' || outcome === 'escalated' || outcome === 'skipped' ? 2 : 0;
 }
+
+/** Bytes for a person: 2147483648 is "2.00 GiB". */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log2(bytes) / 10), units.length - 1);
+  const value = bytes / 1024 ** power;
+  return `${power === 0 || value >= 100 ? Math.round(value) : value.toPrecision(3)} ${units[power]}`;
+}

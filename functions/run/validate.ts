@@ -76,7 +76,7 @@ function expectedKeys(issue: Extract<Issue, { code: 'unrecognized_keys' }>): str
 function format(path: Path): string {
   if (path.length === 0) return '(the whole document)';
   return path
-    .map((part, i) => (typeof part === 'number' ? `[${part}]` : `${i === 0 ? '' : '.'}${String(part)}`))
+    .map((part, i) => (typeof part === 'number' ? `[${part}]` : `${i === 0 ? '' : '.'}${cut(String(part))}`))
     .join('');
 }
 
@@ -92,7 +92,21 @@ function valueAt(input: unknown, path: Path): unknown {
 /** What was found, short, and never the text of a key. */
 function show(value: unknown): string {
   if (value === undefined) return 'nothing';
-  const text = JSON.stringify(value) ?? typeof value;
+  const text = serialize(value);
   if (/PRIVATE KEY/.test(text)) return 'a private key (not shown)';
+  return cut(text);
+}
+
+/** JSON, or just the kind of value where it is nested too deeply for that. */
+function serialize(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? typeof value;
+  } catch (error) {
+    if (error instanceof RangeError || error instanceof TypeError) return `a value of type ${typeof value}`;
+    throw error;
+  }
+}
+
+function cut(text: string): string {
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }

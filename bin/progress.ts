@@ -1,0 +1,20 @@
+// What a run's durable operations look like to somebody who watches it on a terminal.
+import type { OperationChange } from './local-operations.ts';
+
+/** One line when a step begins and one when it has ended, with its own words; undefined for everything else. */
+export function progressLine({ name, type, from, to, result, problem }: OperationChange): string | undefined {
+  if (type !== 'STEP' || name === undefined) return undefined;
+  if (to === 'STARTED' && from === undefined) return `${name} …`;
+  if (to === 'SUCCEEDED') return `${name}: ${stepWords(result) ?? 'done'}`;
+  return to === 'FAILED' ? `${name}: ${problem ?? 'failed'}` : undefined;
+}
+
+/** The outcome and detail that a journal's step recorded. */
+export function stepWords(result: string | undefined): string | undefined {
+  const recorded: unknown = result === undefined ? undefined : JSON.parse(result);
+  if (typeof recorded !== 'object' || recorded === null || !('detail' in recorded) || !('outcome' in recorded))
+    return undefined;
+  return recorded.outcome === 'done'
+    ? String(recorded.detail)
+    : `${String(recorded.outcome)}: ${String(recorded.detail)}`;
+}

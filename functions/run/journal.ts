@@ -1,0 +1,82 @@
+// Runs a workflow's steps durably and keeps the report's record of them: one durable step, one line in the report.
+import type { DurableContext } from '@aws/durable-execution-sdk-js';
+import { describeError } from './errors.ts';
+import type { ReportStep, StepOutcome } from './report.ts';
+
+/** What a step did, in one sentence, and the plain data (JSON only) that later steps need. */
+export interface StepResult<Data> {
+  readonly outcome: StepOutcome;
+  readonly detail: string;
+  readonly data?: Data | undefined;
+}
+
+export type RecordedStep<Data> = StepResult<Data> & { readonly startedAt: string; readonly durationMs: number };
+
+/** Never retried by the engine: a step's failure is data that the workflow decides on (R5, R14). */
+const noRetry = () => ({ shouldRetry: false });
+
+export class Journal {
+  readonly steps: ReportStep[] = [];
+  readonly #context: DurableContext;
+  readonly #guard: () => Promise<void>;
+
+  /** @param guard runs inside every guarded step, before its work: renews the lease, and throws if it was lost (R9) */
+  constructor(context: DurableContext, guard: () => Promise<void>) {
+    this.#context = context;
+    this.#guard = guard;
+  }
+
+  /**
+   * One durable step and its line in the report. An error becomes `failed` with the error's words.
+   * What the work returns is recorded before the next step begins; after a crash the work may run a second time (R10).
+   */
+  async step<Data>(name: string, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
+    const result = await this.quietStep(name, work);
+    this.note(name, result);
+    return result;
+  }
+
+  /** The same without a line in the report, for the many small looks of a poll. */
+  async quietStep<Data>(name: string, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
+    return this.#record(name, async () => {
+      await this.#guard();
+      return work();
+    });
+  }
+
+  /** A step that must also be done when the lease is lost: it changes nothing in the cluster. */
+  async unguardedStep<Data>(name: string, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
+    const result = await this.#record(name, work);
+    this.note(name, result);
+    return result;
+  }
+
+  async quietUnguardedStep<Data>(name: string, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
+    return this.#record(name, work);
+  }
+
+  /** A line for what was done over several quiet steps, or for what isn't configured. */
+  note(name: string, { startedAt, durationMs, outcome, detail }: RecordedStep<unknown>): void {
+    this.steps.push({ name, startedAt, durationMs, outcome, detail });
+  }
+
+  #record<Data>(name: string, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
+    return this.#context.step<RecordedStep<Data>>(
+      name,
+      async () => {
+        const started = Date.now();
+        const clocked = (result: StepResult<Data>): RecordedStep<Data> => ({
+          ...result,
+          startedAt: new Date(started).toISOString(),
+          durationMs: Date.now() - started,
+        });
+        try {
+          return clocked(await work());
+        } catch (error) {
+          return clocked({ outcome: 'failed', detail: describeError(error) });
+        }
+      },
+      { retryStrategy: noRetry },
+    );
+  }
+}

@@ -1,0 +1,54 @@
+// DynamoDB by dynalite, a real implementation of its conditional writes, with the table that the stack makes.
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import { createRequire } from 'node:module';
+import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { type ApiCall, close, listen, type RunningServer } from './server.ts';
+
+export interface DynamoDbStandIn extends RunningServer {
+  /** The table's name: keys `cluster` and `record`. */
+  readonly table: string;
+}
+
+const TABLE = 'etcd-medic-test';
+
+// dynalite is CommonJS and brings no types.
+const dynalite: (options: { createTableMs: number }) => Server = createRequire(import.meta.url)('dynalite');
+
+export async function startDynamoDb(calls: ApiCall[]): Promise<DynamoDbStandIn> {
+  const server = dynalite({ createTableMs: 0 });
+  const url = await listen(server);
+  await createTable(url);
+  server.prependListener('request', async (request) => {
+    const action = String(request.headers['x-amz-target']).split('.')[1];
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    await once(request, 'end');
+    const { TableName }: { TableName?: string } = JSON.parse(Buffer.concat(chunks).toString());
+    calls.push({ action: `dynamodb:${action}`, resource: TableName ?? '*' });
+  });
+  return { url, table: TABLE, [Symbol.asyncDispose]: () => close(server) };
+}
+
+async function createTable(endpoint: string): Promise<void> {
+  const credentials = { accessKeyId: 'test', secretAccessKey: 'test' };
+  const client = new DynamoDBClient({ endpoint, credentials, region: 'eu-west-1' });
+  try {
+    await client.send(
+      new CreateTableCommand({
+        TableName: TABLE,
+        BillingMode: 'PAY_PER_REQUEST',
+        AttributeDefinitions: [
+          { AttributeName: 'cluster', AttributeType: 'S' },
+          { AttributeName: 'record', AttributeType: 'S' },
+        ],
+        KeySchema: [
+          { AttributeName: 'cluster', KeyType: 'HASH' },
+          { AttributeName: 'record', KeyType: 'RANGE' },
+        ],
+      }),
+    );
+  } finally {
+    client.destroy();
+  }
+}

@@ -1,0 +1,119 @@
+// Lambda as far as dispatch and durable workflows need it: Invoke, whose execution names start a run once, and the two
+// calls by which a durable function keeps its record.
+import { randomUUID } from 'node:crypto';
+import type { DurableExecutionClient, DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
+import { type LocalExecutionOptions, type LocalExecutionResult, runLocally } from '../../bin/local-execution.ts';
+import { answerDurableCall } from './durable-api.ts';
+import { type ApiCall, errorResponse, type Request, type Response, type RunningServer, startServer } from './server.ts';
+
+const FUNCTION_ARN_PREFIX = 'arn:aws:lambda:eu-west-1:111122223333:function:';
+
+/** The alias under which functions are registered. */
+const ALIAS = 'live';
+const VERSION = '1';
+
+export interface StandInFunction {
+  readonly durable: DurableLambdaHandler;
+  readonly options?: Omit<LocalExecutionOptions, 'executionArn' | 'serve'>;
+  /**
+   * The handler uses the SDK's API client, over HTTP. That client remembers its first endpoint for the life of the
+   * process, so only one stand-in a test file can have such functions. @default false
+   */
+  readonly overTheWire?: boolean;
+}
+
+/** One run of a durable function. */
+export interface StandInExecution {
+  readonly functionName: string;
+  readonly name: string;
+  readonly arn: string;
+  readonly payload: string;
+  readonly result: Promise<LocalExecutionResult>;
+}
+
+export interface LambdaStandIn extends RunningServer {
+  readonly executions: readonly StandInExecution[];
+  /** @returns the function's ARN with its alias, as dispatch is given it */
+  register(functionName: string, fn: StandInFunction): string;
+}
+
+export async function startLambda(calls: ApiCall[]): Promise<LambdaStandIn> {
+  const functions = new Map<string, StandInFunction>();
+  const executions: StandInExecution[] = [];
+  const clients = new Map<string, DurableExecutionClient>();
+
+  function start(functionName: string, fn: StandInFunction, name: string, payload: string): StandInExecution {
+    const executionArn = `${FUNCTION_ARN_PREFIX}${functionName}:${VERSION}/durable-execution/${name}/${randomUUID()}`;
+    const serve = fn.overTheWire
+      ? { serve: (client: DurableExecutionClient) => clients.set(executionArn, client) }
+      : {};
+    const result = runLocally(fn.durable, JSON.parse(payload || 'null'), { ...fn.options, ...serve, executionArn });
+    result.catch(() => {}); // whoever awaits the execution sees it
+    const execution = { functionName, name, arn: executionArn, payload, result };
+    executions.push(execution);
+    return execution;
+  }
+
+  async function invoke(reference: string, request: Request): Promise<Response> {
+    const { functionName, qualifier } = parseReference(reference, request.query.get('Qualifier'));
+    calls.push({ action: 'lambda:InvokeFunction', resource: reference });
+    const fn = functions.get(functionName);
+    if (fn === undefined || (qualifier !== undefined && qualifier !== ALIAS)) {
+      return errorResponse(404, 'ResourceNotFoundException', `Function not found: ${reference}`);
+    }
+    if (qualifier === undefined) return invalid('You cannot invoke a durable function using an unqualified ARN.');
+    const name = header(request, 'x-amz-durable-execution-name') ?? randomUUID();
+    if (!/^[A-Za-z0-9-_]{1,64}$/.test(name)) return invalid(`Durable execution name "${name}" is not valid.`);
+    // Names are kept until long after an execution has ended, so a finished one counts as well.
+    const known = executions.find((execution) => execution.functionName === functionName && execution.name === name);
+    if (known !== undefined && known.payload !== request.body) {
+      return errorResponse(409, 'DurableExecutionAlreadyStartedException', `Execution "${name}" has another payload.`);
+    }
+    const execution = known ?? start(functionName, fn, name, request.body);
+    const headers = { 'X-Amz-Durable-Execution-Arn': execution.arn, 'X-Amz-Executed-Version': VERSION };
+    if (header(request, 'x-amz-invocation-type') === 'Event') return { status: 202, headers, body: '' };
+    const { status, result, error } = await execution.result;
+    if (status === 'SUCCEEDED') return { status: 200, headers, body: JSON.stringify(result ?? null) };
+    const body = { errorType: error?.type, errorMessage: error?.message };
+    return { status: 200, headers: { ...headers, 'X-Amz-Function-Error': 'Unhandled' }, body };
+  }
+
+  const server = await startServer(async (request) => {
+    const [, , kind, encodedName = '', what = ''] = request.path.split('/');
+    const name = decodeURIComponent(encodedName);
+    if (kind === 'functions' && what === 'invocations') return invoke(name, request);
+    if (kind === 'durable-executions') return answerDurableCall(what, name, clients.get(name), request, calls);
+    return errorResponse(404, 'UnknownOperationException', request.path);
+  });
+  return {
+    url: server.url,
+    executions,
+    register: (functionName, fn) => {
+      functions.set(functionName, fn);
+      return `${FUNCTION_ARN_PREFIX}${functionName}:${ALIAS}`;
+    },
+    [Symbol.asyncDispose]: async () => {
+      // What runs in the background still needs its record.
+      await Promise.allSettled(executions.map(({ result }) => result));
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** A function is named by its name or its ARN, with its alias behind a colon or in the query. */
+function parseReference(
+  reference: string,
+  query: string | null,
+): { functionName: string; qualifier: string | undefined } {
+  const parts = reference.startsWith('arn:') ? reference.split(':').slice(6) : reference.split(':');
+  return { functionName: parts[0] ?? '', qualifier: parts[1] ?? query ?? undefined };
+}
+
+function header(request: Request, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value[0] : value;
+}
+
+function invalid(message: string): Response {
+  return errorResponse(400, 'InvalidParameterValueException', message);
+}

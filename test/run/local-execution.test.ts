@@ -1,0 +1,219 @@
+import { type DurableContext, StepSemantics, withDurableExecution } from '@aws/durable-execution-sdk-js';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { trackAttempts } from '../../bin/local-attempts.ts';
+import { type LocalExecutionOptions, runLocally } from '../../bin/local-execution.ts';
+import { PAYLOAD_LIMIT_BYTES } from '../../bin/local-operations.ts';
+
+const once = { retryStrategy: () => ({ shouldRetry: false }) };
+
+/** A workflow of every kind of operation that ours use, and a count of how often each body ran. */
+function smallWorkflow() {
+  const runs: string[] = [];
+  let running = 0;
+  let mostAtOnce = 0;
+  const body = (name: string, result: unknown) => async () => {
+    mostAtOnce = Math.max(mostAtOnce, ++running);
+    runs.push(name);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    running--;
+    return result;
+  };
+  const core = async (event: { n: number }, context: DurableContext) => {
+    const first = await context.step('first', body('first', event.n), once);
+    await context.wait('pause', { hours: 3 });
+    const attempts = await context.step(
+      'flaky',
+      async ({ attempt }) => {
+        await body('flaky', undefined)();
+        if (attempt < 3) throw new Error('not yet');
+        return attempt;
+      },
+      { retryStrategy: () => ({ shouldRetry: true, delay: { minutes: 5 } }) },
+    );
+    const polled = await context.waitForCondition('poll', async (seen: number) => seen + 1, {
+      initialState: 0,
+      waitStrategy: (seen) => (seen < 3 ? { shouldContinue: true, delay: { seconds: 30 } } : { shouldContinue: false }),
+    });
+    const child = await context.runInChildContext('child', async (inner) =>
+      inner.step('inner', body('inner', 'in'), once),
+    );
+    const batch = await context.parallel('branches', [
+      async (branch: DurableContext) => branch.step('left', body('left', 'l'), once),
+      async (branch: DurableContext) => {
+        await branch.wait('right pause', { seconds: 10 });
+        return branch.step('right', body('right', 'r'), once);
+      },
+    ]);
+    return { first, attempts, polled, child, batch: batch.getResults() };
+  };
+  return { handler: withDurableExecution(core), runs, mostAtOnce: () => mostAtOnce };
+}
+
+const expected = { first: 7, attempts: 3, polled: 3, child: 'in', batch: ['l', 'r'] };
+
+beforeAll(() => {
+  trackAttempts();
+});
+
+describe('a local execution', () => {
+  it('runs every step once and skips hours of waiting in no time', async () => {
+    const { handler, runs } = smallWorkflow();
+
+    const outcome = await runLocally(handler, { n: 7 }, { skipTime: true });
+
+    expect(outcome).toMatchObject({ status: 'SUCCEEDED', result: expected });
+    expect(runs.toSorted()).toEqual(['first', 'flaky', 'flaky', 'flaky', 'inner', 'left', 'right']);
+    expect(outcome.invocations).toBeGreaterThan(5);
+  });
+
+  it.each(['crashAtCheckpoint', 'crashAfterCheckpoint'] as const)(
+    'comes to the same result after %s, whichever checkpoint it is',
+    async (crash) => {
+      const whole = smallWorkflow();
+      const { checkpoints } = await runLocally(whole.handler, { n: 7 }, { skipTime: true });
+      for (let k = 1; k <= checkpoints; k++) {
+        const { handler, runs, mostAtOnce } = smallWorkflow();
+
+        const outcome = await runLocally(handler, { n: 7 }, { skipTime: true, [crash]: k });
+
+        expect(outcome, `${crash} ${k}`).toMatchObject({ status: 'SUCCEEDED', result: expected });
+        expect(new Set(runs), `${crash} ${k}`).toEqual(new Set(whole.runs));
+        // No body of the dead invocation runs beside those of the living one.
+        expect(mostAtOnce(), `${crash} ${k}`).toBeLessThanOrEqual(whole.mostAtOnce());
+      }
+      expect(checkpoints).toBeGreaterThan(12);
+    },
+  );
+
+  it('repeats a step whose record was lost, and none whose record was kept', async () => {
+    const lost = smallWorkflow();
+    const kept = smallWorkflow();
+
+    // The second request carries the end of `first`.
+    await runLocally(lost.handler, { n: 7 }, { skipTime: true, crashAtCheckpoint: 2 });
+    await runLocally(kept.handler, { n: 7 }, { skipTime: true, crashAfterCheckpoint: 2 });
+
+    expect(lost.runs.filter((name) => name === 'first')).toHaveLength(2);
+    expect(kept.runs.filter((name) => name === 'first')).toHaveLength(1);
+  });
+
+  it('lets a step of at-most-once fail after a crash instead of running it again', async () => {
+    let runs = 0;
+    const handler = withDurableExecution(async (_event: unknown, context: DurableContext) => {
+      const options = { ...once, semantics: StepSemantics.AtMostOncePerRetry };
+      return context.step('dangerous', async () => ++runs, options);
+    });
+
+    const outcome = await runLocally(handler, {}, { skipTime: true, crashAtCheckpoint: 2 });
+
+    expect(outcome).toMatchObject({ status: 'FAILED', error: { message: expect.stringContaining('due to an interruption') } });
+    expect(runs).toBe(1);
+  });
+
+  it('really waits where time is not skipped', async () => {
+    const handler = withDurableExecution(async (_event: unknown, context: DurableContext) => {
+      const before = await context.step('before', async () => Date.now(), once);
+      await context.wait('pause', { seconds: 1 });
+      return Date.now() - before;
+    });
+
+    const { result, invocations } = await runLocally(handler, {});
+
+    expect(result).toBeGreaterThanOrEqual(1_000);
+    expect(invocations).toBe(2);
+  });
+
+  it('wakes a waiting branch while another one works', async () => {
+    const order: string[] = [];
+    const handler = withDurableExecution(async (_event: unknown, context: DurableContext) => {
+      await context.parallel('branches', [
+        async (branch: DurableContext) => {
+          await branch.step('long', () => new Promise((resolve) => setTimeout(resolve, 2_500)), once);
+          order.push('long');
+        },
+        async (branch: DurableContext) => {
+          await branch.wait('short pause', { seconds: 1 });
+          order.push('short');
+        },
+      ]);
+    });
+
+    await runLocally(handler, {});
+
+    expect(order).toEqual(['short', 'long']);
+  });
+
+  it('keeps the children of a context whose result is too large to record', async () => {
+    let runs = 0;
+    const handler = withDurableExecution(async (_event: unknown, context: DurableContext) => {
+      const large = await context.runInChildContext('large', async (inner) => {
+        const half = await inner.step('half', async () => `${++runs}${'x'.repeat(200_000)}`, once);
+        return half + half;
+      });
+      await context.wait('pause', { hours: 1 });
+      return large.length;
+    });
+
+    const outcome = await runLocally(handler, {}, { skipTime: true });
+
+    expect(outcome).toMatchObject({ status: 'SUCCEEDED', result: 400_002 });
+    expect(runs).toBe(1);
+  });
+
+  it('fails an execution whose step records more than the service takes', async () => {
+    const handler = withDurableExecution(async (_event: unknown, context: DurableContext) =>
+      context.step('huge', async () => 'x'.repeat(PAYLOAD_LIMIT_BYTES), once),
+    );
+
+    const outcome = await runLocally(handler, {});
+
+    expect(outcome.status).toBe('FAILED');
+    expect(outcome.error?.message).toContain(`"huge" is ${PAYLOAD_LIMIT_BYTES + 2} bytes`);
+  });
+
+  it('refuses an event that is larger than the service takes', async () => {
+    const { handler } = smallWorkflow();
+
+    const run = runLocally(handler, { n: 'x'.repeat(PAYLOAD_LIMIT_BYTES) });
+
+    await expect(run).rejects.toThrow(/execution input is \d+ bytes/);
+  });
+
+  it('ends with the error of a handler that fails', async () => {
+    const handler = withDurableExecution(async () => {
+      throw new RangeError('out of it');
+    });
+
+    const outcome = await runLocally(handler, {});
+
+    expect(outcome).toMatchObject({ status: 'FAILED', error: { type: 'RangeError', message: 'out of it' } });
+  });
+
+  it('gives up on a workflow that never ends', async () => {
+    const handler = withDurableExecution(async (_event: unknown, context: DurableContext) => {
+      for (;;) await context.wait('again', { seconds: 1 });
+    });
+
+    const run = runLocally(handler, {}, { skipTime: true, maxInvocations: 5 });
+
+    await expect(run).rejects.toThrow('was invoked 5 times');
+  });
+
+  it('tells every change of an operation, with its name and its result', async () => {
+    const { handler } = smallWorkflow();
+    const changes: string[] = [];
+    const onOperation: LocalExecutionOptions['onOperation'] = ({ name, from, to, result }) => {
+      if (name === 'first' || name === 'pause')
+        changes.push(`${name}: ${from ?? 'new'} -> ${to} ${result ?? ''}`.trim());
+    };
+
+    await runLocally(handler, { n: 7 }, { skipTime: true, onOperation });
+
+    expect(changes).toEqual([
+      'first: new -> STARTED',
+      'first: STARTED -> SUCCEEDED 7',
+      'pause: new -> STARTED',
+      'pause: STARTED -> SUCCEEDED',
+    ]);
+  });
+});
