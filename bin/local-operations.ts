@@ -111,7 +111,7 @@ export class OperationRecord {
     const gone = new Set<string>();
     return [...this.#operations].flatMap(([id, operation]) => {
       const parent = operation.ParentId === undefined ? undefined : this.#operations.get(operation.ParentId);
-      const keeps = !TERMINAL.has(parent?.Status) || false;
+      const keeps = !TERMINAL.has(parent?.Status) || parent?.ContextDetails?.ReplayChildren === true;
       if (parent === undefined || (keeps && !gone.has(parent.Id ?? ''))) return [operation];
       gone.add(id);
       return [];

@@ -78,7 +78,8 @@ export async function fillWithReports(plane: Reachable, options: FillOptions = {
       }
     }
   };
-  await withMember(plane, leader, (client) => Promise.all(Array.from({ length: WRITERS }, () => write(client))));
+  // A connection each: etcd3 closes one over its first refusal, with whatever else is under way on it.
+  await Promise.all(Array.from({ length: WRITERS }, () => withMember(plane, leader, write)));
 
   const sizes = await settled(plane);
   const reached = plane.members.filter(

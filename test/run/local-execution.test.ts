@@ -97,6 +97,27 @@ describe('a local execution', () => {
     expect(kept.runs.filter((name) => name === 'first')).toHaveLength(1);
   });
 
+  it('starts no step in an invocation that crashed', async () => {
+    const runs: string[] = [];
+    const handler = withDurableExecution(async (_event: unknown, context: DurableContext) => {
+      const invocation = context.lambdaContext.awsRequestId;
+      await context.parallel('branches', [
+        async (branch: DurableContext) => branch.step('quick', async () => {}, once),
+        async (branch: DurableContext) => {
+          // Not durable, so a dead invocation gets past it as well.
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          await branch.step('late', async () => runs.push(invocation), once);
+        },
+      ]);
+      await new Promise((resolve) => setTimeout(resolve, 40));
+    });
+
+    const { invocations } = await runLocally(handler, {}, { skipTime: true, crashAtCheckpoint: 1 });
+
+    expect(invocations).toBe(2);
+    expect(runs).toHaveLength(1);
+  });
+
   it('lets a step of at-most-once fail after a crash instead of running it again', async () => {
     let runs = 0;
     const handler = withDurableExecution(async (_event: unknown, context: DurableContext) => {
@@ -106,7 +127,10 @@ describe('a local execution', () => {
 
     const outcome = await runLocally(handler, {}, { skipTime: true, crashAtCheckpoint: 2 });
 
-    expect(outcome).toMatchObject({ status: 'FAILED', error: { message: expect.stringContaining('due to an interruption') } });
+    expect(outcome).toMatchObject({
+      status: 'FAILED',
+      error: { message: expect.stringContaining('due to an interruption') },
+    });
     expect(runs).toBe(1);
   });
 
