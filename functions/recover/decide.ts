@@ -1,0 +1,171 @@
+// What to do about what was observed: a pure function, no client, no clock, no environment.
+import type { Alarm } from '../etcd/types.ts';
+
+/**
+ * A voter whose file is already this small a share of its own quota isn't defragmented in an emergency: it can't be what
+ * holds the alarm, and each defragmentation stalls its member.
+ */
+export const SMALL_ENOUGH_SHARE = 0.25;
+
+/** A quota as it was read, or why it could not be. */
+export type ObservedQuota =
+  | { readonly kind: 'limit'; readonly bytes: number; readonly source: 'status' | 'metrics' | 'configuration' }
+  | { readonly kind: 'none' }
+  | { readonly kind: 'unknown'; readonly problem: string };
+
+/** One member as it answered, or why it did not. Sizes in bytes. */
+export interface ObservedMember {
+  readonly id: string;
+  readonly name: string;
+  readonly endpoint: string;
+  readonly isLearner: boolean;
+  readonly isLeader: boolean;
+  /** Answered a linearizable read. Learners can't, so for them: answered Status. */
+  readonly healthy: boolean;
+  readonly problem?: string | undefined;
+  readonly version?: string | undefined;
+  readonly dbSize?: number | undefined;
+  readonly dbSizeInUse?: number | undefined;
+  readonly quota: ObservedQuota;
+}
+
+export interface Observation {
+  readonly clusterId: string;
+  readonly members: readonly ObservedMember[];
+  /** The cluster's list and every member's own view of it, put together: what only one member knows counts too. */
+  readonly alarms: readonly Alarm[];
+  /** The newest revision that any member has, as a decimal string. */
+  readonly revision: string;
+}
+
+export interface RecoveryPolicy {
+  readonly watchSeconds: number;
+}
+
+/** One step of a plan. The steps run in this order; `move-leader` stands directly before its member's defragmentation. */
+export type RecoveryStep =
+  | { readonly action: 'compact'; readonly revision: string; readonly memberIds: readonly string[] }
+  | { readonly action: 'defragment'; readonly memberId: string }
+  | { readonly action: 'move-leader'; readonly fromMemberId: string }
+  | { readonly action: 'disarm'; readonly memberIds: readonly string[] }
+  | { readonly action: 'canary' }
+  | { readonly action: 'watch'; readonly seconds: number };
+
+export type Plan =
+  | { readonly kind: 'nothing-to-do'; readonly reason: string }
+  | {
+      readonly kind: 'refusal';
+      /** `refused`: run again when what is named has changed. `escalated`: a person has to decide. */
+      readonly outcome: 'refused' | 'escalated';
+      readonly rule: string;
+      readonly reason: string;
+    }
+  | { readonly kind: 'steps'; readonly steps: readonly RecoveryStep[] };
+
+/** Decides on the recovery from NOSPACE (design.md, R1 to R4, R7, R8). */
+export function decide(observation: Observation, policy: RecoveryPolicy): Plan {
+  const voters = observation.members.filter((member) => !member.isLearner);
+  return (
+    refuseUntouchableAlarm(observation) ??
+    refuseLostQuorum(voters) ??
+    nothingToDo(observation) ??
+    refuseUnhealthyVoter(voters) ??
+    refuseUnknownQuota(voters) ??
+    recovery(observation, voters, policy)
+  );
+}
+
+/** R1, and the same for a kind of alarm that is newer than this program. */
+function refuseUntouchableAlarm({ alarms, members }: Observation): Plan | undefined {
+  const found = alarms.filter(({ type }) => type !== 'NOSPACE');
+  if (found.length === 0) return undefined;
+  const named = found.map(({ type, memberId }) => `${type} on ${nameOf(members, memberId)}`).join(', ');
+  return {
+    kind: 'refusal',
+    outcome: 'escalated',
+    rule: 'R1',
+    reason: `${named}: nothing was changed. Compare the members' data (etcdctl endpoint hashkv --cluster) and replace the member that differs; this alarm is never disarmed by a program.`,
+  };
+}
+
+function refuseLostQuorum(voters: readonly ObservedMember[]): Plan | undefined {
+  const needed = Math.floor(voters.length / 2) + 1;
+  const healthy = voters.filter((voter) => voter.healthy);
+  if (voters.length > 0 && healthy.length >= needed) return undefined;
+  return {
+    kind: 'refusal',
+    outcome: 'refused',
+    rule: 'R2',
+    reason: `No quorum: ${healthy.length} of ${voters.length} voters answer a linearizable read, ${needed} are needed. Nothing was changed. ${troubles(voters)}`,
+  };
+}
+
+function nothingToDo({ alarms, members }: Observation): Plan | undefined {
+  if (alarms.length > 0) return undefined;
+  const away = members.filter((member) => !member.healthy);
+  const note = away.length > 0 ? ` But ${troubles(away)}` : '';
+  return { kind: 'nothing-to-do', reason: `No alarm is raised: nothing was changed.${note}` };
+}
+
+/** R2 for every voter before the first change: a sweep that could not be finished isn't started. */
+function refuseUnhealthyVoter(voters: readonly ObservedMember[]): Plan | undefined {
+  const away = voters.filter((voter) => !voter.healthy);
+  if (away.length === 0) return undefined;
+  return {
+    kind: 'refusal',
+    outcome: 'refused',
+    rule: 'R2',
+    reason: `${troubles(away)} While a voter is away no other may be defragmented (R2), and its file cannot be seen to be below its quota, so the alarm stays armed (R7). Nothing was changed: bring it back or remove it from the cluster, then run again.`,
+  };
+}
+
+/** R8, found before the first change rather than after it. */
+function refuseUnknownQuota(voters: readonly ObservedMember[]): Plan | undefined {
+  const unknown = voters.flatMap(({ name, quota }) => (quota.kind === 'unknown' ? [`${name}: ${quota.problem}`] : []));
+  if (unknown.length === 0) return undefined;
+  return {
+    kind: 'refusal',
+    outcome: 'refused',
+    rule: 'R8',
+    reason: `The quota could not be read (${unknown.join('; ')}), and nothing is disarmed on a guess. Nothing was changed: set etcd.quotaBytes to the value of --quota-backend-bytes, then run again.`,
+  };
+}
+
+function recovery({ alarms, revision }: Observation, voters: readonly ObservedMember[], policy: RecoveryPolicy): Plan {
+  const toDefragment = inSweepOrder(voters.filter((voter) => !isSmallEnough(voter)));
+  const steps: RecoveryStep[] = [];
+  if (toDefragment.length > 0) {
+    steps.push({ action: 'compact', revision, memberIds: voters.map(({ id }) => id) });
+    for (const member of toDefragment) {
+      if (member.isLeader && voters.length > 1) steps.push({ action: 'move-leader', fromMemberId: member.id });
+      steps.push({ action: 'defragment', memberId: member.id });
+    }
+  }
+  steps.push(
+    { action: 'disarm', memberIds: [...new Set(alarms.map(({ memberId }) => memberId))].sort() },
+    { action: 'canary' },
+    { action: 'watch', seconds: policy.watchSeconds },
+  );
+  return { kind: 'steps', steps };
+}
+
+/** R3: followers first, by name so that two runs go the same way, the leader last. */
+function inSweepOrder(voters: readonly ObservedMember[]): ObservedMember[] {
+  return [...voters].sort((a, b) => Number(a.isLeader) - Number(b.isLeader) || a.name.localeCompare(b.name));
+}
+
+function isSmallEnough({ dbSize, quota }: ObservedMember): boolean {
+  return quota.kind === 'limit' && dbSize !== undefined && dbSize < SMALL_ENOUGH_SHARE * quota.bytes;
+}
+
+function troubles(members: readonly ObservedMember[]): string {
+  return members
+    .filter((member) => !member.healthy)
+    .map(({ name, endpoint, problem }) => `${name} (${endpoint}) does not answer: ${problem ?? 'no reason given'}.`)
+    .join(' ');
+}
+
+/** A member's name, or its id where it has none (any more). */
+export function nameOf(members: readonly { readonly id: string; readonly name: string }[], id: string): string {
+  return members.find((member) => member.id === id)?.name || id;
+}

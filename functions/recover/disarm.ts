@@ -1,0 +1,116 @@
+// R7: takes the NOSPACE alarms away once every voter is small enough, and proves by reading back and writing that they are gone.
+import type { EtcdCluster } from '../etcd/discovery.ts';
+import type { Alarm } from '../etcd/types.ts';
+import { describeError } from '../run/errors.ts';
+import type { StepResult } from '../run/journal.ts';
+import { checkOthersHealthy, clientOf, SweepStoppedError, type Voter } from '../sweep/voters.ts';
+import { readQuota } from './observe.ts';
+
+/** At or above this share of its quota a voter would raise the alarm again within minutes. */
+export const DISARM_BELOW_SHARE = 0.9;
+/** Beside the keys of Kubernetes (`/registry/`), so that nothing else ever reads or lists them. */
+export const CANARY_PREFIX = '/etcd-medic/canary/';
+
+/**
+ * Disarms NOSPACE, member by member, by exact id, and reads the list back.
+ * @throws SweepStoppedError when a voter is away, at or above DISARM_BELOW_SHARE, or its quota can't be read (R8); nothing is
+ * disarmed then
+ */
+export async function disarm(
+  cluster: EtcdCluster,
+  voters: readonly Voter[],
+  configuredQuotaBytes: number | undefined,
+): Promise<StepResult<never>> {
+  const statuses = await checkOthersHealthy(cluster, voters, undefined);
+  await Promise.all([
+    ...voters.map(async (voter) => {
+      const size = statuses.get(voter.id)?.dbSize ?? Number.POSITIVE_INFINITY;
+      const quota = await readQuota(clientOf(cluster, voter), configuredQuotaBytes);
+      if (quota.kind === 'unknown') throw new SweepStoppedError(`R8: ${voter.name}: ${quota.problem}`);
+      if (quota.kind === 'limit' && size >= DISARM_BELOW_SHARE * quota.bytes) {
+        throw new SweepStoppedError(
+          `R7: ${voter.name} still has ${size} of ${quota.bytes} bytes: the alarm would come back, so it stays armed`,
+        );
+      }
+    }),
+    refuseFullLearner(cluster),
+  ]);
+  const client = clientOf(cluster, anyOf(voters));
+  const armed = await client.alarms();
+  refuseOthers(armed);
+  for (const { memberId } of armed) await client.disarmNospace(memberId);
+  const left = await client.alarms();
+  if (left.length > 0) throw new SweepStoppedError(`R7: after disarming, the alarm list still has ${list(left)}`);
+  return {
+    outcome: armed.length > 0 ? 'done' : 'nothing-to-do',
+    detail:
+      armed.length > 0 ? `disarmed ${list(armed)}; the alarm list read back is empty` : 'no alarm was armed any more',
+  };
+}
+
+/** Writes one small key through every voter and deletes it: the cluster takes writes again, through each of its members. */
+export async function canary(cluster: EtcdCluster, voters: readonly Voter[]): Promise<StepResult<never>> {
+  for (const voter of voters) {
+    const key = `${CANARY_PREFIX}${voter.id}`;
+    const client = clientOf(cluster, voter);
+    await client.put(key, new Date().toISOString());
+    await client.delete(key);
+  }
+  return {
+    outcome: 'done',
+    detail: `a key was written and deleted through ${voters.map(({ name }) => name).join(', ')}`,
+  };
+}
+
+/**
+ * One look at the alarms while they are watched, through the first voter that answers.
+ * @returns `done` where the list is empty, `failed` where an alarm is back, `unknown` where nobody answers
+ */
+export async function lookForAlarms(
+  cluster: EtcdCluster,
+  voters: readonly Voter[],
+): Promise<StepResult<readonly Alarm[]>> {
+  const problems: string[] = [];
+  for (const voter of voters) {
+    try {
+      const alarms = await clientOf(cluster, voter).alarms();
+      if (alarms.length === 0) return { outcome: 'done', detail: 'no alarm', data: alarms };
+      return { outcome: 'failed', detail: `${list(alarms)} came back`, data: alarms };
+    } catch (error) {
+      problems.push(`${voter.name}: ${describeError(error)}`);
+    }
+  }
+  return { outcome: 'unknown', detail: `the alarm list could not be read: ${problems.join('; ')}` };
+}
+
+/**
+ * Measured: a learner whose file has reached its quota raises NOSPACE again with the first write after a disarm, and it refuses to
+ * be defragmented. Only becoming a voter helps it.
+ */
+async function refuseFullLearner(cluster: EtcdCluster): Promise<void> {
+  for (const { id, name, isLearner } of cluster.members) {
+    const client = isLearner ? cluster.client(id) : undefined;
+    if (client === undefined) continue;
+    const [{ dbSize }, quota] = await Promise.all([client.status(), readQuota(client, undefined)]);
+    if (quota.kind === 'limit' && dbSize >= DISARM_BELOW_SHARE * quota.bytes) {
+      throw new SweepStoppedError(
+        `R7: the learner ${name} has ${dbSize} of ${quota.bytes} bytes and would raise the alarm again with the first write, so it stays armed. A learner cannot be defragmented: promote it (etcdctl member promote ${id}) or remove it (etcdctl member remove ${id}), then run again`,
+      );
+    }
+  }
+}
+
+function refuseOthers(alarms: readonly Alarm[]): void {
+  const others = alarms.filter(({ type }) => type !== 'NOSPACE');
+  if (others.length > 0) throw new SweepStoppedError(`R1: ${list(others)}: nothing is disarmed`);
+}
+
+function list(alarms: readonly Alarm[]): string {
+  return alarms.map(({ type, memberId }) => `${type} on ${memberId}`).join(', ');
+}
+
+function anyOf(voters: readonly Voter[]): Voter {
+  const [first] = voters;
+  if (first === undefined) throw new SweepStoppedError('the cluster has no voter');
+  return first;
+}

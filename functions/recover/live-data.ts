@@ -1,0 +1,36 @@
+// Tells "full of live data" from "full of history": after a compaction, what a defragmentation leaves is what is live.
+import type { EtcdCluster } from '../etcd/discovery.ts';
+import { largestPrefixes } from '../etcd/keyspace.ts';
+import { describeError } from '../run/errors.ts';
+import type { StepResult } from '../run/journal.ts';
+import { formatBytes } from '../run/report.ts';
+import { clientOf, type Voter } from '../sweep/voters.ts';
+
+/** Above this share of the quota the live data alone would soon fill the file again (design.md, after the rules). */
+export const LIVE_DATA_LIMIT_SHARE = 0.8;
+const PREFIXES_NAMED = 5;
+
+/** How much a voter's live data fills of the smallest quota. */
+export interface LiveShare {
+  readonly liveBytes: number;
+  readonly quotaBytes: number;
+}
+
+/** @returns undefined where the live data leaves room enough, or no voter has a quota */
+export function tooMuchLiveData(liveBytes: number, quotas: readonly (number | undefined)[]): LiveShare | undefined {
+  const quotaBytes = Math.min(...quotas.map((quota) => quota ?? Number.POSITIVE_INFINITY));
+  return liveBytes > LIVE_DATA_LIMIT_SHARE * quotaBytes ? { liveBytes, quotaBytes } : undefined;
+}
+
+/** Names what fills the database, for the person who has to make room. Reads only; a failure to read is said, not thrown. */
+export async function whatFillsIt(cluster: EtcdCluster, voter: Voter): Promise<StepResult<string>> {
+  try {
+    const prefixes = await largestPrefixes(clientOf(cluster, voter), { limit: PREFIXES_NAMED });
+    const named = prefixes.map(
+      ({ prefix, keys, estimatedBytes }) => `${prefix} ${keys} keys, about ${formatBytes(estimatedBytes)}`,
+    );
+    return { outcome: 'done', detail: named.join('; ') || 'no keys', data: named.join('; ') };
+  } catch (error) {
+    return { outcome: 'failed', detail: `what fills the database could not be read: ${describeError(error)}` };
+  }
+}

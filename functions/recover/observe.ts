@@ -1,0 +1,123 @@
+// Reads everything the decision needs from every member at once, and changes nothing.
+import type { EtcdCluster } from '../etcd/discovery.ts';
+import type { Alarm, DiscoveredMember, MemberClient, MemberStatus } from '../etcd/types.ts';
+import { describeError } from '../run/errors.ts';
+import type { Observation, ObservedMember, ObservedQuota } from './decide.ts';
+
+/**
+ * @param configuredQuotaBytes `etcd.quotaBytes`: stands in only where a member can't be asked (R8)
+ * @returns every member of the cluster, also those that don't answer; never throws for a single member's sake
+ */
+export async function observe(cluster: EtcdCluster, configuredQuotaBytes: number | undefined): Promise<Observation> {
+  const readings = await Promise.all(
+    cluster.members.map((member) => readMember(member, cluster.client(member.id), configuredQuotaBytes)),
+  );
+  const leaderId = leaderInMostEyes(readings);
+  return {
+    clusterId: cluster.clusterId,
+    members: readings
+      .map(({ member }) => ({ ...member, isLeader: member.id === leaderId }))
+      .sort((a, b) => a.name.localeCompare(b.name)),
+    alarms: allAlarms(readings),
+    revision: String(readings.reduce((newest, { status }) => max(newest, status?.revision ?? 0n), 0n)),
+  };
+}
+
+interface Reading {
+  readonly member: Omit<ObservedMember, 'isLeader'>;
+  readonly status: MemberStatus | undefined;
+  /** The cluster's alarm list, asked of this member; undefined where it did not answer. */
+  readonly alarms: readonly Alarm[] | undefined;
+}
+
+async function readMember(
+  member: DiscoveredMember,
+  client: MemberClient | undefined,
+  configuredQuotaBytes: number | undefined,
+): Promise<Reading> {
+  const { id, name, isLearner } = member;
+  const endpoint = member.endpoint ?? member.clientUrls[0] ?? '(never started)';
+  if (client === undefined) {
+    const problem = member.problem ?? 'it has no client URL';
+    const away = {
+      id,
+      name,
+      endpoint,
+      isLearner,
+      healthy: false,
+      problem,
+      quota: { kind: 'unknown', problem },
+    } as const;
+    return { member: away, status: undefined, alarms: undefined };
+  }
+  const [status, health, quota, alarms] = await Promise.all([
+    attempt(client.status()),
+    // A learner refuses linearizable reads; it is not a voter, so nothing is decided on its health.
+    isLearner ? { value: undefined } : attempt(client.checkHealth()),
+    readQuota(client, configuredQuotaBytes),
+    isLearner ? { problem: 'a learner' } : attempt(client.alarms()),
+  ]);
+  const problem = 'problem' in status ? status.problem : 'problem' in health ? health.problem : undefined;
+  const answered = 'value' in status ? status.value : undefined;
+  return {
+    member: {
+      id,
+      name,
+      endpoint,
+      isLearner,
+      healthy: problem === undefined,
+      problem,
+      version: answered?.version,
+      dbSize: answered?.dbSize,
+      dbSizeInUse: answered?.dbSizeInUse,
+      quota,
+    },
+    status: answered,
+    alarms: 'value' in alarms ? alarms.value : undefined,
+  };
+}
+
+/** R8: from the member itself; the configured value only where it can't be asked. */
+export async function readQuota(
+  client: MemberClient,
+  configuredQuotaBytes: number | undefined,
+): Promise<ObservedQuota> {
+  const quota = await attempt(client.quota());
+  if ('value' in quota) return quota.value;
+  if (configuredQuotaBytes !== undefined) {
+    return { kind: 'limit', bytes: configuredQuotaBytes, source: 'configuration' };
+  }
+  return { kind: 'unknown', problem: quota.problem };
+}
+
+/** What all members know of alarms: one of them may have seen CORRUPT before the others (R1). */
+function allAlarms(readings: readonly Reading[]): readonly Alarm[] {
+  const seen = new Map<string, Alarm>();
+  for (const { status, alarms } of readings) {
+    for (const alarm of [...(alarms ?? []), ...(status?.alarms ?? [])])
+      seen.set(`${alarm.type} ${alarm.memberId}`, alarm);
+  }
+  return [...seen.values()].sort((a, b) => a.memberId.localeCompare(b.memberId) || a.type.localeCompare(b.type));
+}
+
+function leaderInMostEyes(readings: readonly Reading[]): string | undefined {
+  const votes = new Map<string, number>();
+  for (const { status } of readings) {
+    if (status?.leaderId !== undefined) votes.set(status.leaderId, (votes.get(status.leaderId) ?? 0) + 1);
+  }
+  return [...votes].sort(([, a], [, b]) => b - a)[0]?.[0];
+}
+
+type Attempt<Value> = { readonly value: Value } | { readonly problem: string };
+
+async function attempt<Value>(promise: Promise<Value>): Promise<Attempt<Value>> {
+  try {
+    return { value: await promise };
+  } catch (error) {
+    return { problem: describeError(error) };
+  }
+}
+
+function max(a: bigint, b: bigint): bigint {
+  return a > b ? a : b;
+}

@@ -1,0 +1,245 @@
+// The decision alone: a table of situations, and properties that hold for any of them.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { decide, type Observation, type ObservedMember, type Plan } from '../../functions/recover/decide.ts';
+
+const MiB = 1024 * 1024;
+const policy = { watchSeconds: 60 };
+
+function member(name: string, changes: Partial<ObservedMember> = {}): ObservedMember {
+  return {
+    id: name,
+    name,
+    endpoint: `https://${name}:2379`,
+    isLearner: false,
+    isLeader: false,
+    healthy: true,
+    version: '3.5.30',
+    dbSize: 2048 * MiB,
+    dbSizeInUse: 2040 * MiB,
+    quota: { kind: 'limit', bytes: 2048 * MiB, source: 'metrics' },
+    ...changes,
+  };
+}
+
+function observation(changes: Partial<Observation> = {}): Observation {
+  return {
+    clusterId: 'c',
+    members: [member('a'), member('b', { isLeader: true }), member('c')],
+    alarms: [{ memberId: 'a', type: 'NOSPACE' }],
+    revision: '4711',
+    ...changes,
+  };
+}
+
+function actions(plan: Plan): string[] {
+  if (plan.kind !== 'steps') throw new Error(`expected steps, found ${JSON.stringify(plan)}`);
+  return plan.steps.map((step) =>
+    step.action === 'defragment'
+      ? `defragment ${step.memberId}`
+      : step.action === 'move-leader'
+        ? `move-leader ${step.fromMemberId}`
+        : step.action,
+  );
+}
+
+describe('decide', () => {
+  it('R3, R4, R7: compacts, defragments followers first and the leader last, then disarms, writes and watches', () => {
+    expect(actions(decide(observation(), policy))).toEqual([
+      'compact',
+      'defragment a',
+      'defragment c',
+      'move-leader b',
+      'defragment b',
+      'disarm',
+      'canary',
+      'watch',
+    ]);
+  });
+
+  it('compacts every voter to the newest revision that was seen', () => {
+    const plan = decide(observation(), policy);
+    expect(plan).toMatchObject({ kind: 'steps' });
+    expect(plan.kind === 'steps' && plan.steps[0]).toEqual({
+      action: 'compact',
+      revision: '4711',
+      memberIds: ['a', 'b', 'c'],
+    });
+  });
+
+  it('has no leader to move where there is one member', () => {
+    const plan = decide(observation({ members: [member('a', { isLeader: true })] }), policy);
+    expect(actions(plan)).toEqual(['compact', 'defragment a', 'disarm', 'canary', 'watch']);
+  });
+
+  it('R3: leaves learners alone', () => {
+    const members = [...observation().members, member('d', { isLearner: true })];
+    expect(actions(decide(observation({ members }), policy))).not.toContain('defragment d');
+  });
+
+  it('only disarms where somebody has defragmented and forgotten the alarm', () => {
+    const members = observation().members.map((m) => ({ ...m, dbSize: 20 * MiB }));
+    expect(actions(decide(observation({ members }), policy))).toEqual(['disarm', 'canary', 'watch']);
+  });
+
+  it('leaves a member alone whose file is far below its own quota', () => {
+    const members = [
+      member('a'),
+      member('b', { isLeader: true, quota: { kind: 'limit', bytes: 16_384 * MiB, source: 'metrics' } }),
+    ];
+    expect(actions(decide(observation({ members }), policy))).toEqual([
+      'compact',
+      'defragment a',
+      'disarm',
+      'canary',
+      'watch',
+    ]);
+  });
+
+  it.each([
+    [
+      'CORRUPT beside NOSPACE',
+      [
+        { memberId: 'a', type: 'NOSPACE' },
+        { memberId: 'b', type: 'CORRUPT' },
+      ],
+    ],
+    ['CORRUPT alone', [{ memberId: 'b', type: 'CORRUPT' }]],
+    ['an alarm of a kind not known', [{ memberId: 'b', type: 'UNKNOWN' }]],
+  ] as const)('R1: %s is escalated', (_name, alarms) => {
+    expect(decide(observation({ alarms }), policy)).toMatchObject({
+      kind: 'refusal',
+      outcome: 'escalated',
+      rule: 'R1',
+    });
+  });
+
+  it('R1: comes before everything else, also without a quorum', () => {
+    const members = observation().members.map((m) => ({ ...m, healthy: false }));
+    const alarms = [{ memberId: 'b', type: 'CORRUPT' }] as const;
+    expect(decide(observation({ members, alarms }), policy)).toMatchObject({ rule: 'R1' });
+  });
+
+  it.each([1, 2, 3])('R2: refuses with %i of three voters away, and names them', (away) => {
+    const members = observation().members.map((m, i) =>
+      i < away ? { ...m, healthy: false, problem: 'connection refused' } : m,
+    );
+    const plan = decide(observation({ members }), policy);
+    expect(plan).toMatchObject({ kind: 'refusal', outcome: 'refused', rule: 'R2' });
+    expect(JSON.stringify(plan)).toContain('a (https://a:2379) does not answer: connection refused');
+  });
+
+  it('R8: refuses where a quota is not known', () => {
+    const members = [member('a', { quota: { kind: 'unknown', problem: '404' } }), member('b', { isLeader: true })];
+    expect(decide(observation({ members }), policy)).toMatchObject({ kind: 'refusal', outcome: 'refused', rule: 'R8' });
+  });
+
+  it('has nothing to do where no alarm is raised, and says who is away', () => {
+    const members = [member('a', { healthy: false, problem: 'timeout' }), member('b'), member('c')];
+    const plan = decide(observation({ alarms: [], members }), policy);
+    expect(plan.kind).toBe('nothing-to-do');
+    expect(JSON.stringify(plan)).toContain('a (https://a:2379)');
+  });
+});
+
+const anyQuota = fc.oneof(
+  fc.record({
+    kind: fc.constant('limit' as const),
+    bytes: fc.integer({ min: 1, max: 8192 * MiB }),
+    source: fc.constant('metrics' as const),
+  }),
+  fc.constant({ kind: 'none' as const }),
+  fc.constant({ kind: 'unknown' as const, problem: 'not read' }),
+);
+const anyMembers = fc
+  .array(
+    fc.record({
+      isLearner: fc.boolean(),
+      healthy: fc.boolean(),
+      dbSize: fc.option(fc.integer({ min: 0, max: 8192 * MiB }), { nil: undefined }),
+      quota: anyQuota,
+    }),
+    { maxLength: 7 },
+  )
+  .chain((members) =>
+    fc.record({ members: fc.constant(members), leader: fc.integer({ min: -1, max: members.length - 1 }) }),
+  )
+  .map(({ members, leader }) =>
+    members.map((m, i) => member(`m${i}`, { ...m, isLeader: i === leader && !m.isLearner })),
+  );
+const anyObservation: fc.Arbitrary<Observation> = fc.record({
+  clusterId: fc.constant('c'),
+  members: anyMembers,
+  alarms: fc.array(
+    fc.record({
+      memberId: fc.constantFrom('m0', 'm1', 'm2', 'gone'),
+      type: fc.constantFrom('NOSPACE' as const, 'NOSPACE' as const, 'CORRUPT' as const, 'UNKNOWN' as const),
+    }),
+    { maxLength: 4 },
+  ),
+  revision: fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }).map(String),
+});
+
+/** Checks a property on every plan that has steps, and that such plans do come up. */
+function forEveryPlan(check: (steps: Extract<Plan, { kind: 'steps' }>['steps'], seen: Observation) => void): void {
+  let plans = 0;
+  fc.assert(
+    fc.property(anyObservation, (seen) => {
+      const plan = decide(seen, policy);
+      if (plan.kind !== 'steps') return;
+      plans++;
+      check(plan.steps, seen);
+    }),
+    { numRuns: 20_000 },
+  );
+  expect(plans).toBeGreaterThan(100);
+}
+
+describe('decide, for any observation', () => {
+  it('R1: no plan changes anything while an alarm other than NOSPACE is raised', () => {
+    forEveryPlan((_steps, { alarms }) => {
+      expect(alarms.every(({ type }) => type === 'NOSPACE')).toBe(true);
+      expect(alarms.length).toBeGreaterThan(0);
+    });
+  });
+
+  it('R2: no plan defragments while a voter is away, and so never without a quorum', () => {
+    forEveryPlan((steps, { members }) => {
+      if (!steps.some(({ action }) => action === 'defragment')) return;
+      expect(members.filter(({ isLearner }) => !isLearner).every(({ healthy }) => healthy)).toBe(true);
+    });
+  });
+
+  it('R3: no plan defragments the leader before a follower, without moving its leadership first, or a learner', () => {
+    forEveryPlan((steps, { members }) => {
+      const voters = members.filter(({ isLearner }) => !isLearner);
+      const leader = members.find(({ isLeader }) => isLeader)?.id;
+      const order = steps.flatMap((step) => (step.action === 'defragment' ? [step.memberId] : []));
+      expect(order.every((id) => voters.some((voter) => voter.id === id))).toBe(true);
+      expect(new Set(order).size).toBe(order.length);
+      const turn = order.indexOf(leader ?? '');
+      if (turn === -1) return;
+      expect(turn).toBe(order.length - 1);
+      if (voters.length === 1) return;
+      const at = steps.findIndex((step) => step.action === 'defragment' && step.memberId === leader);
+      expect(steps[at - 1]).toEqual({ action: 'move-leader', fromMemberId: leader });
+    });
+  });
+
+  it('R4: no plan defragments before a compaction that names every voter', () => {
+    forEveryPlan((steps, { members }) => {
+      const first = steps.findIndex(({ action }) => action === 'defragment');
+      if (first === -1) return;
+      const voters = members.filter(({ isLearner }) => !isLearner).map(({ id }) => id);
+      expect(steps.slice(0, first)).toContainEqual(expect.objectContaining({ action: 'compact', memberIds: voters }));
+    });
+  });
+
+  it('R7, R8: every plan disarms after the last defragmentation, with every quota known, and writes and watches after it', () => {
+    forEveryPlan((steps, { members }) => {
+      expect(steps.slice(-3).map(({ action }) => action)).toEqual(['disarm', 'canary', 'watch']);
+      expect(steps.filter(({ action }) => action === 'disarm')).toHaveLength(1);
+      expect(members.filter(({ isLearner }) => !isLearner).every(({ quota }) => quota.kind !== 'unknown')).toBe(true);
+    });
+  });
+});

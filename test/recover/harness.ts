@@ -1,0 +1,72 @@
+// Runs the recover function's own handler against a plane, as Lambda would, and reads from etcd what it really did.
+
+import { readFile } from 'node:fs/promises';
+import { get as getPlain } from 'node:http';
+import { get } from 'node:https';
+import { type LocalExecutionOptions, type LocalExecutionResult, runLocally } from '../../bin/local-execution.ts';
+import type { Command } from '../../functions/run/command.ts';
+import type { RunReport } from '../../functions/run/report.ts';
+import type { ControlPlane } from '../control-plane/plane.ts';
+
+process.env.POWERTOOLS_LOG_LEVEL ??= 'SILENT';
+process.env.POWERTOOLS_METRICS_DISABLED ??= 'true';
+
+export const manualCommand: Command = {
+  cluster: 'control-plane',
+  workflow: 'recover',
+  trigger: { kind: 'manual', source: 'test' },
+  dryRun: false,
+};
+
+export interface RecoverOptions extends LocalExecutionOptions {
+  readonly dryRun?: boolean;
+  /** Merged into the plane's configuration. */
+  readonly configuration?: Readonly<Record<string, unknown>>;
+}
+
+/** @returns the report; throws when the execution itself failed */
+export async function recoverPlane(plane: ControlPlane, options: RecoverOptions = {}): Promise<RunReport> {
+  const { status, result, error } = await executeRecover(plane, options);
+  if (status !== 'SUCCEEDED') throw new Error(`the execution failed: ${error?.message}`);
+  return result as RunReport;
+}
+
+export async function executeRecover(plane: ControlPlane, options: RecoverOptions = {}): Promise<LocalExecutionResult> {
+  const { dryRun = false, configuration, ...execution } = options;
+  process.env.ETCD_MEDIC_CLUSTER = JSON.stringify(plane.configuration(configuration));
+  const { handler } = await import('../../functions/recover/handler.ts');
+  return runLocally(handler, { ...manualCommand, dryRun }, { skipTime: true, ...execution });
+}
+
+/** How often each member has really defragmented since it was started, by etcd's own count. */
+export async function defragmentations(plane: ControlPlane): Promise<Record<string, number>> {
+  const counts = plane.members.map(async ({ name, endpoint }) => {
+    const metrics = await metricsOf(plane, endpoint);
+    const line = /^etcd_disk_backend_defrag_duration_seconds_count (\d+)$/m.exec(metrics);
+    if (line?.[1] === undefined) throw new Error(`${name} does not say how often it defragmented`);
+    return [name, Number(line[1])] as const;
+  });
+  return Object.fromEntries(await Promise.all(counts));
+}
+
+async function metricsOf({ credentials }: ControlPlane, endpoint: string): Promise<string> {
+  const files = credentials && {
+    ca: await readFile(credentials.caFile),
+    cert: await readFile(credentials.certFile),
+    key: await readFile(credentials.keyFile),
+  };
+  return new Promise((resolve, reject) => {
+    const request = (files ? get : getPlain)(`${endpoint}/metrics`, { ...files, agent: false }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('end', () => resolve(Buffer.concat(chunks).toString()));
+      response.on('error', reject);
+    });
+    request.on('error', reject);
+  });
+}
+
+/** A report's steps by name, for assertions. */
+export function outcomes(report: RunReport): Record<string, string> {
+  return Object.fromEntries(report.steps.map(({ name, outcome }) => [name, outcome]));
+}
