@@ -74,6 +74,24 @@ export interface Deadlines {
   readonly writeMs: number;
 }
 
+/** What stands in a member's part of the key space. Never the values: they may be secrets. */
+export interface KeyRange {
+  /** How many keys there are in the range, whatever the limit. */
+  readonly count: number;
+  /** The first keys, in order; at most the limit. */
+  readonly keys: readonly { readonly key: string; readonly valueBytes: number | undefined }[];
+}
+
+export interface KeyRangeRequest {
+  /** The first key; `'\0'` is the first of all. */
+  readonly from: string;
+  /** The key after the last; `'\0'` is the end of all. */
+  readonly to: string;
+  readonly limit: number;
+  /** Transfers the values to measure them; otherwise `valueBytes` is undefined. */
+  readonly measureValues?: boolean;
+}
+
 /** One connection to one member; every call goes to this member and is sent exactly once. */
 export interface MemberClient extends AsyncDisposable {
   readonly endpoint: string;
@@ -94,6 +112,12 @@ export interface MemberClient extends AsyncDisposable {
   moveLeader(toMemberId: string): Promise<void>;
   /** Disarms NOSPACE of exactly this member; there is no way to disarm anything else. */
   disarmNospace(memberId: string): Promise<void>;
+  /** The member list as this member has it (answers without a quorum), and the cluster it belongs to. Learners refuse. */
+  memberList(): Promise<{ readonly clusterId: string; readonly members: readonly Member[] }>;
+  /** Which cluster and which member this endpoint is; learners answer too. */
+  identify(): Promise<{ readonly clusterId: string; readonly status: MemberStatus }>;
+  /** Keys of this member's own data: works under NOSPACE and without a quorum. */
+  keyRange(request: KeyRangeRequest): Promise<KeyRange>;
   put(key: string, value: string): Promise<void>;
   delete(key: string): Promise<number>;
 }

@@ -1,0 +1,199 @@
+// One gRPC channel to one etcd member, over which every call is sent at most once and has ended by its deadline.
+import { isIP } from 'node:net';
+import { checkServerIdentity } from 'node:tls';
+import {
+  Channel,
+  type ChannelCredentials,
+  type ChannelOptions,
+  connectivityState,
+  credentials,
+  Metadata,
+  type MethodDefinition,
+} from '@grpc/grpc-js';
+import { Host } from 'etcd3/lib/connection-pool.js';
+import type {
+  IAlarmRequest,
+  IAlarmResponse,
+  ICompactionRequest,
+  ICompactionResponse,
+  IDefragmentResponse,
+  IDeleteRangeRequest,
+  IDeleteRangeResponse,
+  IMemberListRequest,
+  IMemberListResponse,
+  IMoveLeaderRequest,
+  IMoveLeaderResponse,
+  IPutRequest,
+  IPutResponse,
+  IRangeRequest,
+  IRangeResponse,
+  IStatusResponse,
+} from 'etcd3/lib/rpc.js';
+import { hostAndPort, isTls } from './endpoint.ts';
+import { EtcdUnreachableError } from './errors.ts';
+import { OpenSockets } from './open-sockets.ts';
+import { timeoutError, toEtcdError } from './translate.ts';
+import type { TlsMaterial } from './types.ts';
+
+/** The calls of etcd's API that are made here: request and response by method. */
+interface Calls {
+  Range: [IRangeRequest, IRangeResponse];
+  Put: [IPutRequest, IPutResponse];
+  DeleteRange: [IDeleteRangeRequest, IDeleteRangeResponse];
+  Compact: [ICompactionRequest, ICompactionResponse];
+  MemberList: [IMemberListRequest, IMemberListResponse];
+  Alarm: [IAlarmRequest, IAlarmResponse];
+  Status: [Record<string, never>, IStatusResponse];
+  Defragment: [Record<string, never>, IDefragmentResponse];
+  MoveLeader: [IMoveLeaderRequest, IMoveLeaderResponse];
+}
+type Method = keyof Calls;
+type Request<M extends Method> = Calls[M][0];
+type Response<M extends Method> = Calls[M][1];
+
+/** Where each call belongs in etcd's API. */
+const SERVICE_OF = {
+  Range: 'KV',
+  Put: 'KV',
+  DeleteRange: 'KV',
+  Compact: 'KV',
+  MemberList: 'Cluster',
+  Alarm: 'Maintenance',
+  Status: 'Maintenance',
+  Defragment: 'Maintenance',
+  MoveLeader: 'Maintenance',
+} as const satisfies Record<Method, 'KV' | 'Cluster' | 'Maintenance'>;
+
+const MiB = 1024 * 1024;
+
+const CHANNEL_OPTIONS: ChannelOptions = {
+  // What changes a member is never sent again on anybody's own account (R5).
+  'grpc.enable_retries': 0,
+  // The sockets are this connection's own, so that closing it can't end another's.
+  'grpc.use_local_subchannel_pool': 1,
+  // A member has one address; nobody's proxy and no DNS record has a say in how it is reached.
+  'grpc.enable_http_proxy': 0,
+  'grpc.service_config_disable_resolution': 1,
+  // A restarting member is polled: it should be found soon after it is back.
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 1_000,
+  // etcd closes connections that ping more often than every 5 s; a defragmenting member still answers pings.
+  'grpc.keepalive_time_ms': 30_000,
+  'grpc.keepalive_timeout_ms': 20_000,
+  // The largest answer asked for is a sample of values of 1.5 MB each.
+  'grpc.max_receive_message_length': 64 * MiB,
+};
+
+/** The server's name in TLS where the endpoint is an IP address, which RFC 6066 doesn't allow there (and Node warns about). */
+const NAME_FOR_ADDRESSES = 'etcd';
+
+/** How long after a call's deadline this side stops waiting for grpc-js to notice. */
+const GRACE_MS = 250;
+const GOOD_BYE_MS = 1_000;
+
+export class MemberConnection implements Disposable {
+  readonly endpoint: string;
+  readonly #channel: Channel;
+  readonly #host: Host;
+  readonly #sockets = new OpenSockets(() => this.#isConnected());
+  #closed = false;
+  readonly #underWay = new Set<{ cancel(): void }>();
+
+  constructor(endpoint: string, tls: TlsMaterial | undefined) {
+    this.endpoint = endpoint;
+    const target = hostAndPort(endpoint);
+    const host = new URL(endpoint).hostname.replace(/^\[|\]$/g, '');
+    const secure = isTls(endpoint) && isIP(host) !== 0;
+    const options = { ...CHANNEL_OPTIONS, ...(secure && { 'grpc.ssl_target_name_override': NAME_FOR_ADDRESSES }) };
+    const channelCredentials = makeCredentials(endpoint, host, tls);
+    this.#channel = new Channel(target, channelCredentials, options);
+    // etcd3 knows the messages. Its pool is left out: it retries, breaks circuits and closes channels over a NOSPACE answer.
+    this.#host = new Host(target, channelCredentials, { ...options, channelOverride: this.#channel });
+  }
+
+  /**
+   * Sends one call, once.
+   * @param decode makes the response of its bytes, where etcd3's own message lacks something
+   * @throws an EtcdError; EtcdTimeoutError when there is no answer within `timeoutMs`
+   */
+  async call<M extends Method, R extends Response<M> = Response<M>>(
+    method: M,
+    request: Request<M>,
+    timeoutMs: number,
+    decode?: (bytes: Buffer, known: Response<M>) => R,
+  ): Promise<R> {
+    const call = { endpoint: this.endpoint, method };
+    if (this.#closed) throw new EtcdUnreachableError(call, 'not-done', 'this connection has been closed');
+    const startedMs = performance.now();
+    const { promise, resolve, reject } = Promise.withResolvers<R>();
+    const client = this.#host.getServiceClient(SERVICE_OF[method]);
+    const definition = methodDefinition<Request<M>, Response<M>>(client, method);
+    const deserialize = (bytes: Buffer): R => {
+      const known = definition.responseDeserialize(bytes);
+      return decode ? decode(bytes, known) : (known as R);
+    };
+    const sent = this.#sockets.noting(() =>
+      client.makeUnaryRequest<Request<M>, R>(
+        definition.path,
+        definition.requestSerialize,
+        deserialize,
+        request,
+        new Metadata(),
+        { deadline: Date.now() + timeoutMs },
+        (error, response) => {
+          if (error) reject(toEtcdError(error, call, { timeoutMs, elapsedMs: performance.now() - startedMs }));
+          else if (response === undefined) reject(toEtcdError(new Error('an empty answer'), call));
+          else resolve(response);
+        },
+      ),
+    );
+    const timer = setTimeout(() => {
+      reject(timeoutError(call, 'unknown', timeoutMs));
+      sent.cancel();
+    }, timeoutMs + GRACE_MS);
+    this.#underWay.add(sent);
+    try {
+      return await promise;
+    } finally {
+      this.#underWay.delete(sent);
+      clearTimeout(timer);
+    }
+  }
+
+  /** Ends the connection; calls under way end with an error. */
+  [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const sent of this.#underWay) sent.cancel();
+    const wasConnected = this.#isConnected();
+    // Without the host's own close(), which tries to connect once more and waits a second for it.
+    this.#channel.close();
+    // A connection that was made says good-bye first.
+    if (wasConnected) setTimeout(() => this.#sockets.close(), GOOD_BYE_MS).unref();
+    else this.#sockets.close();
+  }
+
+  #isConnected(): boolean {
+    return this.#channel.getConnectivityState(false) === connectivityState.READY;
+  }
+}
+
+function makeCredentials(endpoint: string, host: string, tls: TlsMaterial | undefined): ChannelCredentials {
+  if (!isTls(endpoint)) return credentials.createInsecure();
+  const pem = tls && { ca: Buffer.from(tls.ca), cert: Buffer.from(tls.cert), key: Buffer.from(tls.key) };
+  // Checked against the endpoint's own address, whatever name was sent.
+  return credentials.createSsl(pem?.ca, pem?.key, pem?.cert, {
+    checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
+  });
+}
+
+/** How etcd3 writes and reads one method's messages. It has them on the constructor of its generated clients. */
+function methodDefinition<Req, Res>(client: object, method: string): MethodDefinition<Req, Res> {
+  const service: unknown = Reflect.get(client.constructor, 'service');
+  const definition: unknown =
+    typeof service === 'object' && service !== null ? Reflect.get(service, method) : undefined;
+  if (typeof definition !== 'object' || definition === null || !('responseDeserialize' in definition)) {
+    throw new TypeError(`etcd3 does not know the method ${method}`);
+  }
+  return definition as MethodDefinition<Req, Res>;
+}

@@ -1,0 +1,114 @@
+// What can go wrong between etcd-medic and one etcd member, as types that a workflow can tell apart.
+import { EtcdMedicError } from '../run/errors.ts';
+
+/** The call that failed: what was asked of whom. */
+export interface EtcdCall {
+  /** The client URL. */
+  readonly endpoint: string;
+  /** As etcd names it: `Status`, `Defragment`, … */
+  readonly method: string;
+}
+
+/**
+ * `not-done`: the member refused the call or never got it. `unknown`: it may have done it, or be doing it still, so
+ * nothing is sent again before the member's state has told (R5).
+ */
+export type CallOutcome = 'not-done' | 'unknown';
+
+/** The member answered with an error that has no class of its own; the base of all errors of this room's calls. */
+export class EtcdError extends EtcdMedicError {
+  override readonly name: string = 'EtcdError';
+  readonly endpoint: string;
+  readonly method: string;
+  readonly outcome: CallOutcome;
+
+  /** @param text completes "<method> at <endpoint>: …" and says what a person can do */
+  constructor(call: EtcdCall, outcome: CallOutcome, text: string, options?: ErrorOptions) {
+    super(`${call.method} at ${call.endpoint}: ${text}`, options);
+    this.endpoint = call.endpoint;
+    this.method = call.method;
+    this.outcome = outcome;
+  }
+}
+
+/** No answer in time. It means unknown, not failed: the server goes on with what it was asked. */
+export class EtcdTimeoutError extends EtcdError {
+  override readonly name = 'EtcdTimeoutError';
+}
+
+/** No connection, or it broke: refused, reset, no route, no such name. */
+export class EtcdUnreachableError extends EtcdError {
+  override readonly name = 'EtcdUnreachableError';
+}
+
+/** The two sides don't trust each other: wrong CA, expired certificate, refused client certificate, no TLS at all. */
+export class EtcdTlsError extends EtcdError {
+  override readonly name = 'EtcdTlsError';
+}
+
+/** Something answered, and it isn't etcd. */
+export class NotEtcdError extends EtcdError {
+  override readonly name = 'NotEtcdError';
+}
+
+/** At this moment the member has no leader that a majority follows; nothing that needs the cluster's consent works. */
+export class QuorumLostError extends EtcdError {
+  override readonly name = 'QuorumLostError';
+}
+
+/** A NOSPACE alarm stands: the cluster refuses everything that makes the database grow. */
+export class NoSpaceError extends EtcdError {
+  override readonly name = 'NoSpaceError';
+}
+
+/** A CORRUPT alarm stands: the cluster refuses reads and writes, and no program may disarm it (R1). */
+export class CorruptError extends EtcdError {
+  override readonly name = 'CorruptError';
+}
+
+/** Only the leader does this, and this member isn't it (any more). */
+export class NotLeaderError extends EtcdError {
+  override readonly name = 'NotLeaderError';
+}
+
+/** The member is a learner, which answers Status and reads of its own data and nothing else. */
+export class LearnerError extends EtcdError {
+  override readonly name = 'LearnerError';
+}
+
+/** The member's version of etcd doesn't have this call. */
+export class UnsupportedError extends EtcdError {
+  override readonly name = 'UnsupportedError';
+}
+
+/** etcd's own authorization is on and the user (the client certificate's common name) may not do this. */
+export class PermissionDeniedError extends EtcdError {
+  override readonly name = 'PermissionDeniedError';
+}
+
+/** The member's quota could not be read, so nothing that depends on it is done on a guess (R8). */
+export class QuotaUnreadableError extends EtcdError {
+  override readonly name = 'QuotaUnreadableError';
+}
+
+/** One endpoint and why it did not serve. */
+export interface EndpointProblem {
+  readonly endpoint: string;
+  readonly problem: string;
+}
+
+/** Not one of the endpoints answered as a member of a cluster: nothing is known about it, and nothing was changed. */
+export class NoMemberAnsweredError extends EtcdMedicError {
+  override readonly name = 'NoMemberAnsweredError';
+  readonly problems: readonly EndpointProblem[];
+
+  constructor(summary: string, problems: readonly EndpointProblem[], options?: ErrorOptions) {
+    super([summary, ...problems.map(({ problem }) => `- ${problem}`)].join('\n'), options);
+    this.problems = problems;
+  }
+}
+
+/** The configured endpoints belong to more than one cluster; nothing was changed in any of them. */
+export class DifferentClustersError extends EtcdMedicError {
+  override readonly name = 'DifferentClustersError';
+}

@@ -1,0 +1,191 @@
+// One member of an etcd cluster, as the workflows talk to it: plain data in and out, every call to this member and sent once.
+import type { IMember } from 'etcd3/lib/rpc.js';
+import { InvalidInputError } from '../run/errors.ts';
+import { MemberConnection } from './connection.ts';
+import { checkTlsMaterial } from './credentials.ts';
+import { isTls, normalizeEndpoint } from './endpoint.ts';
+import { EtcdError, PermissionDeniedError } from './errors.ts';
+import { quotaFromMetrics, quotaFromStatus } from './quota.ts';
+import { alarmType, decimalId, decodeStatus, hexId, toMemberStatus } from './status.ts';
+import type {
+  Alarm,
+  Deadlines,
+  KeyRange,
+  KeyRangeRequest,
+  Member,
+  MemberClient,
+  MemberStatus,
+  Quota,
+  TlsMaterial,
+} from './types.ts';
+
+export interface MemberOptions {
+  /** The client URL: `https://10.0.0.1:2379`, or `http://…` for plain text. */
+  readonly endpoint: string;
+  /** For https; a plain http endpoint does not use it. */
+  readonly tls?: TlsMaterial | undefined;
+  /** @default DEFAULT_DEADLINES for each that is left out */
+  readonly deadlines?: Partial<Deadlines> | undefined;
+}
+
+export const DEFAULT_DEADLINES: Deadlines = {
+  statusMs: 5_000,
+  // Without a quorum etcd itself gives up after 7 s; that it is not healthy is known by then.
+  healthMs: 5_000,
+  // Longer than etcd's own 7 s, so that it is etcd that says that there is no quorum.
+  alarmMs: 10_000,
+  writeMs: 10_000,
+  moveLeaderMs: 10_000,
+  // Gigabytes of history on a busy disk take minutes; a Lambda function has 15.
+  compactMs: 300_000,
+  defragmentMs: 300_000,
+};
+
+/** Read by every health check, as etcdctl does it; it need not exist. */
+const HEALTH_KEY = 'health';
+
+/**
+ * Connects to one member; the connection itself is made with the first call.
+ * @throws InvalidInputError for an endpoint that is no client URL, https without credentials, or credentials that can't work
+ */
+export function connectMember(options: MemberOptions): MemberClient {
+  const { tls } = options;
+  if (isTls(options.endpoint)) {
+    if (!tls) {
+      throw new InvalidInputError('etcd.credentials', [
+        `found nothing, expected credentials, because ${options.endpoint} is https`,
+      ]);
+    }
+    checkOnce(tls);
+  }
+  return new GrpcMemberClient(options);
+}
+
+const checked = new WeakSet<TlsMaterial>();
+
+/** The same material serves for all members of a cluster. */
+function checkOnce(tls: TlsMaterial): void {
+  if (checked.has(tls)) return;
+  checkTlsMaterial(tls, new Date());
+  checked.add(tls);
+}
+
+class GrpcMemberClient implements MemberClient {
+  readonly endpoint: string;
+  readonly #connection: MemberConnection;
+  readonly #deadlines: Deadlines;
+  readonly #tls: TlsMaterial | undefined;
+
+  constructor({ endpoint, tls, deadlines }: MemberOptions) {
+    this.endpoint = normalizeEndpoint(endpoint);
+    this.#tls = tls;
+    this.#deadlines = { ...DEFAULT_DEADLINES, ...deadlines };
+    this.#connection = new MemberConnection(this.endpoint, tls);
+  }
+
+  async status(): Promise<MemberStatus> {
+    return (await this.identify()).status;
+  }
+
+  async identify(): Promise<{ clusterId: string; status: MemberStatus }> {
+    const response = await this.#connection.call('Status', {}, this.#deadlines.statusMs, decodeStatus);
+    return { clusterId: hexId(response.header.cluster_id), status: toMemberStatus(response) };
+  }
+
+  async quota(): Promise<Quota> {
+    return (
+      quotaFromStatus(await this.status()) ??
+      (await quotaFromMetrics(this.endpoint, this.#tls, this.#deadlines.statusMs))
+    );
+  }
+
+  async checkHealth(): Promise<void> {
+    try {
+      await this.#read({ serializable: false });
+    } catch (error) {
+      // etcdctl sees it the same way: a refusal by etcd's authorization has been agreed on by a majority.
+      if (!(error instanceof PermissionDeniedError)) throw error;
+    }
+  }
+
+  async checkServing(): Promise<void> {
+    await this.#read({ serializable: true });
+  }
+
+  async alarms(): Promise<readonly Alarm[]> {
+    const { alarms } = await this.#connection.call('Alarm', { action: 'Get' }, this.#deadlines.alarmMs);
+    return alarms.map(({ memberID, alarm }) => ({ memberId: hexId(memberID), type: alarmType(alarm) }));
+  }
+
+  async compact(revision: bigint): Promise<'compacted' | 'already-compacted'> {
+    try {
+      await this.#connection.call('Compact', { revision: `${revision}`, physical: true }, this.#deadlines.compactMs);
+      return 'compacted';
+    } catch (error) {
+      // etcd answers so only once this member's own compaction to that revision is through, whoever asked for it.
+      if (error instanceof EtcdError && /required revision has been compacted/.test(error.message)) {
+        return 'already-compacted';
+      }
+      throw error;
+    }
+  }
+
+  async defragment(): Promise<void> {
+    await this.#connection.call('Defragment', {}, this.#deadlines.defragmentMs);
+  }
+
+  async moveLeader(toMemberId: string): Promise<void> {
+    await this.#connection.call('MoveLeader', { targetID: decimalId(toMemberId) }, this.#deadlines.moveLeaderMs);
+  }
+
+  async disarmNospace(memberId: string): Promise<void> {
+    const request = { action: 'Deactivate', memberID: decimalId(memberId), alarm: 'Nospace' } as const;
+    await this.#connection.call('Alarm', request, this.#deadlines.alarmMs);
+  }
+
+  async memberList(): Promise<{ clusterId: string; members: readonly Member[] }> {
+    // Not linearizable: a member that has lost the quorum still tells who there should be.
+    const response = await this.#connection.call('MemberList', { linearizable: false }, this.#deadlines.statusMs);
+    return { clusterId: hexId(response.header.cluster_id), members: response.members.map(toMember) };
+  }
+
+  async keyRange({ from, to, limit, measureValues = false }: KeyRangeRequest): Promise<KeyRange> {
+    const request = {
+      key: Buffer.from(from),
+      range_end: Buffer.from(to),
+      limit,
+      keys_only: !measureValues,
+      serializable: true,
+    };
+    const { count, kvs } = await this.#connection.call('Range', request, this.#deadlines.healthMs);
+    return {
+      count: Number(count),
+      keys: kvs.map(({ key, value }) => ({
+        key: key.toString(),
+        valueBytes: measureValues ? value.length : undefined,
+      })),
+    };
+  }
+
+  async put(key: string, value: string): Promise<void> {
+    await this.#connection.call('Put', { key: Buffer.from(key), value: Buffer.from(value) }, this.#deadlines.writeMs);
+  }
+
+  async delete(key: string): Promise<number> {
+    const { deleted } = await this.#connection.call('DeleteRange', { key: Buffer.from(key) }, this.#deadlines.writeMs);
+    return Number(deleted);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#connection[Symbol.dispose]();
+  }
+
+  async #read({ serializable }: { readonly serializable: boolean }): Promise<void> {
+    const request = { key: Buffer.from(HEALTH_KEY), limit: 1, keys_only: true, serializable };
+    await this.#connection.call('Range', request, this.#deadlines.healthMs);
+  }
+}
+
+function toMember({ ID, name, clientURLs, isLearner }: IMember): Member {
+  return { id: hexId(ID), name, clientUrls: clientURLs, isLearner };
+}
