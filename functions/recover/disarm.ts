@@ -4,6 +4,7 @@ import type { Alarm } from '../etcd/types.ts';
 import { describeError } from '../run/errors.ts';
 import type { StepResult } from '../run/journal.ts';
 import { checkOthersHealthy, clientOf, SweepStoppedError, type Voter } from '../sweep/voters.ts';
+import { nameOf } from './decide.ts';
 import { readQuota } from './observe.ts';
 
 /** At or above this share of its quota a voter would raise the alarm again within minutes. */
@@ -21,11 +22,12 @@ export async function disarm(
   voters: readonly Voter[],
   configuredQuotaBytes: number | undefined,
 ): Promise<StepResult<never>> {
-  const statuses = await checkOthersHealthy(cluster, voters, undefined);
+  const healthy = checkOthersHealthy(cluster, voters, undefined);
   await Promise.all([
+    healthy,
     ...voters.map(async (voter) => {
-      const size = statuses.get(voter.id)?.dbSize ?? Number.POSITIVE_INFINITY;
       const quota = await readQuota(clientOf(cluster, voter), configuredQuotaBytes);
+      const size = (await healthy).get(voter.id)?.dbSize ?? Number.POSITIVE_INFINITY;
       if (quota.kind === 'unknown') throw new SweepStoppedError(`R8: ${voter.name}: ${quota.problem}`);
       if (quota.kind === 'limit' && size >= DISARM_BELOW_SHARE * quota.bytes) {
         throw new SweepStoppedError(
@@ -37,14 +39,17 @@ export async function disarm(
   ]);
   const client = clientOf(cluster, anyOf(voters));
   const armed = await client.alarms();
-  refuseOthers(armed);
-  for (const { memberId } of armed) await client.disarmNospace(memberId);
+  refuseOthers(armed, cluster);
+  await Promise.all(armed.map(({ memberId }) => client.disarmNospace(memberId)));
   const left = await client.alarms();
-  if (left.length > 0) throw new SweepStoppedError(`R7: after disarming, the alarm list still has ${list(left)}`);
+  if (left.length > 0)
+    throw new SweepStoppedError(`R7: after disarming, the alarm list still has ${list(left, cluster)}`);
   return {
     outcome: armed.length > 0 ? 'done' : 'nothing-to-do',
     detail:
-      armed.length > 0 ? `disarmed ${list(armed)}; the alarm list read back is empty` : 'no alarm was armed any more',
+      armed.length > 0
+        ? `disarmed ${list(armed, cluster)}; the alarm list read back is empty`
+        : 'no alarm was armed any more',
   };
 }
 
@@ -75,7 +80,7 @@ export async function lookForAlarms(
     try {
       const alarms = await clientOf(cluster, voter).alarms();
       if (alarms.length === 0) return { outcome: 'done', detail: 'no alarm', data: alarms };
-      return { outcome: 'failed', detail: `${list(alarms)} came back`, data: alarms };
+      return { outcome: 'failed', detail: `${list(alarms, cluster)} came back`, data: alarms };
     } catch (error) {
       problems.push(`${voter.name}: ${describeError(error)}`);
     }
@@ -100,13 +105,13 @@ async function refuseFullLearner(cluster: EtcdCluster): Promise<void> {
   }
 }
 
-function refuseOthers(alarms: readonly Alarm[]): void {
+function refuseOthers(alarms: readonly Alarm[], cluster: EtcdCluster): void {
   const others = alarms.filter(({ type }) => type !== 'NOSPACE');
-  if (others.length > 0) throw new SweepStoppedError(`R1: ${list(others)}: nothing is disarmed`);
+  if (others.length > 0) throw new SweepStoppedError(`R1: ${list(others, cluster)}: nothing is disarmed`);
 }
 
-function list(alarms: readonly Alarm[]): string {
-  return alarms.map(({ type, memberId }) => `${type} on ${memberId}`).join(', ');
+function list(alarms: readonly Alarm[], { members }: EtcdCluster): string {
+  return alarms.map(({ type, memberId }) => `${type} on ${nameOf(members, memberId)}`).join(', ');
 }
 
 function anyOf(voters: readonly Voter[]): Voter {

@@ -6,7 +6,7 @@ import type { ClusterConfiguration } from '../run/configuration.ts';
 import type { Journal } from '../run/journal.ts';
 import { formatBytes } from '../run/report.ts';
 import { act } from './act.ts';
-import { decide, type Observation, type Plan } from './decide.ts';
+import { decide, nameOf, type Observation, type Plan } from './decide.ts';
 import { reportMember } from './members.ts';
 import { observe } from './observe.ts';
 import { describePlan, missingParts } from './plan.ts';
@@ -23,6 +23,7 @@ export interface Recovery {
 /** One recovery, from the first look to the last. Everything it finds out or does is in the journal's steps. */
 export async function recover(recovery: Recovery): Promise<Conclusion> {
   const { configuration, journal } = recovery;
+  for (const { name, detail } of missingParts(configuration)) journal.missing(name, detail);
   const observed = await journal.step('observe', async () => {
     const observation = await observe(await recovery.cluster(), configuration.etcd.quotaBytes);
     return { outcome: 'done', detail: describe(observation), data: observation };
@@ -35,9 +36,6 @@ export async function recover(recovery: Recovery): Promise<Conclusion> {
     };
   }
   const observation = observed.data;
-  for (const { name, detail } of missingParts(configuration)) {
-    journal.note(name, { startedAt: observed.startedAt, durationMs: 0, outcome: 'not-configured', detail });
-  }
   const plan = decide(observation, configuration.recover);
   const unchanged = observation.members.map((member) => reportMember(member, observation, observation));
 
@@ -81,7 +79,7 @@ async function carryOut(
 function describe({ members, alarms }: Observation): string {
   const healthy = members.filter((member) => member.healthy).length;
   const files = members.map(({ name, dbSize }) => `${name} ${dbSize === undefined ? 'away' : formatBytes(dbSize)}`);
-  const raised = alarms.map(({ type, memberId }) => `${type} on ${memberId}`).join(', ') || 'no alarm';
+  const raised = alarms.map(({ type, memberId }) => `${type} on ${nameOf(members, memberId)}`).join(', ') || 'no alarm';
   return `${healthy} of ${members.length} members healthy; ${files.join(', ')}; ${raised}`;
 }
 

@@ -41,7 +41,7 @@ export const LEASE_TTL_MS = 16 * 60_000;
 export async function conduct(run: Conduct, work: (journal: Journal) => Promise<Conclusion>): Promise<RunReport> {
   const { command, context, lease, sinks } = run;
   const journal = new Journal(context, async () => {
-    await lease.renew();
+    if (!command.dryRun) await lease.renew();
   });
   const begin = await journal.unguardedStep('lease', () => takeLease(lease, command));
   const conclusion = await conclude(begin.outcome, begin.detail, () => work(journal));

@@ -55,9 +55,15 @@ export class Journal {
     return this.#record(name, work);
   }
 
-  /** A line for what was done over several quiet steps, or for what isn't configured. */
+  /** A line for what was done over several quiet steps. */
   note(name: string, { startedAt, durationMs, outcome, detail }: RecordedStep<unknown>): void {
     this.steps.push({ name, startedAt, durationMs, outcome, detail });
+  }
+
+  /** A line for a part that this cluster's configuration leaves out. */
+  missing(name: string, detail: string): void {
+    const startedAt = this.steps.at(-1)?.startedAt ?? new Date(0).toISOString();
+    this.steps.push({ name, startedAt, durationMs: 0, outcome: 'not-configured', detail });
   }
 
   #record<Data>(name: string, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {

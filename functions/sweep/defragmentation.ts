@@ -4,6 +4,7 @@ import { EtcdError, EtcdTimeoutError } from '../etcd/errors.ts';
 import type { MemberClient } from '../etcd/types.ts';
 import { describeError } from '../run/errors.ts';
 import type { StepResult } from '../run/journal.ts';
+import { formatBytes } from '../run/report.ts';
 import { checkOthersHealthy, clientOf, SweepStoppedError, type Voter } from './voters.ts';
 
 export interface Defragmented {
@@ -35,11 +36,11 @@ export async function defragment(
   dbSizeBefore: number,
 ): Promise<StepResult<Defragmentation>> {
   const client = clientOf(cluster, target);
-  await untilServing(client, target);
-  const statuses = await checkOthersHealthy(cluster, voters, target);
-  const before = statuses.get(target.id);
-  if (before !== undefined && before.dbSize < dbSizeBefore) return settled(target, dbSizeBefore, before);
-  if (voters.length > 1 && before?.leaderId === target.id) {
+  await Promise.all([checkOthersHealthy(cluster, voters, target), untilServing(client, target)]);
+  // Read once it serves: while it was still busy with an earlier attempt's defragmentation, its size said nothing.
+  const before = await client.status();
+  if (before.dbSize < dbSizeBefore) return settled(target, dbSizeBefore, before);
+  if (voters.length > 1 && before.leaderId === target.id) {
     return { outcome: 'skipped', detail: `${target.name} leads now: its turn comes last`, data: { kind: 'leads' } };
   }
   try {
@@ -91,7 +92,7 @@ function settled(
   dbSizeBefore: number,
   { dbSize, dbSizeInUse }: { readonly dbSize: number; readonly dbSizeInUse: number },
 ): StepResult<Defragmentation> {
-  const detail = `${target.name}: ${dbSizeBefore} → ${dbSize} bytes`;
+  const detail = `${target.name}: ${formatBytes(dbSizeBefore)} → ${formatBytes(dbSize)}`;
   return { outcome: 'done', detail, data: { kind: 'defragmented', dbSize, dbSizeInUse } };
 }
 

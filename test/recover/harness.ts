@@ -3,9 +3,11 @@
 import { readFile } from 'node:fs/promises';
 import { get as getPlain } from 'node:http';
 import { get } from 'node:https';
+import { DynamoDBClient, QueryCommand } from '@aws-sdk/client-dynamodb';
 import { type LocalExecutionOptions, type LocalExecutionResult, runLocally } from '../../bin/local-execution.ts';
 import type { Command } from '../../functions/run/command.ts';
 import type { RunReport } from '../../functions/run/report.ts';
+import type { AwsStandIn } from '../aws/stand-in.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
 
 process.env.POWERTOOLS_LOG_LEVEL ??= 'SILENT';
@@ -69,4 +71,22 @@ async function metricsOf({ credentials }: ControlPlane, endpoint: string): Promi
 /** A report's steps by name, for assertions. */
 export function outcomes(report: RunReport): Record<string, string> {
   return Object.fromEntries(report.steps.map(({ name, outcome }) => [name, outcome]));
+}
+
+/** The table's records of a cluster: `lease` and one `run#…` a run. */
+export async function recordsOf(aws: AwsStandIn, cluster = manualCommand.cluster): Promise<readonly string[]> {
+  const client = new DynamoDBClient({});
+  try {
+    const query = new QueryCommand({
+      TableName: aws.table,
+      KeyConditionExpression: '#cluster = :cluster',
+      ExpressionAttributeNames: { '#cluster': 'cluster' },
+      ExpressionAttributeValues: { ':cluster': { S: cluster } },
+      ConsistentRead: true,
+    });
+    const { Items = [] } = await client.send(query);
+    return Items.map(({ record }) => record?.S ?? '');
+  } finally {
+    client.destroy();
+  }
 }

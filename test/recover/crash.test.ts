@@ -1,0 +1,71 @@
+// R10: a crash at every checkpoint of a recovery, each on real etcd. Whatever was lost, the next attempt ends well.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { trackAttempts } from '../../bin/local-attempts.ts';
+import type { RunReport } from '../../functions/run/report.ts';
+import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
+import { listAlarms } from '../control-plane/alarms.ts';
+import { startControlPlane } from '../control-plane/control-plane.ts';
+import { fillWithReports } from '../control-plane/fill.ts';
+import type { ControlPlane } from '../control-plane/plane.ts';
+import { defragmentations, executeRecover, recordsOf } from './harness.ts';
+
+const MiB = 1024 * 1024;
+
+let plane: ControlPlane;
+let aws: AwsStandIn;
+/** How many checkpoints a run has that nothing happens to. */
+let checkpoints = 0;
+
+beforeAll(async () => {
+  trackAttempts();
+  aws = await startAws();
+  aws.enter();
+  plane = await startControlPlane({ quotaBytes: 8 * MiB });
+  await fill();
+  const { status, checkpoints: found } = await executeRecover(plane);
+  expect(status).toBe('SUCCEEDED');
+  checkpoints = found;
+});
+
+afterAll(async () => {
+  await plane?.stop();
+  await aws?.stop();
+});
+
+async function fill(): Promise<void> {
+  await fillWithReports(plane, { reportBytes: 30_000 });
+}
+
+async function recoverWith(crash: { crashAtCheckpoint: number } | { crashAfterCheckpoint: number }) {
+  await fill();
+  const before = await defragmentations(plane);
+  const { status, result, error, invocations } = await executeRecover(plane, crash);
+  const after = await defragmentations(plane);
+  const defragmented = Object.entries(after).map(([name, count]) => count - (before[name] ?? 0));
+  return { status, report: result as RunReport | undefined, error, invocations, defragmented };
+}
+
+describe('R10: a crash at any checkpoint', () => {
+  it.each([
+    ['is lost with its checkpoint', 'crashAtCheckpoint'],
+    ['comes right after its checkpoint', 'crashAfterCheckpoint'],
+  ] as const)(
+    'that %s: recovers, defragments nobody twice, leaves no lease',
+    async (_name, kind) => {
+      expect(checkpoints).toBeGreaterThan(15);
+      for (let k = 1; k <= checkpoints; k++) {
+        const run = await recoverWith(
+          kind === 'crashAtCheckpoint' ? { crashAtCheckpoint: k } : { crashAfterCheckpoint: k },
+        );
+
+        const at = `crash at checkpoint ${k} of ${checkpoints}: ${run.error?.message ?? run.report?.reason}`;
+        expect(run.report?.outcome, at).toBe('recovered');
+        expect(run.invocations, at).toBeGreaterThan(2);
+        expect(run.defragmented, at).toEqual([1, 1, 1]);
+        expect(await listAlarms(plane), at).toEqual([]);
+        expect(await recordsOf(aws), at).not.toContain('lease');
+      }
+    },
+    240_000,
+  );
+});
