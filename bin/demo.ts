@@ -1,0 +1,143 @@
+// The whole story on this machine: three real etcd members fill up with reports until they refuse writes, one alarm event
+// arrives, and etcd-medic brings them back. Leaves nothing behind, also after Ctrl-C.
+import { readFile } from 'node:fs/promises';
+import { parseArgs, styleText } from 'node:util';
+import type { Context } from 'aws-lambda';
+import { Listr } from 'listr2';
+import { describeError } from '../functions/run/errors.ts';
+import { formatBytes, type RunReport } from '../functions/run/report.ts';
+import { type AwsStandIn, startAws } from '../test/aws/stand-in.ts';
+import { putThrough } from '../test/control-plane/alarms.ts';
+import { startControlPlane } from '../test/control-plane/control-plane.ts';
+import { fillWithReports } from '../test/control-plane/fill.ts';
+import type { ControlPlane } from '../test/control-plane/plane.ts';
+import { summary } from './demo/summary.ts';
+import { type WriteWatch, watchWrites } from './demo/write-watch.ts';
+import { progressLine } from './progress.ts';
+
+const MiB = 1024 * 1024;
+/** Large enough to see the sizes move, small enough to fill in seconds; etcd's own default is 2 GiB. */
+const QUOTA_BYTES = 96 * MiB;
+const WATCH_SECONDS = 10;
+const CLUSTER = 'demo';
+
+// The screen belongs to the story; the functions' log lines and metrics go to CloudWatch in real life.
+process.env.POWERTOOLS_LOG_LEVEL = 'SILENT';
+process.env.POWERTOOLS_METRICS_DISABLED = 'true';
+
+interface Story {
+  aws: AwsStandIn;
+  plane: ControlPlane;
+  writes: WriteWatch;
+  report: RunReport;
+}
+
+const { values: options } = parseArgs({ options: { etcd: { type: 'string' } } });
+await using cleanUp = new AsyncDisposableStack();
+
+const tasks = new Listr<Partial<Story>>([
+  {
+    title: 'AWS stand-ins: Lambda, DynamoDB, EventBridge',
+    task: async (story) => {
+      story.aws = cleanUp.use(await startAws());
+      story.aws.enter();
+    },
+  },
+  {
+    title: 'A control plane: three etcd members over TLS, each under its kubelet',
+    task: async (story, task) => {
+      const plane = await startControlPlane({
+        quotaBytes: QUOTA_BYTES,
+        onProgress: (line) => {
+          task.output = line;
+        },
+        ...(options.etcd !== undefined && { version: options.etcd }),
+      });
+      story.plane = cleanUp.use(plane);
+      task.title += `: etcd ${plane.version}, quota ${formatBytes(QUOTA_BYTES)}`;
+    },
+  },
+  {
+    title: 'Vulnerability reports pile up',
+    task: async (story, task) => {
+      const plane = present(story.plane);
+      const filled = await fillWithReports(plane, {
+        onProgress: ({ puts, bytes }) => {
+          task.output = `${puts} reports written, ${formatBytes(bytes)}`;
+        },
+      });
+      story.writes = cleanUp.use(watchWrites(plane));
+      await story.writes.refused;
+      task.title += `: after ${filled.puts} writes etcd raises NOSPACE on ${filled.alarmed.join(', ')}; the cluster is read-only`;
+    },
+  },
+  {
+    title: 'The CloudWatch alarm reaches dispatch, and dispatch starts a recovery',
+    task: async (story, task) => {
+      const aws = present(story.aws);
+      const { handler } = await import('../functions/recover/handler.ts');
+      const functionArn = aws.lambda.register(`etcd-medic-${CLUSTER}-recover`, {
+        durable: handler,
+        options: { onOperation: (change) => onLine(progressLine(change)) },
+      });
+      process.env.ETCD_MEDIC_CLUSTER = JSON.stringify(
+        present(story.plane).configuration({ name: CLUSTER, recover: { watchSeconds: WATCH_SECONDS } }),
+      );
+      process.env.ETCD_MEDIC_WORKFLOWS = JSON.stringify({ recover: functionArn });
+      const { handler: dispatch } = await import('../functions/dispatch/handler.ts');
+      const { started } = await dispatch(await alarmEvent(), { awsRequestId: 'demo' } as Context);
+      task.title += `: ${started[0]?.executionName}`;
+    },
+  },
+  {
+    title: 'Recovery',
+    rendererOptions: { persistentOutput: true, outputBar: Number.POSITIVE_INFINITY },
+    task: async (story, task) => {
+      onLine = (line) => {
+        if (line !== undefined && !line.endsWith('…')) task.output = line;
+      };
+      for (const line of early) onLine(line);
+      const execution = await present(story.aws).lambda.executions[0]?.result;
+      if (execution?.status !== 'SUCCEEDED') throw new Error(execution?.error?.message ?? 'no run was started');
+      story.report = execution.result as RunReport;
+      task.title += `: ${story.report.outcome}`;
+    },
+  },
+  {
+    title: 'A write through every member',
+    task: async (story, task) => {
+      const plane = present(story.plane);
+      for (const { name, endpoint } of plane.members) {
+        const put = await putThrough(plane, endpoint);
+        if (!put.ok) throw new Error(`${name} refused: ${describeError(put.error)}`);
+      }
+      task.title += `: accepted by ${plane.members.map(({ name }) => name).join(', ')}`;
+    },
+  },
+]);
+
+// What the recovery says before its task is on the screen.
+const early: (string | undefined)[] = [];
+let onLine: (line: string | undefined) => void = (line) => early.push(line);
+
+try {
+  const story = await tasks.run({});
+  const report = present(story.report);
+  process.stdout.write(`\n${summary(report, present(story.writes).refusedMs(), present(story.aws).events)}\n`);
+  process.exitCode = report.outcome === 'recovered' ? 0 : 1;
+} catch (error) {
+  process.stderr.write(`\n${styleText('red', 'The demo stopped:')} ${describeError(error)}\n`);
+  process.exitCode = 1;
+}
+
+/** The sample event that comes with the project, with the present time in it. */
+async function alarmEvent(): Promise<unknown> {
+  const event = JSON.parse(await readFile(new URL('../events/alarm-eventbridge.json', import.meta.url), 'utf8'));
+  event.detail.state.timestamp = new Date().toISOString().replace('Z', '+0000');
+  return event;
+}
+
+function present<Value>(value: Value | undefined): Value {
+  if (value === undefined) throw new Error('an earlier part of the demo did not come about');
+  return value;
+}

@@ -1,0 +1,32 @@
+// The end of the demo's story: what became of each member's file, and how long writes were refused.
+import { styleText } from 'node:util';
+import { formatBytes, type ReportMember, type RunReport } from '../../functions/run/report.ts';
+import type { RecordedEvent } from '../../test/aws/eventbridge.ts';
+
+const BAR_WIDTH = 24;
+
+export function summary(report: RunReport, refusedMs: number | undefined, events: readonly RecordedEvent[]): string {
+  const seconds = (Date.parse(report.finishedAt) - Date.parse(report.startedAt)) / 1000;
+  return [
+    `${styleText(report.outcome === 'recovered' ? 'green' : 'red', report.outcome)}: ${report.reason}`,
+    '',
+    ...report.members.map(memberLine),
+    '',
+    `Writes were refused for ${refusedMs === undefined ? '(still refused)' : `${(refusedMs / 1000).toFixed(1)} s`}; the run took ${seconds.toFixed(1)} s, most of it watching that the alarm stays away.`,
+    `On the bus: ${events.map(({ detailType }) => `"${detailType}"`).join(', ') || 'nothing'}.`,
+  ].join('\n');
+}
+
+function memberLine({ name, isLeader, quotaBytes, before, after, durationMs }: ReportMember): string {
+  const quota = typeof quotaBytes === 'number' ? quotaBytes : undefined;
+  const size = (bytes: number | undefined) => (bytes === undefined ? '?' : formatBytes(bytes)).padStart(8);
+  const took = durationMs === undefined ? '' : `, defragmented in ${(durationMs / 1000).toFixed(2)} s`;
+  return `  ${name}  ${bar(before?.dbSize, quota)} ${size(before?.dbSize)}  →  ${bar(after?.dbSize, quota)} ${size(after?.dbSize)}${took}${isLeader ? ', leads' : ''}`;
+}
+
+function bar(bytes: number | undefined, quota: number | undefined): string {
+  const share = bytes === undefined || quota === undefined ? 0 : Math.min(1, bytes / quota);
+  const full = Math.max(bytes ? 1 : 0, Math.round(share * BAR_WIDTH));
+  const colour = share > 0.9 ? 'red' : share > 0.8 ? 'yellow' : 'green';
+  return styleText(colour, '█'.repeat(full)) + styleText('gray', '░'.repeat(BAR_WIDTH - full));
+}

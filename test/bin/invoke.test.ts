@@ -1,0 +1,198 @@
+// bin/invoke.ts as a person at a terminal uses it: one JSON document on standard output, an exit code, and clear words.
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer, type Server as HttpServer } from 'node:http';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { RunReport } from '../../functions/run/report.ts';
+import { listAlarms, putThrough, snapshotOfState } from '../control-plane/alarms.ts';
+import { createAuthority, openAuthority } from '../control-plane/certificates.ts';
+import { startControlPlane } from '../control-plane/control-plane.ts';
+import { fillWithReports } from '../control-plane/fill.ts';
+import type { ControlPlane } from '../control-plane/plane.ts';
+
+const MiB = 1024 * 1024;
+const root = new URL('../..', import.meta.url).pathname;
+
+let directory: string;
+let plane: ControlPlane;
+let silent: Server;
+let web: HttpServer;
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'etcd-medic-invoke '));
+  plane = await startControlPlane({ quotaBytes: 16 * MiB });
+  await fillWithReports(plane, { reportBytes: 50_000 });
+  silent = createServer(() => {}).listen(0, '127.0.0.1');
+  web = createHttpServer((_request, response) => response.end('hello')).listen(0, '127.0.0.1');
+  await Promise.all([once(silent, 'listening'), once(web, 'listening')]);
+});
+afterAll(async () => {
+  silent?.close();
+  web?.close();
+  await plane?.stop();
+  await rm(directory, { recursive: true, force: true });
+});
+
+interface Invocation {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function invoke(...args: string[]): Promise<Invocation> {
+  const { AWS_ENDPOINT_URL: _endpoint, ...env } = process.env;
+  return new Promise((resolve) => {
+    execFile(
+      process.execPath,
+      [join(root, 'bin/invoke.ts'), ...args],
+      { cwd: directory, env: { ...env, VITEST: undefined, POWERTOOLS_LOG_LEVEL: undefined } },
+      (error, stdout, stderr) =>
+        resolve({ exitCode: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
+    );
+  });
+}
+
+async function file(name: string, content: unknown): Promise<string> {
+  const path = join(directory, name);
+  await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content));
+  return path;
+}
+
+const report = ({ stdout }: Invocation): RunReport => JSON.parse(stdout);
+const port = (server: Server | HttpServer) => (server.address() as AddressInfo).port;
+
+describe('invoke recover, where nothing can be done', () => {
+  it.each([
+    ['no function', []],
+    ['a function that there is not', ['repair']],
+    ['no configuration', ['recover']],
+    ['an option that there is not', ['recover', '--force']],
+    ['a configuration file that is not there', ['recover', '--config', 'nowhere.json']],
+  ])('%s: says what was expected, exit code 1', async (_name, args) => {
+    const invocation = await invoke(...args);
+
+    expect(invocation).toMatchObject({ exitCode: 1, stdout: '' });
+    expect(invocation.stderr).toContain('expected');
+  });
+
+  it.each([
+    [
+      'an unknown field',
+      { name: 'a', etcd: { endpoints: ['http://127.0.0.1:1'], endpoint: 'x' } },
+      'etcd.endpoint: found a field that is not known',
+    ],
+    [
+      'no endpoints',
+      { name: 'a', etcd: { endpoints: [] } },
+      'etcd.endpoints: found [], expected at least one client URL',
+    ],
+    [
+      'https without credentials',
+      { name: 'a', etcd: { endpoints: ['https://127.0.0.1:1'] } },
+      'etcd.credentials: found nothing',
+    ],
+    ['text that is not JSON', 'name: a', 'found text that is not JSON'],
+  ])('a configuration with %s: names the field, exit code 1', async (_name, content, words) => {
+    const config = await file('broken.json', content);
+
+    const invocation = await invoke('recover', '--config', config);
+
+    expect(invocation).toMatchObject({ exitCode: 1, stdout: '' });
+    expect(invocation.stderr).toContain(words);
+  });
+
+  it.each([
+    ['a certificate that is not PEM', { certFile: 'garbage.pem' }, {}, 'cert: found a text that is not PEM'],
+    ['a certificate file that is not there', { certFile: 'nowhere.pem' }, {}, "nowhere.pem can't be read"],
+    ['an expired certificate', { certFile: 'expired.crt', keyFile: 'expired.key' }, {}, /expired/],
+    ["another authority's CA", { caFile: 'other/ca.crt' }, {}, /CA|certificate/],
+    ['an endpoint where nothing listens', {}, { endpoints: ['https://127.0.0.1:1'] }, 'refused'],
+    ['an endpoint that hangs', {}, { endpoints: ['https://127.0.0.1:SILENT'] }, /time out/],
+    ['an endpoint that is not etcd', {}, { endpoints: ['http://127.0.0.1:WEB'], credentials: undefined }, /not etcd/],
+  ])('%s: outcome failed, exit code 1, nothing changed', async (_name, credentials, etcd, words) => {
+    // Prepare
+    const authority = await openAuthority(join(plane.directory, 'pki'));
+    const expired = await authority.issue({ name: 'expired', usages: ['client'], expired: true });
+    await file('expired.crt', await readFile(expired.certFile, 'utf8'));
+    await file('expired.key', await readFile(expired.keyFile, 'utf8'));
+    await createAuthority(join(directory, 'other'));
+    await file('garbage.pem', 'not a certificate');
+    const before = await snapshotOfState(plane);
+    const endpoints = (etcd as { endpoints?: string[] }).endpoints?.map((url) =>
+      url.replace('SILENT', String(port(silent))).replace('WEB', String(port(web))),
+    );
+    const { credentials: good, ...rest } = plane.configuration().etcd;
+    const withCredentials = 'credentials' in etcd ? {} : { credentials: { ...good, ...credentials } };
+    const config = await file('cluster.json', {
+      name: 'a',
+      etcd: { ...rest, ...withCredentials, ...(endpoints && { endpoints }) },
+    });
+
+    // Act
+    const invocation = await invoke('recover', '--config', config);
+
+    // Assess
+    expect(invocation.exitCode, invocation.stderr).toBe(1);
+    expect(report(invocation)).toMatchObject({ outcome: 'failed', members: [] });
+    expect(report(invocation).reason).toMatch(words);
+    expect(await snapshotOfState(plane)).toEqual(before);
+  });
+
+  it('a workflow that this version does not have: says which there are, exit code 1', async () => {
+    const config = await file('cluster.json', plane.configuration());
+
+    const invocation = await invoke('maintain', '--config', config);
+
+    expect(invocation).toMatchObject({ exitCode: 1, stdout: '' });
+    expect(invocation.stderr).toContain('recover');
+  });
+});
+
+describe('invoke, on a cluster in NOSPACE', () => {
+  it('plans in a dry run, then recovers by the alarm event, then has nothing to do: always one JSON document', async () => {
+    const config = await file('cluster.json', { ...plane.configuration(), name: 'demo' });
+    const before = await snapshotOfState(plane);
+
+    const planned = await invoke('recover', '--config', config, '--dry-run');
+    expect(planned.exitCode, planned.stderr).toBe(0);
+    expect(report(planned)).toMatchObject({ outcome: 'planned', dryRun: true, cluster: 'demo' });
+    expect(report(planned).plan?.length).toBeGreaterThan(5);
+    expect(await snapshotOfState(plane)).toEqual(before);
+
+    const ignored = await invoke(
+      'dispatch',
+      '--config',
+      config,
+      '--event',
+      join(root, 'events/alarm-eventbridge-ok.json'),
+    );
+    expect(ignored.exitCode, ignored.stderr).toBe(0);
+    expect(report(ignored)).toMatchObject({ outcome: 'nothing-to-do' });
+    expect(await snapshotOfState(plane)).toEqual(before);
+
+    const recovered = await invoke('dispatch', '--config', config, '--event', join(root, 'events/alarm-sns.json'));
+    expect(recovered.exitCode, recovered.stderr).toBe(0);
+    expect(report(recovered)).toMatchObject({ outcome: 'recovered', trigger: { kind: 'alarm' } });
+    expect(recovered.stderr).toContain('defragment cp-1');
+    expect(await listAlarms(plane)).toEqual([]);
+    expect(await putThrough(plane, plane.endpoints[0] ?? '')).toMatchObject({ ok: true });
+
+    const again = await invoke('recover', '--config', config);
+    expect(again.exitCode, again.stderr).toBe(0);
+    expect(report(again)).toMatchObject({ outcome: 'nothing-to-do' });
+  });
+
+  it('a member away: exit code 2', async () => {
+    await fillWithReports(plane, { reportBytes: 50_000 });
+    await plane.stopMember('cp-3');
+    const config = await file('cluster.json', plane.configuration());
+
+    const invocation = await invoke('recover', '--config', config);
+
+    expect(invocation.exitCode, invocation.stderr).toBe(2);
+    expect(report(invocation)).toMatchObject({ outcome: 'refused' });
+  });
+});
