@@ -27,7 +27,12 @@ export async function withMember<Result>(
     ...(plane.credentials && { credentials: readCredentials(plane.credentials) }),
     faultHandling: { host: () => noop, global: noop },
     // A member that is just starting is asked again soon.
-    grpcOptions: { 'grpc.initial_reconnect_backoff_ms': 100, 'grpc.max_reconnect_backoff_ms': 1000 },
+    grpcOptions: {
+      'grpc.initial_reconnect_backoff_ms': 100,
+      'grpc.max_reconnect_backoff_ms': 1000,
+      // Members' certificates are for this name too, and Node warns about an IP address as a server's name.
+      'grpc.ssl_target_name_override': 'localhost',
+    },
   });
   try {
     return await work(client);

@@ -146,7 +146,12 @@ export class ControlPlane implements AsyncDisposable {
       : [];
     const { stdout } = await promisify(execFile)(
       etcdctl,
-      [`--endpoints=${this.endpoints.join(',')}`, ...tls, ...args],
+      // Given twice, etcdctl takes both.
+      [
+        ...(args.some((arg) => arg.startsWith('--endpoints')) ? [] : [`--endpoints=${this.endpoints.join(',')}`]),
+        ...tls,
+        ...args,
+      ],
       { env: { PATH: process.env.PATH, ETCDCTL_API: '3' }, maxBuffer: 16 * 1024 * 1024 },
     );
     return stdout;

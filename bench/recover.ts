@@ -1,0 +1,229 @@
+// How long until a cluster whose 2 GiB are full takes writes again: etcd-medic's recover function against the classical script,
+// on copies of the same data directories, in turns. Prints every run; asserts nothing.
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { parseArgs, promisify } from 'node:util';
+import type { Command } from '../functions/run/command.ts';
+import { formatBytes, type RunReport } from '../functions/run/report.ts';
+import { listAlarms } from '../test/control-plane/alarms.ts';
+import { within, withMember } from '../test/control-plane/client.ts';
+import { startControlPlane } from '../test/control-plane/control-plane.ts';
+import { fillWithReports } from '../test/control-plane/fill.ts';
+import type { ControlPlane } from '../test/control-plane/plane.ts';
+import { logEnds, type ServerTimes, serverTimes } from './server-times.ts';
+
+const MiB = 1024 * 1024;
+const { values: options } = parseArgs({
+  options: {
+    runs: { type: 'string', default: '3' },
+    etcd: { type: 'string', default: '3.5.30' },
+    'quota-mib': { type: 'string', default: '2048' },
+    'settle-seconds': { type: 'string', default: '20' },
+    keep: { type: 'boolean', default: false },
+  },
+});
+const quotaBytes = Number(options['quota-mib']) * MiB;
+const runs = Number(options.runs);
+const settleMs = Number(options['settle-seconds']) * 1000;
+
+/** A report of the Trivy Operator is about this large; a tenth of the quota is live, the rest is their history. */
+const REPORT_BYTES = 12_000;
+const LIVE_SHARE = 0.1;
+const PROBE_WRITES = 200;
+const PROBE_WRITE_BYTES = 100_000;
+
+process.env.POWERTOOLS_LOG_LEVEL = 'SILENT';
+process.env.POWERTOOLS_METRICS_DISABLED = 'true';
+
+const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
+const saved = join(cache, 'etcd-medic', 'bench', `nospace-${options.etcd}-${options['quota-mib']}`);
+
+type Contestant = { readonly name: string; readonly run: (plane: ControlPlane) => Promise<RunReport | undefined> };
+
+/** The classical script, command by command, with nothing between them. */
+const classical = (physical: boolean) => async (plane: ControlPlane) => {
+  const status: { Status: { header: { revision: number } } }[] = JSON.parse(
+    await plane.etcdctl(['endpoint', 'status', '--write-out=json']),
+  );
+  const revision = Math.max(...status.map(({ Status }) => Status.header.revision));
+  await plane.etcdctl(['compact', ...(physical ? ['--physical'] : []), String(revision)]);
+  for (const endpoint of plane.endpoints) {
+    await plane.etcdctl([`--endpoints=${endpoint}`, '--command-timeout=120s', 'defrag']);
+  }
+  await plane.etcdctl(['alarm', 'disarm']);
+  return undefined;
+};
+
+const importStarted = performance.now();
+const { handler } = await import('../functions/recover/handler.ts');
+const { runLocally } = await import('../bin/local-execution.ts');
+const importMs = performance.now() - importStarted;
+
+const command: Command = {
+  cluster: 'control-plane',
+  workflow: 'recover',
+  trigger: { kind: 'manual', source: 'bench' },
+  dryRun: false,
+};
+const ours = async (plane: ControlPlane) => {
+  process.env.ETCD_MEDIC_CLUSTER = JSON.stringify(plane.configuration({ recover: { watchSeconds: 1 } }));
+  const { result } = await runLocally(handler, command);
+  return result as RunReport;
+};
+const contestants: readonly Contestant[] = [
+  { name: 'etcd-medic', run: ours },
+  { name: 'etcdctl', run: classical(false) },
+  { name: 'etcdctl --physical', run: classical(true) },
+];
+
+await prepare();
+console.log(
+  `etcd ${options.etcd}, quota ${formatBytes(quotaBytes)}; imports of etcd-medic: ${importMs.toFixed(0)} ms, not counted`,
+);
+const results = new Map<string, { firstWriteMs: number; boundMs: number }[]>();
+for (let turn = 1; turn <= runs; turn++) {
+  for (const contestant of contestants) {
+    const result = await contest(contestant, turn);
+    results.set(contestant.name, [...(results.get(contestant.name) ?? []), result]);
+  }
+}
+for (const [name, list] of results) {
+  const over = median(list.map(({ firstWriteMs, boundMs }) => firstWriteMs - boundMs));
+  const ratio = median(list.map(({ firstWriteMs, boundMs }) => firstWriteMs / boundMs));
+  const first = median(list.map(({ firstWriteMs }) => firstWriteMs));
+  console.log(
+    `median of ${list.length}: ${name}: first write after ${(first / 1000).toFixed(2)} s, ${ratio.toFixed(3)} × its own bound (${(over / 1000).toFixed(2)} s over it)`,
+  );
+}
+if (!options.keep) await rm(saved, { recursive: true, force: true });
+
+/** Fills a plane once, and keeps its folder for the next time. */
+async function prepare(): Promise<void> {
+  if (existsSync(join(saved, 'ready'))) return;
+  await rm(saved, { recursive: true, force: true });
+  console.log('filling three members until NOSPACE …');
+  const started = performance.now();
+  const plane = await startControlPlane({
+    version: options.etcd,
+    quotaBytes,
+    directory: saved,
+    flags: ['--snapshot-count=500'],
+  });
+  try {
+    const reports = Math.round((LIVE_SHARE * quotaBytes) / REPORT_BYTES);
+    const { puts } = await fillWithReports(plane, { reportBytes: REPORT_BYTES, reports });
+    console.log(`${puts} reports written in ${((performance.now() - started) / 1000).toFixed(0)} s`);
+  } finally {
+    for (const { name } of plane.members) await plane.stopMember(name);
+    await plane.stop({ keep: true });
+  }
+  await mkdir(join(saved, 'ready'));
+}
+
+async function contest({ name, run }: Contestant, turn: number) {
+  const directory = `${saved}-run`;
+  await rm(directory, { recursive: true, force: true });
+  await promisify(execFile)('cp', ['-a', '--reflink=auto', saved, directory]);
+  const plane = await startControlPlane({ version: options.etcd, directory });
+  try {
+    await promisify(execFile)('sync');
+    await wait(settleMs);
+    const ends = await logEnds(plane);
+    const writer = await startWriter(plane);
+    const startedAt = Date.now();
+    const report = await run(plane);
+    const firstWriteMs = (await writer.firstWriteAt) - startedAt;
+    const times = await serverTimes(plane, ends);
+    const sizes = await memberSizes(plane);
+    const again = await alarmComesBack(plane);
+    print(name, turn, firstWriteMs, times, sizes, again, report);
+    return { firstWriteMs, boundMs: times.boundMs };
+  } finally {
+    await plane.stop();
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+async function startWriter(plane: ControlPlane) {
+  const child = spawn(
+    process.execPath,
+    [new URL('first-write.ts', import.meta.url).pathname, JSON.stringify(plane.configuration())],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  const firstWriteAt = once(child, 'close').then(() => Number(output.split('\n')[1]));
+  while (!output.startsWith('ready')) await wait(5);
+  return { firstWriteAt };
+}
+
+async function memberSizes(plane: ControlPlane) {
+  return Promise.all(
+    plane.members.map(({ name, endpoint }) =>
+      withMember(plane, endpoint, async (client) => {
+        const { dbSize, dbSizeInUse } = await client.maintenance.status(within(10_000));
+        return { name, dbSize: Number(dbSize), dbSizeInUse: Number(dbSizeInUse) };
+      }),
+    ),
+  );
+}
+
+async function alarmComesBack(plane: ControlPlane): Promise<boolean> {
+  const value = Buffer.alloc(PROBE_WRITE_BYTES, 'x');
+  for (let i = 0; i < PROBE_WRITES; i++) {
+    const { endpoint } = plane.members[i % plane.members.length] ?? { endpoint: '' };
+    try {
+      await withMember(plane, endpoint, (client) =>
+        client.kv.put({ key: Buffer.from(`/bench/probe/${i}`), value }, within(10_000)),
+      );
+    } catch (error) {
+      if (String(error).includes('database space exceeded')) return true;
+      throw error;
+    }
+  }
+  return (await listAlarms(plane)).length > 0;
+}
+
+function print(
+  name: string,
+  turn: number,
+  firstWriteMs: number,
+  { compactionMs, defragmentationMs, boundMs }: ServerTimes,
+  sizes: Awaited<ReturnType<typeof memberSizes>>,
+  again: boolean,
+  report: RunReport | undefined,
+): void {
+  const seconds = (ms: number) => (ms / 1000).toFixed(2);
+  console.log(
+    [
+      `${name}, run ${turn}: first write after ${seconds(firstWriteMs)} s = ${(firstWriteMs / boundMs).toFixed(3)} × the bound of ${seconds(boundMs)} s`,
+      `  compactions ${compactionMs.map(seconds).join(' ')} s side by side, defragmentations ${defragmentationMs.map(seconds).join(' ')} s`,
+      `  ${sizes.map((size) => `${size.name} ${formatBytes(size.dbSize)} (in use ${formatBytes(size.dbSizeInUse)})`).join(', ')}; alarm back after ${PROBE_WRITES} writes: ${again ? 'YES' : 'no'}`,
+      ...(report
+        ? [
+            `  ${report.outcome}; ${report.steps
+              .filter(({ durationMs }) => durationMs > 0)
+              .map((step) => `${step.name} ${step.durationMs} ms`)
+              .join(', ')}`,
+          ]
+        : []),
+    ].join('\n'),
+  );
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const [low = Number.NaN, high = Number.NaN] =
+    sorted.length % 2 ? [sorted[middle], sorted[middle]] : [sorted[middle - 1], sorted[middle]];
+  return (low + high) / 2;
+}
