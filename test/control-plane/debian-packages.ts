@@ -1,4 +1,4 @@
-// Downloads and unpacks Debian's etcd-server and etcd-client with a private apt state, as any user, leaving the machine's alone.
+// Downloads and unpacks packages of Debian with a private apt state, as any user, leaving the machine's alone.
 import { execFile } from 'node:child_process';
 import { access, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { debianMirror } from './apt-sources.ts';
 
 export interface Download {
+  /** Upstream's: `3.5.30`. */
   readonly version: string;
   /** Take the newest of the first source that has any, if that version isn't there. */
   readonly orNewest: boolean;
@@ -15,13 +16,20 @@ export interface Download {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** Where each version is, so that one suite's index is fetched (about 9 MB) and not all three. */
+export interface PackagesDownload extends Download {
+  /** All of the same package version; the first one's name stands for them in messages. */
+  readonly packages: readonly string[];
+  /** Where to look first, so that one suite's index is fetched (about 9 MB) and not all of them. */
+  readonly firstSuite: string;
+}
+
+/** Where each version of etcd is. */
 const SUITE_OF: Readonly<Record<string, string>> = { '3.4.23': 'bookworm', '3.5.16': 'trixie', '3.5.30': 'sid' };
 const SUITES = ['bookworm', 'trixie', 'sid'];
 const DEBIAN_MIRROR = 'http://deb.debian.org/debian';
 /** Newer Debian renames it; on Ubuntu neither is there. */
 const DEBIAN_KEYRINGS = ['gpg', 'pgp'].map((end) => `/usr/share/keyrings/debian-archive-keyring.${end}`);
-const PACKAGES = ['etcd-server', 'etcd-client'];
+const ETCD_PACKAGES = ['etcd-server', 'etcd-client'];
 
 interface Source {
   readonly description: string;
@@ -31,22 +39,28 @@ interface Source {
 
 /** @throws Error with what the last source tried answered */
 export async function downloadEtcd(download: Download): Promise<void> {
-  const { version, orNewest, into, onProgress, environment } = download;
+  await downloadPackages({ ...download, packages: ETCD_PACKAGES, firstSuite: SUITE_OF[download.version] ?? 'sid' });
+}
+
+/** @throws Error with what the last source tried answered */
+export async function downloadPackages(download: PackagesDownload): Promise<void> {
+  const { packages, version, orNewest, into, onProgress, environment, firstSuite } = download;
+  const what = `${packages[0]} ${version}`.trim();
   const problems: string[] = [];
-  for (const [index, source] of (await sources(version)).entries()) {
+  for (const [index, source] of (await sources(firstSuite)).entries()) {
     const apt = await privateApt(join(into, `apt-${index}`), source, environment);
     try {
-      onProgress(`looking for etcd ${version} in ${source.description}`);
+      onProgress(`looking for ${what} in ${source.description}`);
       await apt('apt-get', ['update', '-qq']);
-      const found = choose((await apt('apt-cache', ['madison', ...PACKAGES])).stdout, version, orNewest);
+      const found = choose((await apt('apt-cache', ['madison', ...packages])).stdout, packages, version, orNewest);
       if (!found) {
-        problems.push(`${source.description} has no etcd ${version}`);
+        problems.push(`${source.description} has no ${what}`);
         continue;
       }
-      onProgress(`downloading etcd ${found} from ${source.description}`);
+      onProgress(`downloading ${packages[0]} ${found} from ${source.description}`);
       const folder = join(into, `packages-${index}`);
       await mkdir(folder);
-      await apt('apt-get', ['download', '-qq', ...PACKAGES.map((name) => `${name}=${found}`)], folder);
+      await apt('apt-get', ['download', '-qq', ...packages.map((name) => `${name}=${found}`)], folder);
       for (const file of (await readdir(folder)).filter((name) => name.endsWith('.deb'))) {
         await run('dpkg-deb', ['-x', join(folder, file), join(into, 'root')], { environment });
       }
@@ -60,11 +74,11 @@ export async function downloadEtcd(download: Download): Promise<void> {
 }
 
 /** Newest first, as the first one that has anything is taken where any version will do. */
-async function sources(version: string): Promise<Source[]> {
+async function sources(firstSuite: string): Promise<Source[]> {
   const keyring = await firstOf(DEBIAN_KEYRINGS);
   const list: Source[] = [];
   if (keyring) {
-    const suites = [...new Set([SUITE_OF[version] ?? 'sid', ...[...SUITES].reverse()])];
+    const suites = [...new Set([firstSuite, ...[...SUITES].reverse()])];
     const mirrors = [...new Set([(await debianMirror()) ?? DEBIAN_MIRROR, DEBIAN_MIRROR])];
     for (const suite of suites) {
       for (const mirror of mirrors) {
@@ -121,12 +135,12 @@ function run(
   });
 }
 
-/** From `apt-cache madison` (`etcd-server | 3.5.30-2 | …`, newest first): the package version that both packages have. */
-function choose(madison: string, version: string, orNewest: boolean): string | undefined {
+/** From `apt-cache madison` (`etcd-server | 3.5.30-2 | …`, newest first): the package version that all packages have. */
+function choose(madison: string, packages: readonly string[], version: string, orNewest: boolean): string | undefined {
   const rows = madison.split('\n').map((line) => line.split('|').map((cell) => cell.trim()));
-  const [server = [], client = []] = PACKAGES.map((name) => rows.filter((row) => row[0] === name).map((row) => row[1]));
-  const both = server.filter((each) => each !== undefined && client.includes(each));
-  return both.find((each) => upstream(each ?? '') === version) ?? (orNewest ? both[0] : undefined);
+  const [first = [], ...others] = packages.map((name) => rows.filter((row) => row[0] === name).map((row) => row[1]));
+  const all = first.filter((each) => each !== undefined && others.every((versions) => versions.includes(each)));
+  return all.find((each) => upstream(each ?? '') === version) ?? (orNewest ? all[0] : undefined);
 }
 
 /** `1:3.4.23+dfsg-4+b4` -> `3.4.23` */

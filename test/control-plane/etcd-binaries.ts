@@ -126,7 +126,8 @@ function executable(path: string): Promise<boolean> {
   );
 }
 
-function defaultCache(environment: Readonly<Record<string, string | undefined>>): string {
+/** `$XDG_CACHE_HOME` or `~/.cache`, then `etcd-medic`. */
+export function defaultCache(environment: Readonly<Record<string, string | undefined>>): string {
   const base = environment.XDG_CACHE_HOME;
   // The XDG specification: a relative path is to be ignored.
   return join(base && isAbsolute(base) ? base : join(homedir(), '.cache'), 'etcd-medic');

@@ -1,0 +1,41 @@
+// R16: the switch in Parameter Store by which a person turns a cluster to `observe` at once, without a deployment.
+import { GetParameterCommand } from '@aws-sdk/client-ssm';
+import { withSsm } from './client.ts';
+import { problemOf } from './errors.ts';
+
+export interface Switch {
+  /** `observe`: the run ends after *decide*. */
+  readonly mode: 'auto' | 'observe';
+  /** One sentence for the report. */
+  readonly detail: string;
+  /** True when the switch could not be understood or read, and the run stands still for that reason alone. */
+  readonly isProblem: boolean;
+}
+
+/**
+ * A parameter that is not there is `auto`, since that is what whoever never made one expects, and the detail says so.
+ * Whatever else is not `auto` is `observe`: rather stop than guess what a person meant. Never throws.
+ */
+export async function readSwitch({ parameterName }: { readonly parameterName: string }): Promise<Switch> {
+  const where = `parameter ${parameterName}`;
+  try {
+    const value = await withSsm(async (client) => {
+      const { Parameter } = await client.send(new GetParameterCommand({ Name: parameterName }));
+      return Parameter?.Value?.trim() ?? '';
+    });
+    if (value === 'auto' || value === 'observe') {
+      return { mode: value, detail: `${where} says ${value}`, isProblem: false };
+    }
+    const found = JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value);
+    return observe(`${where}: found ${found}, expected auto or observe, so nothing is changed`);
+  } catch (error) {
+    if (error instanceof Error && error.name === 'ParameterNotFound') {
+      return { mode: 'auto', detail: `there is no ${where}, which means auto`, isProblem: false };
+    }
+    return observe(`${where} could not be read, so nothing is changed: ${problemOf(error)}`);
+  }
+}
+
+function observe(detail: string): Switch {
+  return { mode: 'observe', detail, isProblem: true };
+}
