@@ -19,6 +19,8 @@ export interface CertificateOptions {
   readonly usages?: readonly ('server' | 'client')[];
   /** Valid until an hour ago. @default false */
   readonly expired?: boolean;
+  /** IP addresses that it is good for beside 127.0.0.1. */
+  readonly addresses?: readonly string[];
 }
 
 export interface Authority {
@@ -70,7 +72,8 @@ export async function openAuthority(directory: string): Promise<Authority> {
     'sign',
   ]);
 
-  const issue = async ({ name, usages = ['server', 'client'], expired = false }: CertificateOptions) => {
+  const issue = async (options: CertificateOptions) => {
+    const { name, usages = ['server', 'client'], expired = false, addresses = [] } = options;
     const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: serialNumber(),
@@ -87,7 +90,7 @@ export async function openAuthority(directory: string): Promise<Authority> {
         new x509.SubjectAlternativeNameExtension([
           { type: 'dns', value: name },
           { type: 'dns', value: 'localhost' },
-          { type: 'ip', value: '127.0.0.1' },
+          ...['127.0.0.1', ...addresses].map((value) => ({ type: 'ip' as const, value })),
         ]),
       ],
     });

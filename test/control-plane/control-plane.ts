@@ -3,14 +3,14 @@ import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createAuthority } from './certificates.ts';
-import { type EtcdBinaries, findEtcd } from './etcd-binaries.ts';
-import { issueMemberCertificates, type MemberSpec, memberFiles } from './member.ts';
+import { findEtcd } from './etcd-binaries.ts';
+import { prepareLayout } from './layout.ts';
+import { memberFiles } from './member.ts';
 import { ControlPlane } from './plane.ts';
-import { freePorts } from './ports.ts';
+import { assertHasProbes, type KubeadmGeneration } from './probes.ts';
 import { onProcessEnd } from './process-end.ts';
 import { PortTakenError } from './readiness.ts';
-import { readSavedPlane, savePlane } from './saved-plane.ts';
+import { readSavedPlane, type SavedPlane } from './saved-plane.ts';
 
 export interface ControlPlaneOptions {
   /** How many voters, named `cp-1`, `cp-2`, … @default 3 */
@@ -24,22 +24,29 @@ export interface ControlPlaneOptions {
   /** Where a member's quota differs from the others': bytes by name. */
   readonly memberQuotaBytes?: Readonly<Record<string, number>>;
   /**
-   * Is kept when the plane stops. One that a plane was in before starts again with its data: its members, ports, quotas and
-   * certificates are as they were, and what is said here about them doesn't count.
+   * Is kept when the plane stops. One that a plane was in before starts again with its data: its members, addresses, ports, quotas
+   * and certificates are as they were, and what is said here about them doesn't count.
    * @default a fresh temp folder, removed when the plane stops
    */
   readonly directory?: string;
+  /** Where a member's data is to lie instead of in the plane's folder, such as on a small filesystem: an existing folder by name. It is not removed. */
+  readonly dataDirectories?: Readonly<Record<string, string>>;
   /** Further flags of each etcd, such as `--heartbeat-interval=500`. */
   readonly flags?: readonly string[];
   /** All of the kubelets' waiting times are divided by it. @default 1 */
   readonly kubeletSpeed?: number;
+  /** The kubelets probe etcd as that kubeadm's manifest says, and kill it where it fails. @default they don't */
+  readonly probes?: KubeadmGeneration;
+  /** Each member has an IP address of its own (of the loopback), and all have the same ports. @default false */
+  readonly addresses?: boolean;
+  /** Each member is on a node of its own, with a folder tree, `systemctl` and `crictl`; see ControlPlaneNode. Brings `addresses`. @default false */
+  readonly nodes?: boolean;
+  /** Clients and peers reach the members through proxies, which `cut` makes silent. @default false */
+  readonly proxies?: boolean;
   /** Told what takes long, in one line each. */
   readonly onProgress?: (message: string) => void;
 }
 
-const MiB = 1024 * 1024;
-/** Filled in about two seconds, and yet twenty times a large report. */
-const DEFAULT_QUOTA_BYTES = 32 * MiB;
 /** A port that was free a moment ago is hardly ever taken twice in a row. */
 const ATTEMPTS = 5;
 
@@ -47,10 +54,12 @@ const ATTEMPTS = 5;
  * Starts the members and waits until each answers a linearizable read.
  * @throws EtcdNotFoundError
  * @throws MemberStartError with the end of the member's log
+ * @throws RangeError for options that don't go together
  */
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
-  const { onProgress = () => {}, flags = [], kubeletSpeed = 1 } = options;
+  const { onProgress = () => {}, flags = [], kubeletSpeed = 1, probes, nodes = false } = options;
   const binaries = await findEtcd(options.version, { onProgress });
+  if (probes !== undefined) assertHasProbes(probes, binaries.version);
   const keep = options.directory !== undefined;
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'etcd-medic-')));
   await mkdir(directory, { recursive: true });
@@ -58,9 +67,10 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const forget = keep ? () => {} : onProcessEnd(remove);
   try {
     const saved = keep ? await readSavedPlane(directory) : undefined;
+    if (saved) checkSaved(saved, options);
     for (let attempt = 1; ; attempt++) {
-      const layout = saved ?? (await prepare(directory, binaries, options));
-      const setting = { directory, keep, binaries, tls: layout.tls, flags, kubeletSpeed };
+      const layout = saved ?? (await prepareLayout(directory, binaries, options));
+      const setting = { directory, keep, binaries, tls: layout.tls, flags, kubeletSpeed, probes, nodes };
       onProgress(`starting ${layout.members.length} members of etcd ${binaries.version}`);
       const plane = new ControlPlane(setting);
       try {
@@ -69,9 +79,11 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
       } catch (error) {
         await plane.stop({ keep: true });
         if (!(error instanceof PortTakenError) || saved || attempt === ATTEMPTS) throw error;
-        for (const { name } of layout.members) {
-          const { dataDir, logFile } = memberFiles(directory, name);
-          await Promise.all([dataDir, logFile].map((path) => rm(path, { recursive: true, force: true })));
+        for (const member of layout.members) {
+          const { dataDir, logFile } = memberFiles(directory, member);
+          // Only what is in it: a data folder may be a filesystem of its own.
+          const paths = [join(dataDir, 'member'), logFile];
+          await Promise.all(paths.map((path) => rm(path, { recursive: true, force: true })));
         }
       }
     }
@@ -83,23 +95,15 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   }
 }
 
-/** Everything that a fresh plane's folder needs before its members start. */
-async function prepare(directory: string, binaries: EtcdBinaries, options: ControlPlaneOptions) {
-  const { members: count = 3, tls = true, quotaBytes = DEFAULT_QUOTA_BYTES, memberQuotaBytes = {} } = options;
-  const ports = await freePorts(2 * count);
-  const members: MemberSpec[] = [];
-  for (let i = 0; i < count; i++) {
-    const [clientPort, peerPort] = ports.slice(2 * i);
-    if (clientPort === undefined || peerPort === undefined) throw new RangeError('fewer ports than asked for');
-    const name = `cp-${i + 1}`;
-    members.push({ name, clientPort, peerPort, quotaBytes: memberQuotaBytes[name] ?? quotaBytes });
+/** A saved plane starts as it was; what it was made without, it can't be started with. */
+function checkSaved({ members }: SavedPlane, { probes, nodes, addresses, proxies }: ControlPlaneOptions): void {
+  const lacks = (what: string) => {
+    throw new RangeError(`the saved plane was made without ${what}: start a fresh one with it`);
+  };
+  for (const { address, metricsPort, behindProxies } of members) {
+    if ((nodes || addresses) && address === undefined) lacks('addresses');
+    if ((nodes || probes !== undefined) && metricsPort === undefined)
+      lacks('a metrics port, which probes and nodes bring');
+    if (proxies && behindProxies === undefined) lacks('proxies');
   }
-  if (tls) {
-    const authority = await createAuthority(join(directory, 'pki'));
-    await authority.issue({ name: 'client', usages: ['client'] });
-    for (const { name } of members) await issueMemberCertificates(authority, name);
-  }
-  const layout = { version: binaries.version, tls, members };
-  await savePlane(directory, layout);
-  return layout;
 }

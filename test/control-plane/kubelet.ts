@@ -1,6 +1,7 @@
-// What a kubelet does for one static pod: keeps its process running, with the kubelet's own back-off between restarts.
+// What a kubelet does for one static pod: keeps its process running, probes it, and backs off between restarts.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import { type PodProbes, Prober } from './probes.ts';
 
 /** The first wait after a crash, and the longest one: the kubelet's constants. */
 const FIRST_BACK_OFF_MS = 10_000;
@@ -9,15 +10,24 @@ const LONGEST_BACK_OFF_MS = 300_000;
 const STABLE_AFTER_MS = 2 * LONGEST_BACK_OFF_MS;
 /** How long a process asked to stop has before it is killed (a pod's default grace period). */
 const GRACE_MS = 30_000;
+/** A process's own pace isn't sped up with the kubelet's clock: etcd takes a second to hand its leadership on and end. */
+const LEAST_GRACE_MS = 2_000;
+/** Of the first kubelet; each of its restarts has a pid of its own. */
+const FIRST_PID = 1_000;
 
-/** `CrashLoopBackOff`: it ended and waits for its next start. `Stopped`: the kubelet itself was stopped. */
+/** `CrashLoopBackOff`: it ended and waits for its next start. `Stopped`: the pod was taken away. */
 export type PodState = 'Running' | 'CrashLoopBackOff' | 'Stopped';
+
+/** The kubelet's own service, as systemd calls it. Where it isn't `active`, a running process runs on, unprobed, and nothing is restarted. */
+export type UnitState = 'active' | 'inactive' | 'failed';
 
 export interface StaticPod {
   readonly command: string;
   readonly args: readonly string[];
   /** Standard output and standard error are appended to it. */
   readonly logFile: string;
+  /** Left out: it is never probed. */
+  readonly probes?: { readonly url: string; readonly probes: PodProbes } | undefined;
 }
 
 export interface Exit {
@@ -27,6 +37,22 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
   /** Why it could not even be started. */
   readonly error: Error | undefined;
+}
+
+export interface KubeletEvent {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+  /** The kubelet's own names where it has one; `Signalled` is somebody else's doing. */
+  readonly event:
+    | 'Started'
+    | 'Exited'
+    | 'BackOff'
+    | 'Unhealthy'
+    | 'Killing'
+    | 'Signalled'
+    | 'KubeletRestarted'
+    | 'KubeletStopped';
+  readonly detail: string;
 }
 
 /**
@@ -40,14 +66,21 @@ export function crashLoopBackOffMs(previousMs: number | undefined, ranMs: number
 }
 
 export class Kubelet {
+  /** How the next `systemctl restart kubelet` goes wrong, until it is set to undefined: it fails, or the unit is gone right after it. */
+  breakRestart: 'fails' | 'stays-inactive' | undefined;
   readonly #pod: StaticPod;
   readonly #speed: number;
+  readonly #prober: Prober | undefined;
+  readonly #events: KubeletEvent[] = [];
+  #unit: UnitState = 'active';
+  #mainPid = FIRST_PID;
   #process: ChildProcess | undefined;
   #ended: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #on = false;
   /** Of the last crash; undefined where nothing has crashed since the kubelet was started. */
   #backOffMs: number | undefined;
+  #backOffUntil: number | undefined;
   #startedAt = 0;
   #restartCount = 0;
   #lastExit: Exit | undefined;
@@ -56,11 +89,26 @@ export class Kubelet {
   constructor(pod: StaticPod, speed = 1) {
     this.#pod = pod;
     this.#speed = speed;
+    this.#prober =
+      pod.probes &&
+      new Prober(pod.probes.url, pod.probes.probes, speed, {
+        unhealthy: (message) => this.#record('Unhealthy', message),
+        failed: (message) => this.#kill(message),
+      });
   }
 
   get state(): PodState {
     if (!this.#on) return 'Stopped';
     return this.#process ? 'Running' : 'CrashLoopBackOff';
+  }
+
+  get unit(): UnitState {
+    return this.#unit;
+  }
+
+  /** The kubelet's own; 0 while it isn't active. */
+  get mainPid(): number {
+    return this.#unit === 'active' ? this.#mainPid : 0;
   }
 
   /** As `kubectl get pods` counts them: starts after the first one. */
@@ -72,52 +120,97 @@ export class Kubelet {
     return this.#lastExit;
   }
 
+  /** Milliseconds since the epoch; 0 until the process has been started once. */
+  get startedAt(): number {
+    return this.#startedAt;
+  }
+
+  /** What the kubelet waited or waits after the last crash, in its own time: not divided by the speed. Undefined where it has no back-off. */
+  get backOffMs(): number | undefined {
+    return this.#backOffMs;
+  }
+
+  /** When the process is started next, in milliseconds since the epoch; undefined unless it waits for that. */
+  get backOffUntil(): number | undefined {
+    return this.#backOffUntil;
+  }
+
+  /** Everything since it was made, oldest first. */
+  get events(): readonly KubeletEvent[] {
+    return this.#events;
+  }
+
   /** Undefined while the process isn't running. */
   get pid(): number | undefined {
     return this.#process?.pid;
+  }
+
+  get speed(): number {
+    return this.#speed;
   }
 
   /** Starts the process and keeps it running. Does nothing where it is on already. */
   start(): void {
     if (this.#on) return;
     this.#on = true;
+    this.#unit = 'active';
     this.#backOffMs = undefined;
     this.#run();
   }
 
-  /** `systemctl restart kubelet`: a process that waits is started at once, its back-off from zero; a running one runs on. */
-  restart(): void {
-    if (!this.#on) return;
+  /**
+   * `systemctl restart kubelet`: a process that waits is started at once, its back-off from zero; a running one runs on, probed
+   * from zero. A pod that was taken away stays away.
+   * @returns the unit's state after it
+   */
+  restart(): UnitState {
     this.#backOffMs = undefined;
-    if (!this.#process) this.#runAgain();
+    if (this.breakRestart !== undefined) {
+      this.#unit = this.breakRestart === 'fails' ? 'failed' : 'inactive';
+      this.#stopWaiting();
+      this.#prober?.stop();
+      this.#record('KubeletStopped', `the unit is ${this.#unit}`);
+      return this.#unit;
+    }
+    this.#unit = 'active';
+    this.#mainPid++;
+    this.#record('KubeletRestarted', `pid ${this.#mainPid}`);
+    if (!this.#on) return this.#unit;
+    if (this.#process) this.#prober?.start(this.#startedAt);
+    else this.#runAgain();
+    return this.#unit;
   }
 
   /** Ends the process and leaves it ended. SIGTERM is followed by SIGKILL after the pod's grace period. */
   async stop(signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
     this.#on = false;
-    clearTimeout(this.#timer);
+    this.#stopWaiting();
+    this.#prober?.stop();
     this.#process?.kill(signal);
     // A paused process takes no SIGTERM.
     this.#process?.kill('SIGCONT');
-    const killer = setTimeout(() => this.#process?.kill('SIGKILL'), GRACE_MS / this.#speed);
+    const killer = setTimeout(() => this.#process?.kill('SIGKILL'), this.#graceMs());
     await this.#ended;
     clearTimeout(killer);
   }
 
   /** Sends the process a signal and goes on supervising it: what it does about its end is the kubelet's business. */
   signal(signal: NodeJS.Signals): void {
-    this.#process?.kill(signal);
+    if (!this.#process) return;
+    this.#record('Signalled', signal);
+    this.#process.kill(signal);
   }
 
   /** Kills without waiting, for a process that is itself ending. */
   killNow(): void {
     this.#on = false;
-    clearTimeout(this.#timer);
+    this.#stopWaiting();
+    this.#prober?.stop();
     this.#process?.kill('SIGKILL');
   }
 
   #runAgain(): void {
-    clearTimeout(this.#timer);
+    this.#stopWaiting();
     this.#restartCount++;
     this.#run();
   }
@@ -126,14 +219,22 @@ export class Kubelet {
     this.#startedAt = Date.now();
     const log = openSync(this.#pod.logFile, 'a');
     // Detached: Ctrl-C in a terminal goes to the whole group, and a member that ends by it would be restarted.
-    const child = spawn(this.#pod.command, [...this.#pod.args], { stdio: ['ignore', log, log], detached: true });
+    const child = spawn(this.#pod.command, [...this.#pod.args], {
+      stdio: ['ignore', log, log],
+      detached: true,
+      env: withoutOurs(process.env),
+    });
     closeSync(log);
     this.#process = child;
+    this.#record('Started', `pid ${child.pid}`);
+    this.#prober?.start(this.#startedAt);
     this.#ended = new Promise((resolve) => {
       const end = (exit: Omit<Exit, 'at'>) => {
         this.#process = undefined;
+        this.#prober?.stop();
         this.#lastExit = { at: Date.now(), ...exit };
-        if (this.#on) this.#waitAndRunAgain(this.#lastExit.at);
+        this.#record('Exited', exit.error?.message ?? exit.signal ?? `code ${exit.code}`);
+        if (this.#on && this.#unit === 'active') this.#waitAndRunAgain(this.#lastExit.at);
         resolve();
       };
       child.once('exit', (code, signal) => end({ code, signal, error: undefined }));
@@ -142,9 +243,39 @@ export class Kubelet {
     });
   }
 
+  #kill(why: string): void {
+    const child = this.#process;
+    if (!child) return;
+    this.#record('Killing', why);
+    child.kill('SIGTERM');
+    const killer = setTimeout(() => child.kill('SIGKILL'), this.#graceMs());
+    child.once('exit', () => clearTimeout(killer));
+  }
+
   #waitAndRunAgain(endedAt: number): void {
     this.#backOffMs = crashLoopBackOffMs(this.#backOffMs, (endedAt - this.#startedAt) * this.#speed);
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#runAgain(), this.#backOffMs / this.#speed);
+    const waitMs = this.#backOffMs / this.#speed;
+    this.#stopWaiting();
+    this.#backOffUntil = endedAt + waitMs;
+    if (this.#backOffMs > 0) this.#record('BackOff', `back-off ${this.#backOffMs / 1000}s restarting failed container`);
+    this.#timer = setTimeout(() => this.#runAgain(), waitMs);
   }
+
+  #stopWaiting(): void {
+    clearTimeout(this.#timer);
+    this.#backOffUntil = undefined;
+  }
+
+  #graceMs(): number {
+    return Math.max(GRACE_MS / this.#speed, LEAST_GRACE_MS);
+  }
+
+  #record(event: KubeletEvent['event'], detail: string): void {
+    this.#events.push({ at: Date.now(), event, detail });
+  }
+}
+
+/** etcd takes its settings from ETCD_… too, and writes those that it doesn't know into its log: etcd-medic's whole configuration. */
+function withoutOurs(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('ETCD_MEDIC_')));
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Authority, CredentialFiles } from './certificates.ts';
 import type { EtcdBinaries } from './etcd-binaries.ts';
 import { Kubelet } from './kubelet.ts';
+import { type KubeadmGeneration, kubeadmProbes } from './probes.ts';
 
 /** What a member is started with, and, saved with the plane, started again with. */
 export interface MemberSpec {
@@ -11,6 +12,14 @@ export interface MemberSpec {
   readonly peerPort: number;
   /** Negative: no quota. */
   readonly quotaBytes: number;
+  /** Its node's IP address. @default '127.0.0.1' */
+  readonly address?: string | undefined;
+  /** Where it serves its metrics and its health without TLS. Left out: on the client port only. */
+  readonly metricsPort?: number | undefined;
+  /** Ports of 127.0.0.1 that it listens on itself. Left out: on the ones above, without a proxy before it. */
+  readonly behindProxies?: { readonly clientPort: number; readonly peerPort: number } | undefined;
+  /** @default a folder with its name, in the plane's */
+  readonly dataDir?: string | undefined;
 }
 
 export interface MemberSetting {
@@ -22,29 +31,34 @@ export interface MemberSetting {
   readonly joining: boolean;
   readonly flags: readonly string[];
   readonly kubeletSpeed: number;
+  /** Undefined: its kubelet doesn't probe it. */
+  readonly probes: KubeadmGeneration | undefined;
 }
 
 /** kubeadm's. A lower one costs less replay after a restart. */
 const SNAPSHOT_COUNT = 10_000;
 
-export function clientUrl({ clientPort }: MemberSpec, tls: boolean): string {
-  return `${tls ? 'https' : 'http'}://127.0.0.1:${clientPort}`;
+/** Where a member without an address of its own is. */
+export const LOOPBACK = '127.0.0.1';
+
+export function clientUrl({ address = LOOPBACK, clientPort }: MemberSpec, tls: boolean): string {
+  return `${tls ? 'https' : 'http'}://${address}:${clientPort}`;
 }
 
-export function peerUrl({ peerPort }: MemberSpec, tls: boolean): string {
-  return `${tls ? 'https' : 'http'}://127.0.0.1:${peerPort}`;
+export function peerUrl({ address = LOOPBACK, peerPort }: MemberSpec, tls: boolean): string {
+  return `${tls ? 'https' : 'http'}://${address}:${peerPort}`;
 }
 
 /** A member's files in the plane's folder. */
-export function memberFiles(directory: string, name: string) {
-  const dataDir = join(directory, name);
+export function memberFiles(directory: string, { name, dataDir = join(directory, name) }: MemberSpec) {
   return { dataDir, dbFile: join(dataDir, 'member/snap/db'), logFile: join(directory, `${name}.log`) };
 }
 
 /** kubeadm's `server.crt` and `peer.crt` of a member. */
-export async function issueMemberCertificates(authority: Authority, name: string): Promise<void> {
-  await authority.issue({ name: `${name}-server` });
-  await authority.issue({ name: `${name}-peer` });
+export async function issueMemberCertificates(authority: Authority, { name, address }: MemberSpec): Promise<void> {
+  const addresses = address === undefined ? [] : [address];
+  await authority.issue({ name: `${name}-server`, addresses });
+  await authority.issue({ name: `${name}-peer`, addresses });
 }
 
 /** A member of a plane on this machine; made stopped. */
@@ -59,12 +73,18 @@ export class PlaneMember {
   readonly logFile: string;
   readonly quotaBytes: number;
   readonly isLearner: boolean;
+  /** Of its node. */
+  readonly address: string;
+  /** Without TLS; undefined where it serves its metrics on the client port only. */
+  readonly metricsUrl: string | undefined;
+  /** What its etcd is started with. */
+  readonly flags: readonly string[];
   readonly kubelet: Kubelet;
   /** Hexadecimal, as etcdctl prints it; empty until the member has answered once. */
   id = '';
 
   constructor(spec: MemberSpec, setting: MemberSetting, diesWithParent: readonly string[]) {
-    const { dataDir, dbFile, logFile } = memberFiles(setting.directory, spec.name);
+    const { dataDir, dbFile, logFile } = memberFiles(setting.directory, spec);
     this.name = spec.name;
     this.endpoint = clientUrl(spec, setting.tls);
     this.peerUrl = peerUrl(spec, setting.tls);
@@ -73,12 +93,15 @@ export class PlaneMember {
     this.logFile = logFile;
     this.quotaBytes = spec.quotaBytes;
     this.isLearner = setting.joining;
-    const [command = setting.binaries.etcd, ...args] = [
-      ...diesWithParent,
-      setting.binaries.etcd,
-      ...memberFlags(spec, setting),
-    ];
-    this.kubelet = new Kubelet({ command, args, logFile }, setting.kubeletSpeed);
+    this.address = spec.address ?? LOOPBACK;
+    this.metricsUrl = metricsUrl(spec);
+    this.flags = memberFlags(spec, setting);
+    const [command = setting.binaries.etcd, ...args] = [...diesWithParent, setting.binaries.etcd, ...this.flags];
+    const probes =
+      setting.probes !== undefined && this.metricsUrl !== undefined
+        ? { url: this.metricsUrl, probes: kubeadmProbes(setting.probes) }
+        : undefined;
+    this.kubelet = new Kubelet({ command, args, logFile, probes }, setting.kubeletSpeed);
   }
 
   /** Undefined while it isn't running. */
@@ -90,15 +113,16 @@ export class PlaneMember {
 function memberFlags(spec: MemberSpec, setting: MemberSetting): string[] {
   const { directory, tls, binaries } = setting;
   const certificates = join(directory, 'pki');
-  const client = clientUrl(spec, tls);
-  const peer = peerUrl(spec, tls);
+  const listening = spec.behindProxies ? { ...spec, ...spec.behindProxies, address: LOOPBACK } : spec;
+  const metrics = metricsUrl(spec);
   return [
     `--name=${spec.name}`,
-    `--data-dir=${memberFiles(directory, spec.name).dataDir}`,
-    `--listen-client-urls=${client}`,
-    `--advertise-client-urls=${client}`,
-    `--listen-peer-urls=${peer}`,
-    `--initial-advertise-peer-urls=${peer}`,
+    `--data-dir=${memberFiles(directory, spec).dataDir}`,
+    `--listen-client-urls=${clientUrl(listening, tls)}`,
+    `--advertise-client-urls=${clientUrl(spec, tls)}`,
+    `--listen-peer-urls=${peerUrl(listening, tls)}`,
+    `--initial-advertise-peer-urls=${peerUrl(spec, tls)}`,
+    ...(metrics === undefined ? [] : [`--listen-metrics-urls=${metrics}`]),
     `--initial-cluster=${setting.initialCluster}`,
     `--initial-cluster-state=${setting.joining ? 'existing' : 'new'}`,
     `--snapshot-count=${SNAPSHOT_COUNT}`,
@@ -121,6 +145,10 @@ function memberFlags(spec: MemberSpec, setting: MemberSetting): string[] {
       : []),
     ...setting.flags,
   ];
+}
+
+function metricsUrl({ address = LOOPBACK, metricsPort }: MemberSpec): string | undefined {
+  return metricsPort === undefined ? undefined : `http://${address}:${metricsPort}`;
 }
 
 /** The client certificate's files of a plane's folder. */

@@ -1,16 +1,18 @@
 // A running control plane: its members, and what can be done to them. Made by startControlPlane.
-import { execFile } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { type ClusterConfiguration, parseCluster } from '../../functions/run/configuration.ts';
 import { EtcdMedicError } from '../../functions/run/errors.ts';
 import { type CredentialFiles, openAuthority } from './certificates.ts';
 import type { EtcdBinaries } from './etcd-binaries.ts';
+import { runEtcdctl } from './etcdctl.ts';
+import { findPlaceBeside } from './layout.ts';
 import { joinAsLearner } from './learner.ts';
 import { clientCredentials, issueMemberCertificates, type MemberSpec, PlaneMember, peerUrl } from './member.ts';
-import { freePorts } from './ports.ts';
+import { type Cut, type CutOptions, PlaneNetwork } from './network.ts';
+import { ControlPlaneNode, NODE_TAG } from './node.ts';
+import type { KubeadmGeneration } from './probes.ts';
 import { dieWithParent, onProcessEnd } from './process-end.ts';
 import { MemberStartError, untilReady } from './readiness.ts';
 
@@ -22,6 +24,8 @@ export interface PlaneSetting {
   readonly tls: boolean;
   readonly flags: readonly string[];
   readonly kubeletSpeed: number;
+  readonly probes: KubeadmGeneration | undefined;
+  readonly nodes: boolean;
 }
 
 /** Long enough for an alarm that returns at once to be seen, short enough for tests. */
@@ -34,6 +38,9 @@ export class ControlPlane implements AsyncDisposable {
   readonly credentials: CredentialFiles | undefined;
   readonly #setting: PlaneSetting;
   readonly #members: PlaneMember[] = [];
+  readonly #specs: MemberSpec[] = [];
+  readonly #nodes: ControlPlaneNode[] = [];
+  readonly #network = new PlaneNetwork();
   readonly #forget: () => void;
   #stopped: Promise<void> | undefined;
 
@@ -65,13 +72,35 @@ export class ControlPlane implements AsyncDisposable {
     return found;
   }
 
-  /** The cluster configuration of this plane, as functions and bin/invoke.ts take it. `etcd` and `recover` are merged, all else replaced. */
+  /** What the members are on, in their order; empty for a plane without nodes. */
+  get nodes(): readonly ControlPlaneNode[] {
+    return this.#nodes;
+  }
+
+  /** @throws RangeError where there is none of that name */
+  node(name: string): ControlPlaneNode {
+    const found = this.#nodes.find((each) => each.name === name);
+    if (!found) throw new RangeError(`no node ${name}: start the plane with \`nodes: true\``);
+    return found;
+  }
+
+  /**
+   * The cluster configuration of this plane, as functions and bin/invoke.ts take it. `etcd` and `recover` are merged, all else
+   * replaced. With nodes it has their tag; `{ etcd: { endpoints: undefined } }` then makes them the only way to the members.
+   */
   configuration(overrides: Readonly<Record<string, unknown>> = {}): ClusterConfiguration {
     const { etcd = {}, recover = {}, ...rest } = overrides;
     const { credentials } = this;
+    const clientPort = this.#nodes.length > 0 ? this.#specs[0]?.clientPort : undefined;
     return parseCluster({
       name: 'control-plane',
-      etcd: { endpoints: [...this.endpoints], ...(credentials && { credentials }), ...Object(etcd) },
+      etcd: {
+        endpoints: [...this.endpoints],
+        ...(clientPort !== undefined && { clientPort }),
+        ...(credentials && { credentials }),
+        ...Object(etcd),
+      },
+      ...(this.#nodes.length > 0 && { nodes: { tag: NODE_TAG } }),
       recover: { watchSeconds: WATCH_SECONDS, ...Object(recover) },
       ...rest,
     });
@@ -103,6 +132,20 @@ export class ControlPlane implements AsyncDisposable {
     this.kill(name, 'SIGCONT');
   }
 
+  /** Cuts a member off from its clients, and if asked for from its peers, until `heal`. Needs the option `proxies`. @throws RangeError */
+  async cut(name: string, options?: CutOptions): Promise<void> {
+    await this.#network.cut(name, options);
+  }
+
+  heal(name: string): void {
+    this.#network.heal(name);
+  }
+
+  /** Every cut there has been, oldest first. */
+  get cuts(): readonly Cut[] {
+    return this.#network.history;
+  }
+
   /**
    * Waits until these members answer.
    * @param names all by default
@@ -115,11 +158,9 @@ export class ControlPlane implements AsyncDisposable {
   /** Adds a learner named `learner-1`, `learner-2`, … and waits until it answers. It stays one: nobody promotes it. Not kept for a later start. */
   async addLearner(quotaBytes = this.#members[0]?.quotaBytes ?? 0): Promise<PlaneMember> {
     const { tls, directory } = this.#setting;
-    const [clientPort, peerPort] = await freePorts(2);
-    if (clientPort === undefined || peerPort === undefined) throw new RangeError('fewer ports than asked for');
     const name = `learner-${this.#members.filter(({ isLearner }) => isLearner).length + 1}`;
-    const spec: MemberSpec = { name, clientPort, peerPort, quotaBytes };
-    if (tls) await issueMemberCertificates(await openAuthority(join(directory, 'pki')), name);
+    const spec: MemberSpec = { name, quotaBytes, ...(await findPlaceBeside(this.#specs)) };
+    if (tls) await issueMemberCertificates(await openAuthority(join(directory, 'pki')), spec);
     const url = peerUrl(spec, tls);
     const voter = this.#members.find(({ isLearner, pid }) => !isLearner && pid !== undefined);
     if (!voter) throw new MemberStartError('no voter is running that a learner could join');
@@ -133,34 +174,17 @@ export class ControlPlane implements AsyncDisposable {
   /**
    * Runs etcdctl against all members, or against those that `args` names by `--endpoints`.
    * @returns its standard output
+   * @throws EtcdMedicError where there is none beside this etcd
    */
   async etcdctl(args: readonly string[]): Promise<string> {
-    const { etcdctl } = this.#setting.binaries;
-    if (!etcdctl) throw new EtcdMedicError('there is no etcdctl beside this etcd: install etcd-client');
-    const tls = this.credentials
-      ? [
-          `--cacert=${this.credentials.caFile}`,
-          `--cert=${this.credentials.certFile}`,
-          `--key=${this.credentials.keyFile}`,
-        ]
-      : [];
-    const { stdout } = await promisify(execFile)(
-      etcdctl,
-      // Given twice, etcdctl takes both.
-      [
-        ...(args.some((arg) => arg.startsWith('--endpoints')) ? [] : [`--endpoints=${this.endpoints.join(',')}`]),
-        ...tls,
-        ...args,
-      ],
-      { env: { PATH: process.env.PATH, ETCDCTL_API: '3' }, maxBuffer: 16 * 1024 * 1024 },
-    );
-    return stdout;
+    return runEtcdctl(this.#setting.binaries, this.credentials, this.endpoints, args);
   }
 
   /** Kills all members and removes the folder (where it is the plane's own). May be called again. */
   stop({ keep = this.#setting.keep } = {}): Promise<void> {
     this.#stopped ??= (async () => {
       await Promise.all(this.#members.map(({ kubelet }) => kubelet.stop('SIGKILL')));
+      await Promise.all([this.#network, ...this.#nodes].map((each) => each[Symbol.asyncDispose]()));
       if (!keep) await rm(this.directory, { recursive: true, force: true, maxRetries: 5 });
       this.#forget();
     })();
@@ -184,8 +208,15 @@ export class ControlPlane implements AsyncDisposable {
     { joining, cluster }: { joining: boolean; cluster: readonly { name: string; peerUrl: string }[] },
   ): Promise<PlaneMember> {
     const initialCluster = cluster.map((each) => `${each.name}=${each.peerUrl}`).join(',');
+    const { directory, binaries, nodes, probes } = this.#setting;
     const added = new PlaneMember(spec, { ...this.#setting, initialCluster, joining }, await dieWithParent());
     this.#members.push(added);
+    this.#specs.push(spec);
+    await this.#network.join(added, spec);
+    if (nodes) {
+      const manifest = { version: binaries.version, probes, pkiFolder: join(directory, 'pki') };
+      this.#nodes.push(await ControlPlaneNode.create(added, join(directory, 'nodes', spec.name), manifest));
+    }
     return added;
   }
 }

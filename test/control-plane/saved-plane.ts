@@ -11,7 +11,16 @@ const schema = z.strictObject({
   tls: z.boolean(),
   // Ports too: a member's peer URL is part of its data.
   members: z.array(
-    z.strictObject({ name: z.string(), clientPort: z.number(), peerPort: z.number(), quotaBytes: z.number() }),
+    z.strictObject({
+      name: z.string(),
+      clientPort: z.number(),
+      peerPort: z.number(),
+      quotaBytes: z.number(),
+      address: z.optional(z.string()),
+      metricsPort: z.optional(z.number()),
+      behindProxies: z.optional(z.strictObject({ clientPort: z.number(), peerPort: z.number() })),
+      dataDir: z.optional(z.string()),
+    }),
   ),
 });
 

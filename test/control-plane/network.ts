@@ -1,0 +1,125 @@
+// The network between a plane's members and their clients, as proxies on which it can be cut.
+import { LOOPBACK, type MemberSpec, type PlaneMember } from './member.ts';
+import { type Blockage, type ProxyConnection, TcpProxy } from './proxy.ts';
+import { connectionOwner } from './socket-owner.ts';
+
+export interface CutOptions {
+  /** The other members can't reach it either, nor it them. Otherwise only clients are cut off, and the members stay together. @default false */
+  readonly peers?: boolean;
+  /** @default 'hangs' */
+  readonly how?: Blockage;
+}
+
+/** A time in which a member was cut off. */
+export interface Cut extends Required<CutOptions> {
+  readonly name: string;
+  /** Milliseconds since the epoch. */
+  readonly from: number;
+  /** Undefined while it lasts. */
+  readonly until: number | undefined;
+}
+
+interface MemberProxies {
+  readonly member: PlaneMember;
+  readonly client: TcpProxy;
+  readonly peer: TcpProxy;
+}
+
+export class PlaneNetwork implements AsyncDisposable {
+  readonly #proxies: MemberProxies[] = [];
+  #history: Cut[] = [];
+
+  /** All cuts there have been, oldest first. */
+  get history(): readonly Cut[] {
+    return this.#history;
+  }
+
+  /**
+   * Opens the proxies of a member whose spec has them; does nothing for another.
+   * @throws PortTakenError
+   */
+  async join(member: PlaneMember, spec: MemberSpec): Promise<void> {
+    if (!spec.behindProxies) return;
+    const { clientPort, peerPort } = spec.behindProxies;
+    const client = await TcpProxy.listen(
+      { host: member.address, port: spec.clientPort },
+      { host: LOOPBACK, port: clientPort },
+      async () => this.#cutOf(member)?.how,
+    );
+    try {
+      const peer = await TcpProxy.listen(
+        { host: member.address, port: spec.peerPort },
+        { host: LOOPBACK, port: peerPort },
+        (connection) => this.#peerVerdict(member, peer, connection),
+      );
+      this.#proxies.push({ member, client, peer });
+    } catch (error) {
+      await client[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** @throws RangeError where this member has no proxies */
+  async cut(name: string, { peers = false, how = 'hangs' }: CutOptions = {}): Promise<void> {
+    const { member, client, peer } = this.#of(name);
+    this.heal(name);
+    this.#history.push({ name, peers, how, from: Date.now(), until: undefined });
+    for (const connection of client.connections) connection.block(how);
+    if (!peers) return;
+    for (const connection of peer.connections) connection.block(how);
+    for (const other of this.#proxies) {
+      if (other.member === member) continue;
+      for (const connection of other.peer.connections) {
+        if ((await this.#sender(other.peer, connection)) === member) connection.block(how);
+      }
+    }
+  }
+
+  /** Lets everything through again, also what was held back. Does nothing where nothing was cut. @throws RangeError where this member has no proxies */
+  heal(name: string): void {
+    this.#of(name);
+    if (!this.#history.some((cut) => cut.name === name && cut.until === undefined)) return;
+    this.#history = this.#history.map((cut) =>
+      cut.name === name && cut.until === undefined ? { ...cut, until: Date.now() } : cut,
+    );
+    for (const { member, client, peer } of this.#proxies) {
+      if (!this.#cutOf(member)) for (const connection of client.connections) connection.open();
+      for (const connection of peer.connections) {
+        this.#peerVerdict(member, peer, connection).then(
+          (blockage) => blockage === undefined && connection.open(),
+          () => connection.end(),
+        );
+      }
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(
+      this.#proxies.flatMap(({ client, peer }) => [client, peer].map((each) => each[Symbol.asyncDispose]())),
+    );
+  }
+
+  /** Whether a connection between two members is cut at either of them. */
+  async #peerVerdict(to: PlaneMember, proxy: TcpProxy, connection: ProxyConnection): Promise<Blockage | undefined> {
+    const cuts = this.#history.filter(({ peers, until }) => peers && until === undefined);
+    if (cuts.length === 0) return undefined;
+    const from = await this.#sender(proxy, connection);
+    return cuts.find(({ name }) => name === to.name || name === from?.name)?.how;
+  }
+
+  async #sender(proxy: TcpProxy, { localPort }: ProxyConnection): Promise<PlaneMember | undefined> {
+    const pids = this.#proxies.flatMap(({ member: { pid } }) => (pid === undefined ? [] : [pid]));
+    const owner = await connectionOwner({ localPort, remotePort: proxy.port }, pids);
+    return owner === undefined ? undefined : this.#proxies.find(({ member }) => member.pid === owner)?.member;
+  }
+
+  #cutOf({ name }: PlaneMember): Cut | undefined {
+    return this.#history.find((cut) => cut.name === name && cut.until === undefined);
+  }
+
+  #of(name: string): MemberProxies {
+    const found = this.#proxies.find(({ member }) => member.name === name);
+    if (!found) throw new RangeError(`${name} has no proxies: start the plane with \`proxies: true\``);
+    return found;
+  }
+}
