@@ -42,5 +42,6 @@ export function describeError(error: unknown): string {
 export function redact(text: string): string {
   return text
     .replace(/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)/g, '[private key removed]')
+    .replace(/(\/\/)[^\s/@"']+@/g, '$1[user removed]@')
     .replace(/(\bBearer\s+)[\w.~+/-]+=*/gi, '$1[token removed]');
 }

@@ -1,6 +1,6 @@
 // Checks data that comes from outside against a schema, and says in one line a problem what is wrong with it.
 import * as z from 'zod/mini';
-import { InvalidInputError } from './errors.ts';
+import { InvalidInputError, redact } from './errors.ts';
 
 /**
  * Checks `input` against `schema`.
@@ -42,7 +42,8 @@ function problems(issue: Issue, input: unknown, base: Path): string[] {
 }
 
 function line(path: Path, input: unknown, expected: string): string {
-  return `${format(path)}: found ${show(valueAt(input, path))}, expected ${expected}`;
+  const value = valueAt(input, path);
+  return `${format(path)}: found ${path.includes('credentials') ? outline(value) : show(value)}, expected ${expected}`;
 }
 
 /** What would have been right. A schema's own message, where it has one, is written to complete "expected …". */
@@ -94,7 +95,15 @@ function show(value: unknown): string {
   if (value === undefined) return 'nothing';
   const text = serialize(value);
   if (/PRIVATE KEY/.test(text)) return 'a private key (not shown)';
-  return cut(text);
+  return cut(redact(text));
+}
+
+/** R15: of what stands under `credentials` the fields' names are shown, and nothing else. */
+function outline(value: unknown): string {
+  if (value === undefined || value === null) return show(value);
+  if (typeof value !== 'object' || Array.isArray(value)) return `a value of type ${typeof value} (not shown)`;
+  const names = Object.keys(value).map((name) => cut(name));
+  return names.length > 0 ? `the fields ${names.join(', ')} (values not shown)` : 'no fields';
 }
 
 /** JSON, or just the kind of value where it is nested too deeply for that. */
