@@ -44,7 +44,7 @@ async function invoke(args: readonly string[]): Promise<RunReport> {
   const configuration = await readConfiguration(config);
   const input = event === undefined ? undefined : await readJson(event);
   const requests = name === 'dispatch' ? dispatch(input, configuration) : [order(name, input, configuration)];
-  if (typeof requests === 'string') return nothingStarted(requests, configuration);
+  if (typeof requests === 'string') return nothingStarted(requests, configuration, dryRun);
   process.env.ETCD_MEDIC_CLUSTER = JSON.stringify(configuration);
   const reports: RunReport[] = [];
   for (const request of requests) {
@@ -136,7 +136,12 @@ function dispatch(event: unknown, configuration: ClusterConfiguration): Request[
   const decisions = parseTrigger(event, context);
   const requests = decisions.flatMap((decision) => {
     if (decision.kind !== 'start') return [];
-    return [{ command: decision.command, executionArn: localArn(executionName(decision.command, decision.cause)) }];
+    return [
+      {
+        command: decision.command,
+        executionArn: localArn(`${executionName(decision.command, decision.cause)}/${randomUUID()}`),
+      },
+    ];
   });
   if (requests.length > 0) return requests;
   return decisions.flatMap((decision) => (decision.kind === 'ignore' ? [decision.reason] : [])).join('; ');
@@ -179,7 +184,7 @@ async function run({ command, executionArn }: Request): Promise<RunReport> {
   return execution.result as RunReport;
 }
 
-function nothingStarted(reason: string, { name: cluster }: ClusterConfiguration): RunReport {
+function nothingStarted(reason: string, { name: cluster }: ClusterConfiguration, dryRun: boolean): RunReport {
   const now = new Date().toISOString();
   return {
     cluster,
@@ -187,7 +192,7 @@ function nothingStarted(reason: string, { name: cluster }: ClusterConfiguration)
     outcome: 'nothing-to-do',
     reason,
     trigger: { kind: 'alarm', source: 'dispatch', at: now },
-    dryRun: false,
+    dryRun,
     startedAt: now,
     finishedAt: now,
     members: [],

@@ -22,6 +22,8 @@ const INVOCATION_MS = 15 * 60 * 1_000;
 export interface LocalExecutionOptions {
   /** Waits and retry delays take no time: the clock jumps to whatever is due next. @default false */
   readonly skipTime?: boolean;
+  /** Waits and retry delays are so many times shorter, for a world whose own clock is sped up as much. @default 1 */
+  readonly speed?: number;
   /**
    * The k-th checkpoint request (from 1) is lost and its invocation dies; the next one replays what was recorded.
    * Needs `trackAttempts()`, called before the handler was made.
@@ -29,6 +31,11 @@ export interface LocalExecutionOptions {
   readonly crashAtCheckpoint?: number;
   /** The k-th checkpoint request is recorded, but the invocation dies before it learns so. Needs `trackAttempts()`. */
   readonly crashAfterCheckpoint?: number;
+  /**
+   * What an invocation is told of the time that it has left, in milliseconds; `invocation` counts from 1.
+   * @default 15 minutes less what it has used; nothing with `skipTime`, so that the SDK does not wait inside of an invocation
+   */
+  readonly remainingTimeMs?: (invocation: number) => number;
   /** Called at every change of an operation's status. */
   readonly onOperation?: (change: OperationChange) => void;
   /** @default one that no other execution has */
@@ -74,6 +81,7 @@ class LocalExecution {
   readonly #arn: string;
   readonly #record: OperationRecord;
   #skippedMs = 0;
+  #invocations = 0;
   #checkpoints = 0;
   #token = 0;
 
@@ -88,6 +96,7 @@ class LocalExecution {
   async run(): Promise<LocalExecutionResult> {
     const { maxInvocations = 1_000 } = this.#options;
     for (let invocations = 1; invocations <= maxInvocations; invocations++) {
+      this.#invocations = invocations;
       const output = await this.#invoke();
       if (output === 'crashed') continue;
       const counts = { executionArn: this.#arn, invocations, checkpoints: this.#checkpoints };
@@ -173,8 +182,10 @@ class LocalExecution {
     // Nothing waits for time: what was awaited came to be due in the moment the invocation ended.
     if (due === undefined) return;
     const waitMs = Math.max(0, due - this.#now());
-    if (this.#options.skipTime) this.#skippedMs += waitMs;
-    else await sleep(waitMs);
+    const { skipTime = false, speed = 1 } = this.#options;
+    const sleptMs = skipTime ? 0 : waitMs / speed;
+    if (!skipTime) await sleep(sleptMs);
+    this.#skippedMs += waitMs - sleptMs;
   }
 
   #now(): number {
@@ -199,7 +210,10 @@ class LocalExecution {
       logGroupName: `/aws/lambda/${functionName}`,
       logStreamName: 'local',
       // With no time left the SDK doesn't wait inside an invocation, so that every wait is one that can be skipped.
-      getRemainingTimeInMillis: () => (this.#options.skipTime ? 0 : INVOCATION_MS - (Date.now() - started)),
+      getRemainingTimeInMillis: () => {
+        if (this.#options.remainingTimeMs) return this.#options.remainingTimeMs(this.#invocations);
+        return this.#options.skipTime ? 0 : INVOCATION_MS - (Date.now() - started);
+      },
       done: () => {},
       fail: () => {},
       succeed: () => {},

@@ -89,8 +89,17 @@ export async function discoverMembers(options: DiscoveryOptions): Promise<EtcdCl
 function discovered(member: Member, search: Search, clusterId: string): DiscoveredMember {
   const attempt = search.reached(member.id, clusterId);
   return attempt
-    ? { ...member, endpoint: attempt.endpoint, problem: undefined }
-    : { ...member, endpoint: undefined, problem: problemOf(member, search) };
+    ? { ...member, endpoint: attempt.endpoint, problem: undefined, silent: false }
+    : {
+        ...member,
+        endpoint: undefined,
+        problem: problemOf(member, search),
+        silent: member.clientUrls.length > 0 && search.attemptsAt(member).every(isSilent),
+      };
+}
+
+function isSilent({ error }: Attempt): boolean {
+  return error instanceof EtcdUnreachableError || error instanceof EtcdTimeoutError;
 }
 
 function problemOf(member: Member, search: Search): string {
@@ -105,7 +114,7 @@ function endpointProblems(given: readonly Attempt[], list: readonly Member[]): r
   const known = new Set(list.map(({ id }) => id));
   return given
     .filter(({ answer }) => answer === undefined || !known.has(answer.status.memberId))
-    .map((attempt) => ({ endpoint: attempt.endpoint, problem: whyNot(attempt) }));
+    .map((attempt) => ({ endpoint: attempt.endpoint, problem: whyNot(attempt), silent: isSilent(attempt) }));
 }
 
 /** One sentence that names the endpoint. */
@@ -145,7 +154,11 @@ const COMMON_CAUSES = [
 ] as const;
 
 function nobody(given: readonly Attempt[]): NoMemberAnsweredError {
-  const problems = given.map((attempt) => ({ endpoint: attempt.endpoint, problem: whyNot(attempt) }));
+  const problems = given.map((attempt) => ({
+    endpoint: attempt.endpoint,
+    problem: whyNot(attempt),
+    silent: isSilent(attempt),
+  }));
   const common = COMMON_CAUSES.find(({ type }) => given.every(({ error }) => error instanceof type));
   const who = given.length === 1 ? 'the endpoint did not answer' : `none of the ${given.length} endpoints answered`;
   return new NoMemberAnsweredError(`${who} as a member of etcd${common ? `; ${common.text}` : ''}`, problems);

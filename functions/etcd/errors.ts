@@ -95,6 +95,8 @@ export class QuotaUnreadableError extends EtcdError {
 export interface EndpointProblem {
   readonly endpoint: string;
   readonly problem: string;
+  /** Nothing answers there at all: refused, no route, no answer in time. */
+  readonly silent: boolean;
 }
 
 /** Not one of the endpoints answered as a member of a cluster: nothing is known about it, and nothing was changed. */

@@ -56,6 +56,8 @@ export interface DiscoveredMember extends Member {
   readonly endpoint: string | undefined;
   /** Why it can't be reached: one sentence per client URL tried. */
   readonly problem: string | undefined;
+  /** Nothing answers at any of its client URLs: refused, no route, no answer in time. A TLS error is an answer. */
+  readonly silent: boolean;
 }
 
 export interface Discovery {
@@ -72,6 +74,15 @@ export interface Deadlines {
   readonly moveLeaderMs: number;
   readonly alarmMs: number;
   readonly writeMs: number;
+  /** How long a member may stay silent in the middle of a snapshot; the whole of it takes as long as it takes. */
+  readonly snapshotSilenceMs: number;
+}
+
+/** A piece of a snapshot's stream: first the database file in order, then 32 bytes, the SHA-256 of all before them. */
+export interface SnapshotChunk {
+  readonly bytes: Buffer;
+  /** How many bytes of the database file come after this piece, the SHA-256 not counted. */
+  readonly remainingBytes: number;
 }
 
 /** What stands in a member's part of the key space. Never the values: they may be secrets. */
@@ -120,4 +131,9 @@ export interface MemberClient extends AsyncDisposable {
   keyRange(request: KeyRangeRequest): Promise<KeyRange>;
   put(key: string, value: string): Promise<void>;
   delete(key: string): Promise<number>;
+  /**
+   * This member's own database file, as it is when the first piece is asked for: works under NOSPACE and without a quorum. The member
+   * reads on only as fast as the pieces are taken, and stops when nobody takes them any more. Throws at the first piece that doesn't come.
+   */
+  snapshot(): AsyncIterable<SnapshotChunk>;
 }

@@ -1,5 +1,6 @@
 // What to do about what was observed: a pure function, no client, no clock, no environment.
 import type { Alarm } from '../etcd/types.ts';
+import { formatBytes } from '../run/report.ts';
 
 /**
  * A voter whose file is already this small a share of its own quota isn't defragmented in an emergency: it can't be what
@@ -18,10 +19,14 @@ export interface ObservedMember {
   readonly id: string;
   readonly name: string;
   readonly endpoint: string;
+  /** The hosts in its client URLs. */
+  readonly hosts: readonly string[];
   readonly isLearner: boolean;
   readonly isLeader: boolean;
   /** Answered a linearizable read. Learners can't, so for them: answered Status. */
   readonly healthy: boolean;
+  /** Nothing answers at any of its client URLs. A TLS error, or Status without a quorum, is an answer. */
+  readonly silent: boolean;
   readonly problem?: string | undefined;
   readonly version?: string | undefined;
   readonly dbSize?: number | undefined;
@@ -29,9 +34,32 @@ export interface ObservedMember {
   readonly quota: ObservedQuota;
 }
 
+/** A control-plane node as Systems Manager knows it. */
+export interface ObservedNode {
+  readonly instanceId: string;
+  readonly name: string;
+  readonly ipAddress: string;
+  /** Its agent can be sent commands. */
+  readonly online: boolean;
+}
+
+/** Room for a member's new file on its node's disk, or why that could not be found out. Bytes. */
+export type ObservedDisk =
+  | { readonly memberId: string; readonly path: string; readonly freeBytes: number }
+  | { readonly memberId: string; readonly problem: string };
+
 export interface Observation {
   readonly clusterId: string;
+  /** Empty where no member answers: then nobody tells who there should be. */
   readonly members: readonly ObservedMember[];
+  /** Where no member answers: the hosts that are silent, and what was tried. */
+  readonly nobody?: { readonly silentHosts: readonly string[]; readonly problem: string } | undefined;
+  /** Undefined: no nodes are configured. */
+  readonly nodes?: readonly ObservedNode[] | undefined;
+  /** Undefined: not looked at yet, or no nodes are configured. */
+  readonly disks?: readonly ObservedDisk[] | undefined;
+  /** The kubelets of what was silent have been restarted in this run: not again. */
+  readonly kubeletsRestarted?: boolean | undefined;
   /** The cluster's list and every member's own view of it, put together: what only one member knows counts too. */
   readonly alarms: readonly Alarm[];
   /** The newest revision that any member has, as a decimal string. */
@@ -54,6 +82,14 @@ export type RecoveryStep =
 export type Plan =
   | { readonly kind: 'nothing-to-do'; readonly reason: string }
   | {
+      readonly kind: 'restart-kubelets';
+      /** All at the same time, because the quorum is lost; otherwise one by one. */
+      readonly together: boolean;
+      readonly nodes: readonly ObservedNode[];
+      /** Silent as well, but out of Systems Manager's reach. */
+      readonly offline: readonly ObservedNode[];
+    }
+  | {
       readonly kind: 'refusal';
       /** `refused`: run again when what is named has changed. `escalated`: a person has to decide. */
       readonly outcome: 'refused' | 'escalated';
@@ -62,15 +98,17 @@ export type Plan =
     }
   | { readonly kind: 'steps'; readonly steps: readonly RecoveryStep[] };
 
-/** Decides on the recovery from NOSPACE (design.md, R1 to R4, R7, R8). */
+/** Decides on the recovery from NOSPACE (design.md, R1 to R4, R6 to R8, R11). */
 export function decide(observation: Observation, policy: RecoveryPolicy): Plan {
   const voters = observation.members.filter((member) => !member.isLearner);
   return (
     refuseUntouchableAlarm(observation) ??
-    refuseLostQuorum(voters) ??
+    restartKubelets(observation, voters) ??
+    refuseLostQuorum(observation, voters) ??
     nothingToDo(observation) ??
-    refuseUnhealthyVoter(voters) ??
+    refuseUnhealthyVoter(observation, voters) ??
     refuseUnknownQuota(voters) ??
+    refuseSmallDisk(observation, voters) ??
     recovery(observation, voters, policy)
   );
 }
@@ -88,15 +126,49 @@ function refuseUntouchableAlarm({ alarms, members }: Observation): Plan | undefi
   };
 }
 
-function refuseLostQuorum(voters: readonly ObservedMember[]): Plan | undefined {
-  const needed = Math.floor(voters.length / 2) + 1;
+/**
+ * R11: only where etcd is silent; all of those nodes together when the quorum is lost, so that their back-offs end together; one
+ * by one while it is held, and then only for the sake of an alarm. Once a run.
+ */
+function restartKubelets(
+  { nodes = [], members, nobody, alarms, kubeletsRestarted = false }: Observation,
+  voters: readonly ObservedMember[],
+): Plan | undefined {
+  const silentHosts = new Set([
+    ...(nobody?.silentHosts ?? []),
+    ...members.filter(({ silent }) => silent).flatMap(({ hosts }) => hosts),
+  ]);
+  const silent = nodes.filter(({ ipAddress }) => silentHosts.has(ipAddress));
+  const online = silent.filter((node) => node.online);
+  const together = !hasQuorum(voters);
+  if (kubeletsRestarted || online.length === 0 || (!together && alarms.length === 0)) return undefined;
+  return { kind: 'restart-kubelets', together, nodes: online, offline: silent.filter((node) => !node.online) };
+}
+
+function hasQuorum(voters: readonly ObservedMember[]): boolean {
+  return voters.length > 0 && voters.filter((voter) => voter.healthy).length >= quorumOf(voters);
+}
+
+function quorumOf(voters: readonly ObservedMember[]): number {
+  return Math.floor(voters.length / 2) + 1;
+}
+
+function refuseLostQuorum(
+  { nobody, kubeletsRestarted }: Observation,
+  voters: readonly ObservedMember[],
+): Plan | undefined {
+  if (hasQuorum(voters)) return undefined;
   const healthy = voters.filter((voter) => voter.healthy);
-  if (voters.length > 0 && healthy.length >= needed) return undefined;
+  const found = nobody
+    ? `No member answers. ${nobody.problem}`
+    : `No quorum: ${healthy.length} of ${voters.length} voters answer a linearizable read, ${quorumOf(voters)} are needed. ${troubles(voters)}`;
   return {
     kind: 'refusal',
-    outcome: 'refused',
+    outcome: kubeletsRestarted ? 'escalated' : 'refused',
     rule: 'R2',
-    reason: `No quorum: ${healthy.length} of ${voters.length} voters answer a linearizable read, ${needed} are needed. Nothing was changed. ${troubles(voters)}`,
+    reason: kubeletsRestarted
+      ? `${found} Restarting the kubelets of the silent nodes (see the steps) did not bring them back: look at etcd's container and its log on the nodes. Nothing else was changed.`
+      : `${found} Nothing was changed.`,
   };
 }
 
@@ -108,14 +180,14 @@ function nothingToDo({ alarms, members }: Observation): Plan | undefined {
 }
 
 /** R2 for every voter before the first change: a sweep that could not be finished isn't started. */
-function refuseUnhealthyVoter(voters: readonly ObservedMember[]): Plan | undefined {
+function refuseUnhealthyVoter({ kubeletsRestarted }: Observation, voters: readonly ObservedMember[]): Plan | undefined {
   const away = voters.filter((voter) => !voter.healthy);
   if (away.length === 0) return undefined;
   return {
     kind: 'refusal',
-    outcome: 'refused',
+    outcome: kubeletsRestarted ? 'escalated' : 'refused',
     rule: 'R2',
-    reason: `${troubles(away)} While a voter is away no other may be defragmented (R2), and its file cannot be seen to be below its quota, so the alarm stays armed (R7). Nothing was changed: bring it back or remove it from the cluster, then run again.`,
+    reason: `${troubles(away)} ${kubeletsRestarted ? 'Restarting its kubelet (see the steps) did not help. ' : ''}While a voter is away no other may be defragmented (R2), and its file cannot be seen to be below its quota, so the alarm stays armed (R7). Nothing in etcd was changed: bring it back or remove it from the cluster, then run again.`,
   };
 }
 
@@ -129,6 +201,35 @@ function refuseUnknownQuota(voters: readonly ObservedMember[]): Plan | undefined
     rule: 'R8',
     reason: `The quota could not be read (${unknown.join('; ')}), and nothing is disarmed on a guess. Nothing was changed: set etcd.quotaBytes to the value of --quota-backend-bytes, then run again.`,
   };
+}
+
+/** R6, before the first change: a defragmentation writes the new file beside the old one. */
+function refuseSmallDisk({ disks }: Observation, voters: readonly ObservedMember[]): Plan | undefined {
+  if (disks === undefined) return undefined;
+  const problems = voters
+    .filter((voter) => !isSmallEnough(voter))
+    .flatMap((voter) => {
+      const disk = disks.find(({ memberId }) => memberId === voter.id);
+      const needed = diskNeededBytes(voter);
+      if (disk === undefined) return [`${voter.name}: its node is not among those with the tag`];
+      if ('problem' in disk) return [`${voter.name}: ${disk.problem}`];
+      if (disk.freeBytes >= needed) return [];
+      return [
+        `${voter.name}: ${needed} bytes (${formatBytes(needed)}) are needed under ${disk.path}, ${disk.freeBytes} bytes (${formatBytes(disk.freeBytes)}) are free`,
+      ];
+    });
+  if (problems.length === 0) return undefined;
+  return {
+    kind: 'refusal',
+    outcome: 'refused',
+    rule: 'R6',
+    reason: `The disks cannot be seen to hold the new files of a defragmentation: ${problems.join('; ')}. Nothing was changed: make room, or bring the node's SSM agent back, then run again.`,
+  };
+}
+
+/** R6: what is in use, and a tenth more. */
+export function diskNeededBytes({ dbSizeInUse = 0 }: ObservedMember): number {
+  return Math.ceil(dbSizeInUse * 1.1);
 }
 
 function recovery({ alarms, revision }: Observation, voters: readonly ObservedMember[], policy: RecoveryPolicy): Plan {

@@ -3,7 +3,14 @@ import type { EtcdCluster } from '../etcd/discovery.ts';
 import type { Alarm } from '../etcd/types.ts';
 import { describeError } from '../run/errors.ts';
 import type { StepResult } from '../run/journal.ts';
-import { checkOthersHealthy, clientOf, SweepStoppedError, type Voter } from '../sweep/voters.ts';
+import {
+  checkOthersHealthy,
+  clientOf,
+  type OpenCluster,
+  reach,
+  SweepStoppedError,
+  type Voter,
+} from '../sweep/voters.ts';
 import { nameOf } from './decide.ts';
 import { readQuota } from './observe.ts';
 
@@ -18,10 +25,11 @@ export const CANARY_PREFIX = '/etcd-medic/canary/';
  * disarmed then
  */
 export async function disarm(
-  cluster: EtcdCluster,
+  open: OpenCluster,
   voters: readonly Voter[],
   configuredQuotaBytes: number | undefined,
 ): Promise<StepResult<never>> {
+  const cluster = await reach(open, voters);
   const healthy = checkOthersHealthy(cluster, voters, undefined);
   await Promise.all([
     healthy,
@@ -35,8 +43,8 @@ export async function disarm(
         );
       }
     }),
-    refuseFullLearner(cluster),
   ]);
+  const learners = await lookAtLearners(cluster);
   const client = clientOf(cluster, anyOf(voters));
   const armed = await client.alarms();
   refuseOthers(armed, cluster);
@@ -48,18 +56,23 @@ export async function disarm(
     outcome: armed.length > 0 ? 'done' : 'nothing-to-do',
     detail:
       armed.length > 0
-        ? `disarmed ${list(armed, cluster)}; the alarm list read back is empty`
-        : 'no alarm was armed any more',
+        ? `disarmed ${list(armed, cluster)}; the alarm list read back is empty${learners}`
+        : `no alarm was armed any more${learners}`,
   };
 }
 
 /** Writes one small key through every voter and deletes it: the cluster takes writes again, through each of its members. */
-export async function canary(cluster: EtcdCluster, voters: readonly Voter[]): Promise<StepResult<never>> {
+export async function canary(open: OpenCluster, voters: readonly Voter[]): Promise<StepResult<never>> {
+  const cluster = await reach(open, voters);
   for (const voter of voters) {
     const key = `${CANARY_PREFIX}${voter.id}`;
     const client = clientOf(cluster, voter);
-    await client.put(key, new Date().toISOString());
-    await client.delete(key);
+    try {
+      await client.put(key, new Date().toISOString());
+    } finally {
+      // A put that was not answered may be there all the same; a delete works under NOSPACE too.
+      await client.delete(key);
+    }
   }
   return {
     outcome: 'done',
@@ -72,10 +85,16 @@ export async function canary(cluster: EtcdCluster, voters: readonly Voter[]): Pr
  * @returns `done` where the list is empty, `failed` where an alarm is back, `unknown` where nobody answers
  */
 export async function lookForAlarms(
-  cluster: EtcdCluster,
+  open: OpenCluster,
   voters: readonly Voter[],
 ): Promise<StepResult<readonly Alarm[]>> {
   const problems: string[] = [];
+  let cluster: EtcdCluster;
+  try {
+    cluster = await open();
+  } catch (error) {
+    return { outcome: 'unknown', detail: `the alarm list could not be read: ${describeError(error)}` };
+  }
   for (const voter of voters) {
     try {
       const alarms = await clientOf(cluster, voter).alarms();
@@ -92,17 +111,28 @@ export async function lookForAlarms(
  * Measured: a learner whose file has reached its quota raises NOSPACE again with the first write after a disarm, and it refuses to
  * be defragmented. Only becoming a voter helps it.
  */
-async function refuseFullLearner(cluster: EtcdCluster): Promise<void> {
+async function lookAtLearners(cluster: EtcdCluster): Promise<string> {
+  const unseen: string[] = [];
   for (const { id, name, isLearner } of cluster.members) {
-    const client = isLearner ? cluster.client(id) : undefined;
-    if (client === undefined) continue;
-    const [{ dbSize }, quota] = await Promise.all([client.status(), readQuota(client, undefined)]);
-    if (quota.kind === 'limit' && dbSize >= DISARM_BELOW_SHARE * quota.bytes) {
+    if (!isLearner) continue;
+    const learner = name || id;
+    const full = await fullLearner(cluster, id).catch((error: unknown) => describeError(error));
+    if (typeof full === 'string') unseen.push(`; the learner ${learner} could not be looked at: ${full}`);
+    else if (full !== undefined) {
       throw new SweepStoppedError(
-        `R7: the learner ${name} has ${dbSize} of ${quota.bytes} bytes and would raise the alarm again with the first write, so it stays armed. A learner cannot be defragmented: promote it (etcdctl member promote ${id}) or remove it (etcdctl member remove ${id}), then run again`,
+        `R7: the learner ${learner} has ${full.dbSize} of ${full.quotaBytes} bytes and would raise the alarm again with the first write, so it stays armed. A learner cannot be defragmented: promote it (etcdctl member promote ${id}) or remove it (etcdctl member remove ${id}), then run again`,
       );
     }
   }
+  return unseen.join('');
+}
+
+async function fullLearner(cluster: EtcdCluster, id: string) {
+  const client = clientOf(cluster, { id, name: id });
+  const [{ dbSize }, quota] = await Promise.all([client.status(), readQuota(client, undefined)]);
+  if (quota.kind === 'unknown') throw new SweepStoppedError(quota.problem);
+  if (quota.kind === 'none' || dbSize < DISARM_BELOW_SHARE * quota.bytes) return undefined;
+  return { dbSize, quotaBytes: quota.bytes };
 }
 
 function refuseOthers(alarms: readonly Alarm[], cluster: EtcdCluster): void {

@@ -11,7 +11,8 @@ import { recover } from './workflow.ts';
 
 export const handler = withSession(
   durableWorkflow(async (command, context) => {
-    const { cluster: configuration, table, bus } = readEnvironment(process.env);
+    const environment = readEnvironment(process.env);
+    const { cluster: configuration, table, bus, snapshotBucket, switchParameter } = environment;
     if (command.cluster !== configuration.name) {
       throw new InvalidInputError('command', [`cluster: found "${command.cluster}", expected "${configuration.name}"`]);
     }
@@ -34,7 +35,9 @@ export const handler = withSession(
         configuration,
         dryRun: command.dryRun,
         journal,
-        cluster: () => session.cluster(configuration),
+        snapshotBucket,
+        switchParameter,
+        cluster: (endpoints) => session.cluster(configuration, endpoints),
       }),
     );
   }),

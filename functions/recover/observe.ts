@@ -1,5 +1,6 @@
 // Reads everything the decision needs from every member at once, and changes nothing.
 import type { EtcdCluster } from '../etcd/discovery.ts';
+import type { NoMemberAnsweredError } from '../etcd/errors.ts';
 import type { Alarm, DiscoveredMember, MemberClient, MemberStatus } from '../etcd/types.ts';
 import { describeError } from '../run/errors.ts';
 import type { Observation, ObservedMember, ObservedQuota } from './decide.ts';
@@ -23,6 +24,12 @@ export async function observe(cluster: EtcdCluster, configuredQuotaBytes: number
   };
 }
 
+/** What is known of a cluster of which nobody answers: where nothing answers at all. */
+export function observeNobody({ message, problems }: NoMemberAnsweredError): Observation {
+  const silentHosts = problems.filter(({ silent }) => silent).map(({ endpoint }) => hostOf(endpoint));
+  return { clusterId: '', members: [], alarms: [], revision: '0', nobody: { silentHosts, problem: message } };
+}
+
 interface Reading {
   readonly member: Omit<ObservedMember, 'isLeader'>;
   readonly status: MemberStatus | undefined;
@@ -35,19 +42,13 @@ async function readMember(
   client: MemberClient | undefined,
   configuredQuotaBytes: number | undefined,
 ): Promise<Reading> {
-  const { id, name, isLearner } = member;
+  const { id, name, isLearner, silent } = member;
+  const hosts = member.clientUrls.map(hostOf);
   const endpoint = member.endpoint ?? member.clientUrls[0] ?? '(never started)';
   if (client === undefined) {
     const problem = member.problem ?? 'it has no client URL';
-    const away = {
-      id,
-      name,
-      endpoint,
-      isLearner,
-      healthy: false,
-      problem,
-      quota: { kind: 'unknown', problem },
-    } as const;
+    const quota = { kind: 'unknown', problem } as const;
+    const away = { id, name, endpoint, hosts, isLearner, healthy: false, silent, problem, quota };
     return { member: away, status: undefined, alarms: undefined };
   }
   const [status, health, quota, alarms] = await Promise.all([
@@ -64,8 +65,10 @@ async function readMember(
       id,
       name,
       endpoint,
+      hosts,
       isLearner,
       healthy: problem === undefined,
+      silent: false,
       problem,
       version: answered?.version,
       dbSize: answered?.dbSize,
@@ -116,6 +119,11 @@ async function attempt<Value>(promise: Promise<Value>): Promise<Attempt<Value>> 
   } catch (error) {
     return { problem: describeError(error) };
   }
+}
+
+/** The host of a client URL, without the brackets of an IPv6 address. */
+export function hostOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).hostname.replace(/^\[|\]$/g, '') : url;
 }
 
 function max(a: bigint, b: bigint): bigint {

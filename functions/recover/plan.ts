@@ -2,29 +2,41 @@
 import type { ClusterConfiguration } from '../run/configuration.ts';
 import { formatBytes, type PlannedStep } from '../run/report.ts';
 import { nameOf, type Observation, type Plan, type RecoveryStep } from './decide.ts';
+import type { Recovery } from './workflow.ts';
 
-/** Where a part of design.md's recovery is missing, its place in the plan stays visible. */
-export function missingParts({ nodes, kubernetes }: ClusterConfiguration): PlannedStep[] {
-  const without = (field: string, present: boolean) =>
-    present
-      ? `\`${field}\` is set, but this version cannot use it yet: not configured`
-      : `no \`${field}\`: not configured`;
-  return [
-    { name: 'switch', detail: 'no switch in Parameter Store: not configured' },
-    { name: 'kubelets', detail: without('nodes', nodes !== undefined) },
-    { name: 'disk', detail: without('nodes', nodes !== undefined) },
-    { name: 'snapshot', detail: 'no snapshot is taken by this version: not configured' },
-    { name: 'prune', detail: without('kubernetes', kubernetes !== undefined) },
-  ];
+/** Parts of design.md's recovery that this version does not have: their place stays visible. */
+export function missingParts({ kubernetes }: ClusterConfiguration): PlannedStep[] {
+  const detail =
+    kubernetes === undefined
+      ? 'no `kubernetes`: not configured'
+      : '`kubernetes` is set, but this version does not prune yet: not configured';
+  return [{ name: 'prune', detail }];
 }
 
 /** @returns one entry a step, in the order in which they would run */
 export function describePlan(
-  plan: Extract<Plan, { kind: 'steps' }>,
+  plan: Extract<Plan, { kind: 'steps' | 'restart-kubelets' }>,
   observation: Observation,
-  configuration: ClusterConfiguration,
+  { configuration, snapshotBucket }: Pick<Recovery, 'configuration' | 'snapshotBucket'>,
 ): PlannedStep[] {
-  return [...missingParts(configuration), ...plan.steps.map((step) => describeStep(step, observation))];
+  if (plan.kind === 'restart-kubelets') {
+    const how = plan.together ? 'at the same time, because the quorum is lost' : 'one by one, while the quorum is held';
+    const restarts = plan.nodes.map(({ name, instanceId }) => ({
+      name: `restart kubelet ${name}`,
+      detail: `${instanceId}, ${how}`,
+    }));
+    return [...restarts, { name: 'observe', detail: 'look again, and decide on what is found then' }];
+  }
+  const snapshot =
+    snapshotBucket === undefined
+      ? missingSnapshot(configuration)
+      : { name: 'snapshot', detail: `of a healthy follower, to bucket ${snapshotBucket}` };
+  return [...missingParts(configuration), snapshot, ...plan.steps.map((step) => describeStep(step, observation))];
+}
+
+export function missingSnapshot({ snapshot }: ClusterConfiguration): PlannedStep {
+  const why = snapshot === false ? 'switched off by the configuration' : 'no bucket: not configured';
+  return { name: 'snapshot', detail: why };
 }
 
 function describeStep(step: RecoveryStep, { members }: Observation): PlannedStep {

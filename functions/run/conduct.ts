@@ -2,7 +2,7 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { Command } from './command.ts';
 import { describeError, redact } from './errors.ts';
-import { Journal, type StepResult } from './journal.ts';
+import { Journal, type RecordedStep, type StepResult } from './journal.ts';
 import type { Lease } from './lease.ts';
 import type { Outcome, PlannedStep, PrunedResource, ReportMember, RunReport } from './report.ts';
 
@@ -43,7 +43,7 @@ export async function conduct(run: Conduct, work: (journal: Journal) => Promise<
   const journal = new Journal(context, async () => {
     if (!command.dryRun) await lease.renew();
   });
-  const begin = await journal.unguardedStep('lease', () => takeLease(lease, command));
+  const begin = await repeated(run, journal, 'lease', () => takeLease(lease, command));
   const conclusion = await conclude(begin.outcome, begin.detail, () => work(journal));
   const finished = await journal.quietUnguardedStep('finish', async () => ({ outcome: 'done', detail: 'finished' }));
   const report = (): RunReport => ({
@@ -60,12 +60,13 @@ export async function conduct(run: Conduct, work: (journal: Journal) => Promise<
     ...(conclusion.plan !== undefined && { plan: conclusion.plan }),
     ...(conclusion.pruned !== undefined && { pruned: conclusion.pruned }),
   });
-  await deliver(journal, 'history', sinks.history, report);
-  await deliver(journal, 'bus', sinks.bus, report);
-  if (begin.outcome === 'done') {
+  await deliver(run, journal, 'history', sinks.history, report);
+  await deliver(run, journal, 'bus', sinks.bus, report);
+  // Also where taking it failed: it may have been written all the same. It is let go only if it is this run's.
+  if (begin.outcome === 'done' || begin.outcome === 'failed') {
     await journal.unguardedStep('release lease', async () => {
       const released = (await lease.release()) === 'released';
-      return { outcome: 'done', detail: released ? 'released' : 'it was not this run that held it any more' };
+      return { outcome: 'done', detail: released ? 'released' : 'this run did not hold it' };
     });
   }
   return report();
@@ -103,13 +104,34 @@ async function conclude(
   }
 }
 
+/** A service that hiccups must not end a night: what is safe to repeat is tried three times. */
+const ATTEMPTS = 3;
+const AGAIN_SECONDS = 5;
+
+async function repeated(
+  { context }: Conduct,
+  journal: Journal,
+  name: string,
+  work: () => Promise<StepResult<never>>,
+): Promise<RecordedStep<never>> {
+  for (let attempt = 1; ; attempt++) {
+    const step = await journal.quietUnguardedStep(attempt === 1 ? name : `${name}, again (${attempt})`, work);
+    if (step.outcome !== 'failed' || attempt === ATTEMPTS) {
+      journal.note(name, step);
+      return step;
+    }
+    await context.wait(`${name} again`, { seconds: AGAIN_SECONDS });
+  }
+}
+
 async function deliver(
+  run: Conduct,
   journal: Journal,
   name: string,
   sink: ((report: RunReport) => Promise<void>) | undefined,
   report: () => RunReport,
 ): Promise<void> {
-  await journal.unguardedStep(name, async () => {
+  await repeated(run, journal, name, async () => {
     if (sink === undefined) return { outcome: 'not-configured', detail: `no ${name}: not configured` };
     await sink(report());
     return { outcome: 'done', detail: 'report delivered' };

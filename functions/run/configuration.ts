@@ -8,6 +8,13 @@ const bytes = z.number().check(z.int('a whole number of bytes'), z.positive('mor
 const port = z
   .number()
   .check(z.int('a port number'), z.gte(1, 'a port number from 1'), z.lte(65535, 'a port number up to 65535'));
+// The SSM documents take no others: neither is ever read by a shell.
+const unitName = z.string().check(z.regex(/^[A-Za-z0-9:_.@][A-Za-z0-9:_.@-]{0,127}$/, 'the name of a systemd unit'));
+const absolutePath = z
+  .string()
+  .check(
+    z.regex(/^(\/[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}){1,16}$/, 'an absolute path of letters, digits, dots and hyphens'),
+  );
 const arn = z.string().check(z.regex(/^arn:[a-z-]+:/, 'an ARN'));
 
 const endpoint = z.string().check(
@@ -34,7 +41,14 @@ const etcd = z.strictObject({
     z.union([secret, clientCertificate], '{ "secretArn" } or { "caFile", "certFile", "keyFile" }'),
   ),
   quotaBytes: z.optional(bytes),
-  dataDir: z._default(text, '/var/lib/etcd'),
+  dataDir: z._default(absolutePath, '/var/lib/etcd'),
+});
+
+const snapshot = z.strictObject({
+  /** Left out: the stack's own bucket. */
+  bucket: z.optional(text),
+  /** `stop`: a snapshot that fails ends the run before its first change; `continue`: it is reported and passed over. */
+  onFailure: z._default(z.enum(['stop', 'continue']), 'stop'),
 });
 
 const recover = z.strictObject({
@@ -50,7 +64,11 @@ const clusterSchema = z
     name: z.string().check(z.regex(/^[a-z0-9][a-z0-9-]{0,38}$/, 'lower case letters, digits and hyphens, at most 39')),
     etcd: z._default(etcd, () => etcd.parse({})),
     nodes: z.optional(
-      z.strictObject({ tag: z.strictObject({ key: text, value: text }), kubeletUnit: z._default(text, 'kubelet') }),
+      z.strictObject({
+        tag: z.strictObject({ key: text, value: text }),
+        kubeletUnit: z._default(unitName, 'kubelet'),
+        manifestPath: z._default(absolutePath, '/etc/kubernetes/manifests/etcd.yaml'),
+      }),
     ),
     kubernetes: z.optional(
       z.strictObject({
@@ -71,7 +89,9 @@ const clusterSchema = z
     ),
     alarms: z._default(z.array(z.strictObject({ name: text, workflow: z.enum(['recover', 'maintain', 'prune']) })), []),
     recover: z._default(recover, () => recover.parse({})),
-    snapshot: z.optional(z.union([z.literal(false), z.strictObject({ bucket: text })], 'false or { "bucket" }')),
+    snapshot: z.optional(
+      z.union([z.literal(false), snapshot], 'false or { "bucket", "onFailure": "stop" or "continue" }'),
+    ),
     notify: z.optional(
       z.strictObject({
         emails: z._default(z.array(z.email('an e-mail address')), []),
@@ -86,8 +106,9 @@ const clusterSchema = z
     }),
     z.refine(
       (cluster) =>
-        cluster.etcd.credentials !== undefined || !cluster.etcd.endpoints?.some((url) => url.startsWith('https:')),
-      { message: 'credentials, because an endpoint is https', path: ['etcd', 'credentials'] },
+        cluster.etcd.credentials !== undefined ||
+        (cluster.etcd.endpoints !== undefined && !cluster.etcd.endpoints.some((url) => url.startsWith('https:'))),
+      { message: 'credentials, because etcd is reached by https', path: ['etcd', 'credentials'] },
     ),
   );
 

@@ -8,20 +8,29 @@ export interface RunEnvironment {
   readonly table: string | undefined;
   /** The EventBridge bus for reports; undefined (never in Lambda): nothing is published. */
   readonly bus: string | undefined;
+  /** The bucket for snapshots: the configuration's own, or the stack's; undefined: none is configured, or none is wanted. */
+  readonly snapshotBucket: string | undefined;
+  /** The parameter that is the switch (R16); undefined (never in Lambda): the run is `auto`. */
+  readonly switchParameter: string | undefined;
   readonly inLambda: boolean;
 }
 
 /**
- * Reads `ETCD_MEDIC_CLUSTER` (the cluster's configuration as JSON), `ETCD_MEDIC_TABLE` and `ETCD_MEDIC_BUS`.
+ * Reads `ETCD_MEDIC_CLUSTER` (the cluster's configuration as JSON), `ETCD_MEDIC_TABLE`, `ETCD_MEDIC_BUS`, `ETCD_MEDIC_SWITCH` and
+ * `ETCD_MEDIC_SNAPSHOT_BUCKET`.
  * @param env `process.env`, or what stands for it
  * @throws InvalidInputError when the configuration is not JSON or not a cluster's configuration
- * @throws SetupError when a variable is missing that must be there: the cluster always, table and bus in Lambda
+ * @throws SetupError when a variable is missing that must be there: the cluster always, all others in Lambda
  */
 export function readEnvironment(env: Readonly<Record<string, string | undefined>>): RunEnvironment {
   const inLambda = given(env, 'AWS_LAMBDA_FUNCTION_NAME') !== undefined;
   const read = inLambda ? required : given;
+  const cluster = parseCluster(parseJson(required(env, 'ETCD_MEDIC_CLUSTER')), 'ETCD_MEDIC_CLUSTER');
   return {
-    cluster: parseCluster(parseJson(required(env, 'ETCD_MEDIC_CLUSTER')), 'ETCD_MEDIC_CLUSTER'),
+    cluster,
+    snapshotBucket:
+      cluster.snapshot === false ? undefined : (cluster.snapshot?.bucket ?? read(env, 'ETCD_MEDIC_SNAPSHOT_BUCKET')),
+    switchParameter: read(env, 'ETCD_MEDIC_SWITCH'),
     table: read(env, 'ETCD_MEDIC_TABLE'),
     bus: read(env, 'ETCD_MEDIC_BUS'),
     inLambda,

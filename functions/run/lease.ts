@@ -116,7 +116,9 @@ class TableLease implements Lease {
       return client.send(update);
     });
     if (written) return 'renewed';
-    throw new LeaseLostError(`${this.#name}: another run took it, so this one (${owner}) changes nothing more`);
+    throw new LeaseLostError(
+      `${this.#name}: it is not this run's any more, so this run (${owner}) changes nothing more`,
+    );
   }
 
   async release(): Promise<'released' | 'not-mine'> {

@@ -2,14 +2,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
 import { discoverMembers, type EtcdCluster } from '../etcd/discovery.ts';
-import type { ClusterConfiguration } from './configuration.ts';
+import type { ClusterConfiguration, EtcdCredentials } from './configuration.ts';
 import { loadTlsMaterial } from './credentials.ts';
-import { EtcdMedicError } from './errors.ts';
-
-/** No client URL is configured, and the nodes that could tell them are not known to this version. */
-export class NoEndpointsError extends EtcdMedicError {
-  override readonly name = 'NoEndpointsError';
-}
 
 export class Session implements AsyncDisposable {
   #opening: Promise<EtcdCluster> | undefined;
@@ -19,12 +13,12 @@ export class Session implements AsyncDisposable {
    * because a member that was away may be back.
    * @throws SetupError, InvalidInputError for credentials that can't be used; NoMemberAnsweredError
    */
-  async cluster(configuration: ClusterConfiguration): Promise<EtcdCluster> {
+  async cluster({ etcd }: ClusterConfiguration, endpoints: readonly string[]): Promise<EtcdCluster> {
     const current = await this.#opening;
     const complete = current?.members.every(({ id, isLearner }) => isLearner || current.client(id) !== undefined);
     if (current !== undefined && complete) return current;
     await this[Symbol.asyncDispose]();
-    const opening = open(configuration);
+    const opening = open(etcd.credentials, endpoints);
     this.#opening = opening;
     try {
       return await opening;
@@ -41,13 +35,7 @@ export class Session implements AsyncDisposable {
   }
 }
 
-async function open(configuration: ClusterConfiguration): Promise<EtcdCluster> {
-  const { endpoints, credentials } = configuration.etcd;
-  if (endpoints === undefined) {
-    throw new NoEndpointsError(
-      'etcd.endpoints: found nothing, expected client URLs: this version cannot ask the nodes',
-    );
-  }
+async function open(credentials: EtcdCredentials | undefined, endpoints: readonly string[]): Promise<EtcdCluster> {
   const tls = await loadTlsMaterial(credentials);
   return discoverMembers({ endpoints, ...(tls && { tls }) });
 }

@@ -1,11 +1,11 @@
 // One member's defragmentation: sent at most once, and its outcome told by the size of the file, never by a timeout (R5).
-import type { EtcdCluster } from '../etcd/discovery.ts';
-import { EtcdError, EtcdTimeoutError } from '../etcd/errors.ts';
+import { EtcdError, EtcdUnreachableError } from '../etcd/errors.ts';
+import { DEFAULT_DEADLINES } from '../etcd/member-client.ts';
 import type { MemberClient } from '../etcd/types.ts';
 import { describeError } from '../run/errors.ts';
 import type { StepResult } from '../run/journal.ts';
 import { formatBytes } from '../run/report.ts';
-import { checkOthersHealthy, clientOf, SweepStoppedError, type Voter } from './voters.ts';
+import { checkOthersHealthy, clientOf, type OpenCluster, reach, type Voter } from './voters.ts';
 
 export interface Defragmented {
   readonly kind: 'defragmented';
@@ -18,27 +18,38 @@ export interface Defragmented {
 export type Defragmentation =
   | Defragmented
   | { readonly kind: 'leads' }
-  /** `serving`: the member answers reads again, so nothing is under way, yet its file did not shrink. */
-  | { readonly kind: 'unknown'; readonly serving: boolean };
+  /**
+   * `sent`: this attempt sent it; otherwise the member did not answer, perhaps because of an earlier attempt.
+   * `serving`: the member answers reads again, so nothing is under way, yet its file did not shrink.
+   */
+  | { readonly kind: 'unknown'; readonly sent: boolean; readonly serving: boolean };
 
-/** How long to wait for a member that is still busy with a defragmentation of an earlier attempt. */
-const SERVING_WITHIN_MS = 120_000;
+/** How long one step waits for a member that is still busy with a defragmentation of an earlier attempt; then it is looked at. */
+const SERVING_WITHIN_MS = 60_000;
+const RESTARTED_WITHIN_MS = 10_000;
 const LOOK_AGAIN_MS = 250;
+
+/** What one step may need: the wait before it, the call itself, and a little for the looks around them. */
+export const DEFRAGMENT_NEEDS_MS = SERVING_WITHIN_MS + DEFAULT_DEADLINES.defragmentMs + 30_000;
 
 /**
  * Checks R2, then defragments `target` unless that was done since `dbSizeBefore` was read: a database file only ever
  * shrinks by a defragmentation, so a smaller file is one that is done. That makes the step safe to repeat after a crash (R10).
  */
 export async function defragment(
-  cluster: EtcdCluster,
+  open: OpenCluster,
   voters: readonly Voter[],
   target: Voter,
   dbSizeBefore: number,
 ): Promise<StepResult<Defragmentation>> {
+  const cluster = await reach(open, voters);
   const client = clientOf(cluster, target);
-  await Promise.all([checkOthersHealthy(cluster, voters, target), untilServing(client, target)]);
-  // Read once it serves: while it was still busy with an earlier attempt's defragmentation, its size said nothing.
-  const before = await client.status();
+  const silence = await untilServing(client);
+  if (silence !== undefined)
+    return unknown(target, `it does not answer reads: ${silence}`, { sent: false, serving: false });
+  // After the wait, so that nothing stands between this look and the change. A member that was still busy with an earlier attempt's
+  // defragmentation has its new size by now.
+  const before = (await checkOthersHealthy(cluster, voters, target)).get(target.id) ?? (await client.status());
   if (before.dbSize < dbSizeBefore) return settled(target, dbSizeBefore, before);
   if (voters.length > 1 && before.leaderId === target.id) {
     return { outcome: 'skipped', detail: `${target.name} leads now: its turn comes last`, data: { kind: 'leads' } };
@@ -48,23 +59,25 @@ export async function defragment(
   } catch (error) {
     // Refused is refused; anything else, a broken connection too, leaves the server at work (R5).
     if (!(error instanceof EtcdError && error.outcome === 'unknown')) throw error;
-    return unknown(target, describeError(error), false);
+    return unknown(target, describeError(error), { sent: true, serving: false });
   }
   return settled(target, dbSizeBefore, await client.status());
 }
 
-/** A member that is being defragmented answers Status but no read: a second Defragment must not follow the first (R5). */
-async function untilServing(client: MemberClient, target: Voter): Promise<void> {
-  const giveUpAt = Date.now() + SERVING_WITHIN_MS;
+/**
+ * A member that is being defragmented answers Status but no read: a second Defragment must not follow the first (R5).
+ * @returns what it said last, where it did not serve in time
+ */
+async function untilServing(client: MemberClient): Promise<string | undefined> {
+  const started = Date.now();
   for (;;) {
     try {
-      return await client.checkServing();
+      await client.checkServing();
+      return undefined;
     } catch (error) {
-      if (!(error instanceof EtcdTimeoutError) || Date.now() > giveUpAt) {
-        throw new SweepStoppedError(
-          `${target.name} does not answer reads, so nothing was sent to it: ${describeError(error)}`,
-        );
-      }
+      // No connection is a restart, or worse; one that is busy keeps its connections.
+      const patienceMs = error instanceof EtcdUnreachableError ? RESTARTED_WITHIN_MS : SERVING_WITHIN_MS;
+      if (Date.now() - started > patienceMs) return describeError(error);
       await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
     }
   }
@@ -72,18 +85,21 @@ async function untilServing(client: MemberClient, target: Voter): Promise<void> 
 
 /** Looks once whether a defragmentation of unknown outcome is through. Sends nothing that changes anything. */
 export async function settle(
-  cluster: EtcdCluster,
+  open: OpenCluster,
   target: Voter,
   dbSizeBefore: number,
 ): Promise<StepResult<Defragmentation>> {
-  const client = clientOf(cluster, target);
   try {
+    const client = clientOf(await open(), target);
     await client.checkServing();
     const status = await client.status();
     if (status.dbSize < dbSizeBefore) return settled(target, dbSizeBefore, status);
-    return unknown(target, `it answers reads, but its file is still ${status.dbSize} bytes`, true);
+    return unknown(target, `it answers reads, but its file is still ${status.dbSize} bytes`, {
+      sent: true,
+      serving: true,
+    });
   } catch (error) {
-    return unknown(target, describeError(error), false);
+    return unknown(target, describeError(error), { sent: true, serving: false });
   }
 }
 
@@ -96,6 +112,14 @@ function settled(
   return { outcome: 'done', detail, data: { kind: 'defragmented', dbSize, dbSizeInUse } };
 }
 
-function unknown(target: Voter, why: string, serving: boolean): StepResult<Defragmentation> {
-  return { outcome: 'unknown', detail: `${target.name}: outcome unknown: ${why}`, data: { kind: 'unknown', serving } };
+function unknown(
+  target: Voter,
+  why: string,
+  { sent, serving }: { readonly sent: boolean; readonly serving: boolean },
+): StepResult<Defragmentation> {
+  return {
+    outcome: 'unknown',
+    detail: `${target.name}: outcome unknown: ${why}`,
+    data: { kind: 'unknown', sent, serving },
+  };
 }

@@ -3,7 +3,7 @@ import type { EtcdCluster } from '../etcd/discovery.ts';
 import type { MemberStatus } from '../etcd/types.ts';
 import { describeError } from '../run/errors.ts';
 import type { StepResult } from '../run/journal.ts';
-import { checkOthersHealthy, clientOf, SweepStoppedError, type Voter } from './voters.ts';
+import { checkOthersHealthy, clientOf, type OpenCluster, reach, SweepStoppedError, type Voter } from './voters.ts';
 
 /** How far a voter's applied log may be behind the leader's to take over: fewer than this is caught up within one heartbeat. */
 export const CAUGHT_UP_ENTRIES = 100n;
@@ -16,10 +16,11 @@ const LOOK_AGAIN_MS = 5;
  * @throws SweepStoppedError when no voter is fit, or none leads in time
  */
 export async function moveLeaderAway(
-  cluster: EtcdCluster,
+  open: OpenCluster,
   voters: readonly Voter[],
   from: Voter,
 ): Promise<StepResult<never>> {
+  const cluster = await reach(open, voters);
   const statuses = await checkOthersHealthy(cluster, voters, undefined);
   if (statuses.get(from.id)?.leaderId !== from.id) {
     return { outcome: 'nothing-to-do', detail: `${from.name} is not the leader any more` };
@@ -56,8 +57,13 @@ function fittest(
 async function untilLeads(cluster: EtcdCluster, to: Voter, problem = 'no answer'): Promise<undefined> {
   const giveUpAt = Date.now() + MOVED_WITHIN_MS;
   for (;;) {
-    const status = await clientOf(cluster, to).status();
-    if (status.leaderId === to.id) return undefined;
+    const leads = await clientOf(cluster, to)
+      .status()
+      .then(
+        ({ leaderId }) => leaderId === to.id,
+        () => false, // what it does not answer now it may at the next look
+      );
+    if (leads) return undefined;
     if (Date.now() > giveUpAt) throw new SweepStoppedError(`R3: the leadership did not move to ${to.name}: ${problem}`);
     await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
   }

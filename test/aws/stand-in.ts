@@ -2,18 +2,28 @@
 import { type DynamoDbStandIn, startDynamoDb } from './dynamodb.ts';
 import { type EventBridgeStandIn, type RecordedEvent, startEventBridge } from './eventbridge.ts';
 import { type LambdaStandIn, startLambda } from './lambda.ts';
+import { type S3StandIn, startS3 } from './s3.ts';
 import { type SecretsManagerStandIn, startSecretsManager } from './secretsmanager.ts';
 import type { ApiCall } from './server.ts';
+import { type SsmOptions, type SsmStandIn, startSsm } from './ssm.ts';
+
+/** The switch (R16) of the cluster `demo`, as its stack names it; it says `auto` at first. */
+const SWITCH_PARAMETER = '/etcd-medic/demo/mode';
 
 export interface AwsStandIn extends AsyncDisposable {
-  /** What the SDK needs to find the stand-ins, and `ETCD_MEDIC_TABLE` and `ETCD_MEDIC_BUS`. */
+  /** What the SDK needs to find the stand-ins, and all that the stack tells a workflow, but its cluster. */
   readonly environment: Readonly<Record<string, string>>;
   readonly table: string;
   readonly bus: string;
+  /** Its value is in `ssm.parameters`. */
+  readonly switchParameter: string;
   readonly lambda: LambdaStandIn;
   readonly dynamoDb: DynamoDbStandIn;
   readonly eventBridge: EventBridgeStandIn;
   readonly secretsManager: SecretsManagerStandIn;
+  /** Knows no nodes and no documents yet. */
+  readonly ssm: SsmStandIn;
+  readonly s3: S3StandIn;
   /** Every event on the bus, in order. */
   readonly events: readonly RecordedEvent[];
   /** Every API action called, in order. */
@@ -24,7 +34,8 @@ export interface AwsStandIn extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-export async function startAws(): Promise<AwsStandIn> {
+/** @param options how fast Systems Manager's clock goes */
+export async function startAws(options: SsmOptions = {}): Promise<AwsStandIn> {
   const calls: ApiCall[] = [];
   const before = new Map<string, string | undefined>();
   await using started = new AsyncDisposableStack();
@@ -34,17 +45,25 @@ export async function startAws(): Promise<AwsStandIn> {
   const dynamoDb = started.use(await startDynamoDb(calls));
   const eventBridge = started.use(await startEventBridge(calls));
   const secretsManager = started.use(await startSecretsManager(calls));
+  const ssm = started.use(await startSsm(calls, options));
+  ssm.parameters.set(SWITCH_PARAMETER, 'auto');
+  const s3 = started.use(await startS3(calls));
   const bus = 'default';
   const environment = {
     AWS_ENDPOINT_URL_LAMBDA: lambda.url,
     AWS_ENDPOINT_URL_DYNAMODB: dynamoDb.url,
     AWS_ENDPOINT_URL_EVENTBRIDGE: eventBridge.url,
     AWS_ENDPOINT_URL_SECRETS_MANAGER: secretsManager.url,
+    AWS_ENDPOINT_URL_SSM: ssm.url,
+    // An IP address: the SDK then puts the bucket into the path.
+    AWS_ENDPOINT_URL_S3: s3.url,
     AWS_REGION: 'eu-west-1',
     AWS_ACCESS_KEY_ID: 'test',
     AWS_SECRET_ACCESS_KEY: 'test',
     ETCD_MEDIC_TABLE: dynamoDb.table,
     ETCD_MEDIC_BUS: bus,
+    ETCD_MEDIC_SWITCH: SWITCH_PARAMETER,
+    ETCD_MEDIC_SNAPSHOT_BUCKET: s3.bucket,
   };
   // All are up: from here on the caller ends them.
   const running = started.move();
@@ -53,10 +72,13 @@ export async function startAws(): Promise<AwsStandIn> {
     environment,
     table: dynamoDb.table,
     bus,
+    switchParameter: SWITCH_PARAMETER,
     lambda,
     dynamoDb,
     eventBridge,
     secretsManager,
+    ssm,
+    s3,
     events: eventBridge.events,
     calls,
     enter: () => {

@@ -10,7 +10,7 @@ const result = isCommand(input) ? await durable(handler) : await handler(input, 
 process.stdout.write(`\n${JSON.stringify(result)}\n`);
 
 async function durable(durableHandler: DurableLambdaHandler): Promise<unknown> {
-  const execution = await runLocally(durableHandler, input, { skipTime: true });
+  const execution = await runLocally(durableHandler, input, { skipTime: true, remainingTimeMs: () => 900_000 });
   if (execution.status === 'FAILED') throw new Error(execution.error?.message);
   return execution.result;
 }

@@ -7,7 +7,7 @@ import { listAlarms } from '../control-plane/alarms.ts';
 import { startControlPlane } from '../control-plane/control-plane.ts';
 import { fillWithReports } from '../control-plane/fill.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
-import { defragmentations, executeRecover, recordsOf } from './harness.ts';
+import { defragmentations, executeRecover, recordsOf } from '../recover/harness.ts';
 
 const MiB = 1024 * 1024;
 

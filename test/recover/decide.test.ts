@@ -11,9 +11,11 @@ function member(name: string, changes: Partial<ObservedMember> = {}): ObservedMe
     id: name,
     name,
     endpoint: `https://${name}:2379`,
+    hosts: [name],
     isLearner: false,
     isLeader: false,
     healthy: true,
+    silent: false,
     version: '3.5.30',
     dbSize: 2048 * MiB,
     dbSizeInUse: 2040 * MiB,
@@ -118,6 +120,69 @@ describe('decide', () => {
     const members = observation().members.map((m) => ({ ...m, healthy: false }));
     const alarms = [{ memberId: 'b', type: 'CORRUPT' }] as const;
     expect(decide(observation({ members, alarms }), policy)).toMatchObject({ rule: 'R1' });
+  });
+
+  const node = (name: string, online = true) => ({ instanceId: `i-${name}`, name, ipAddress: name, online });
+  const silence = (...names: string[]) =>
+    observation().members.map((m) =>
+      names.includes(m.name) ? { ...m, healthy: false, silent: true, problem: 'refused' } : m,
+    );
+
+  it('R11: restarts the kubelets of all silent nodes together when the quorum is lost, whatever alarms are known', () => {
+    const nodes = [node('a'), node('b'), node('c')];
+    const plan = decide(observation({ members: silence('a', 'c'), alarms: [], nodes }), policy);
+    expect(plan).toEqual({ kind: 'restart-kubelets', together: true, nodes: [node('a'), node('c')], offline: [] });
+  });
+
+  it('R11: where no member answers at all, restarts the kubelets of the nodes at whose addresses nothing answers', () => {
+    const nodes = [node('a'), node('b', false), node('c')];
+    const nobody = { silentHosts: ['a', 'b'], problem: 'connection refused' };
+    const plan = decide(observation({ members: [], alarms: [], nodes, nobody }), policy);
+    expect(plan).toEqual({ kind: 'restart-kubelets', together: true, nodes: [node('a')], offline: [node('b', false)] });
+  });
+
+  it('R11: while the quorum is held goes one by one, and only for the sake of an alarm', () => {
+    const nodes = [node('a'), node('b'), node('c')];
+    const members = silence('a');
+    expect(decide(observation({ members, nodes }), policy)).toMatchObject({
+      kind: 'restart-kubelets',
+      together: false,
+    });
+    expect(decide(observation({ members, nodes, alarms: [] }), policy).kind).toBe('nothing-to-do');
+  });
+
+  it('R11: never twice in a run: then a person is needed', () => {
+    const nodes = [node('a'), node('b'), node('c')];
+    const plan = decide(observation({ members: silence('a', 'b'), nodes, kubeletsRestarted: true }), policy);
+    expect(plan).toMatchObject({ kind: 'refusal', outcome: 'escalated' });
+  });
+
+  it('R11: never where something answers, be it with a TLS error', () => {
+    const nodes = [node('a'), node('b'), node('c')];
+    const members = observation().members.map((m) => ({ ...m, healthy: false, silent: false, problem: 'wrong CA' }));
+    expect(decide(observation({ members, nodes }), policy)).toMatchObject({ kind: 'refusal', outcome: 'refused' });
+  });
+
+  it('R6: refuses where a disk cannot hold what is in use and a tenth more, and names the bytes', () => {
+    const disks = observation().members.map(({ id }) => ({
+      memberId: id,
+      path: '/var/lib/etcd',
+      freeBytes: id === 'b' ? 5 * MiB : 9000 * MiB,
+    }));
+    const plan = decide(observation({ disks }), policy);
+    expect(plan).toMatchObject({ kind: 'refusal', outcome: 'refused', rule: 'R6' });
+    expect(JSON.stringify(plan)).toContain(`b: ${Math.ceil(2040 * MiB * 1.1)} bytes`);
+    expect(JSON.stringify(plan)).toContain(`${5 * MiB} bytes`);
+  });
+
+  it('R6: a disk that could not be looked at is not guessed', () => {
+    const disks = [
+      { memberId: 'a', problem: 'its agent is offline' },
+      ...['b', 'c'].map((memberId) => ({ memberId, path: '/x', freeBytes: 9000 * MiB })),
+    ];
+    const plan = decide(observation({ disks }), policy);
+    expect(plan).toMatchObject({ rule: 'R6' });
+    expect(JSON.stringify(plan)).toContain('its agent is offline');
   });
 
   it.each([1, 2, 3])('R2: refuses with %i of three voters away, and names them', (away) => {

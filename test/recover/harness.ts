@@ -37,12 +37,20 @@ export async function executeRecover(plane: ControlPlane, options: RecoverOption
   const { dryRun = false, configuration, ...execution } = options;
   process.env.ETCD_MEDIC_CLUSTER = JSON.stringify(plane.configuration(configuration));
   const { handler } = await import('../../functions/recover/handler.ts');
-  return runLocally(handler, { ...manualCommand, dryRun }, { skipTime: true, ...execution });
+  return runLocally(
+    handler,
+    { ...manualCommand, dryRun },
+    { skipTime: true, remainingTimeMs: () => 900_000, ...execution },
+  );
 }
 
 /** How often each member has really defragmented since it was started, by etcd's own count. */
-export async function defragmentations(plane: ControlPlane): Promise<Record<string, number>> {
-  const counts = plane.members.map(async ({ name, endpoint }) => {
+export async function defragmentations(
+  plane: ControlPlane,
+  names?: readonly string[],
+): Promise<Record<string, number>> {
+  const members = plane.members.filter(({ name }) => names === undefined || names.includes(name));
+  const counts = members.map(async ({ name, endpoint }) => {
     const metrics = await metricsOf(plane, endpoint);
     const line = /^etcd_disk_backend_defrag_duration_seconds_count (\d+)$/m.exec(metrics);
     if (line?.[1] === undefined) throw new Error(`${name} does not say how often it defragmented`);

@@ -12,25 +12,52 @@ describe('the environment', () => {
     expect(environment).toMatchObject({ cluster: { name: 'demo' }, table: undefined, bus: undefined, inLambda: false });
   });
 
-  it('has table and bus where they are given', () => {
-    const environment = readEnvironment({
-      ETCD_MEDIC_CLUSTER,
-      ETCD_MEDIC_TABLE: 'state',
-      ETCD_MEDIC_BUS: 'default',
-      AWS_LAMBDA_FUNCTION_NAME,
-    });
+  const inLambda = {
+    ETCD_MEDIC_CLUSTER,
+    ETCD_MEDIC_TABLE: 'state',
+    ETCD_MEDIC_BUS: 'default',
+    ETCD_MEDIC_SWITCH: '/etcd-medic/demo/mode',
+    ETCD_MEDIC_SNAPSHOT_BUCKET: 'snapshots',
+    AWS_LAMBDA_FUNCTION_NAME,
+  };
 
-    expect(environment).toMatchObject({ table: 'state', bus: 'default', inLambda: true });
+  it('has all that a run needs where it is given', () => {
+    expect(readEnvironment(inLambda)).toMatchObject({
+      table: 'state',
+      bus: 'default',
+      switchParameter: '/etcd-medic/demo/mode',
+      snapshotBucket: 'snapshots',
+      inLambda: true,
+    });
   });
 
   it.each([
-    ['ETCD_MEDIC_TABLE', { ETCD_MEDIC_CLUSTER, ETCD_MEDIC_BUS: 'default', AWS_LAMBDA_FUNCTION_NAME }],
-    ['ETCD_MEDIC_BUS', { ETCD_MEDIC_CLUSTER, ETCD_MEDIC_TABLE: 'state', AWS_LAMBDA_FUNCTION_NAME }],
-    ['ETCD_MEDIC_CLUSTER', { ETCD_MEDIC_TABLE: 'state', ETCD_MEDIC_BUS: 'default', AWS_LAMBDA_FUNCTION_NAME }],
-    ['ETCD_MEDIC_CLUSTER', {}],
-  ])('fails without %s where it must be there', (name, env) => {
-    expect(() => readEnvironment(env)).toThrow(SetupError);
-    expect(() => readEnvironment(env)).toThrow(name);
+    ['is switched off', false, undefined],
+    ['has a bucket of its own', { bucket: 'mine' }, 'mine'],
+  ])('needs no bucket of the stack where the snapshot %s', (_what, snapshot, expected) => {
+    const cluster = JSON.stringify({ ...JSON.parse(ETCD_MEDIC_CLUSTER), snapshot });
+
+    const environment = readEnvironment({
+      ...inLambda,
+      ETCD_MEDIC_CLUSTER: cluster,
+      ETCD_MEDIC_SNAPSHOT_BUCKET: undefined,
+    });
+
+    expect(environment.snapshotBucket).toBe(expected);
+  });
+
+  it.each(Object.keys(inLambda).filter((name) => name !== 'AWS_LAMBDA_FUNCTION_NAME'))(
+    'fails in Lambda without %s',
+    (name) => {
+      const env = { ...inLambda, [name]: undefined };
+
+      expect(() => readEnvironment(env)).toThrow(SetupError);
+      expect(() => readEnvironment(env)).toThrow(name);
+    },
+  );
+
+  it('fails anywhere without a cluster', () => {
+    expect(() => readEnvironment({})).toThrow('ETCD_MEDIC_CLUSTER');
   });
 
   it.each([
