@@ -1,7 +1,7 @@
 // R7: takes the NOSPACE alarms away once every voter is small enough, and proves by reading back and writing that they are gone.
 import type { EtcdCluster } from '../etcd/discovery.ts';
 import type { Alarm } from '../etcd/types.ts';
-import { describeError } from '../run/errors.ts';
+import { describeError, EtcdMedicError } from '../run/errors.ts';
 import type { StepResult } from '../run/journal.ts';
 import {
   checkOthersHealthy,
@@ -19,10 +19,14 @@ export const DISARM_BELOW_SHARE = 0.9;
 /** Beside the keys of Kubernetes (`/registry/`), so that nothing else ever reads or lists them. */
 export const CANARY_PREFIX = '/etcd-medic/canary/';
 
+/** A voter's quota could not be read, so nothing was disarmed (R8). */
+export class QuotaUnknownError extends EtcdMedicError {
+  override readonly name = 'QuotaUnknownError';
+}
+
 /**
  * Disarms NOSPACE, member by member, by exact id, and reads the list back.
- * @throws SweepStoppedError when a voter is away, at or above DISARM_BELOW_SHARE, or its quota can't be read (R8); nothing is
- * disarmed then
+ * @throws SweepStoppedError when a voter is away, or at or above DISARM_BELOW_SHARE; QuotaUnknownError. Nothing is disarmed then
  */
 export async function disarm(
   open: OpenCluster,
@@ -36,7 +40,8 @@ export async function disarm(
     ...voters.map(async (voter) => {
       const quota = await readQuota(clientOf(cluster, voter), configuredQuotaBytes);
       const size = (await healthy).get(voter.id)?.dbSize ?? Number.POSITIVE_INFINITY;
-      if (quota.kind === 'unknown') throw new SweepStoppedError(`R8: ${voter.name}: ${quota.problem}`);
+      // Not a rule's refusal yet: a member that was just restarting can be asked again.
+      if (quota.kind === 'unknown') throw new QuotaUnknownError(`R8: ${voter.name}: ${quota.problem}`);
       if (quota.kind === 'limit' && size >= DISARM_BELOW_SHARE * quota.bytes) {
         throw new SweepStoppedError(
           `R7: ${voter.name} still has ${size} of ${quota.bytes} bytes: the alarm would come back, so it stays armed`,

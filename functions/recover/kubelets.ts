@@ -13,10 +13,10 @@ import type { Reached } from './workflow.ts';
 
 const DELIVERY_TIMEOUT_SECONDS = 60;
 /** The script has 120 s of its own, after its delivery. */
-const RESTARTED_WITHIN_LOOKS = 40;
-const LOOK_AGAIN_SECONDS = 5;
+const RESTARTED_WITHIN_LOOKS = 90;
+const LOOK_AGAIN_SECONDS = 2;
 /** A member of some gigabytes opens its file and replays its log in a minute or two; elections and probes come on top. */
-const ANSWERS_WITHIN_LOOKS = 60;
+const ANSWERS_WITHIN_LOOKS = 100;
 /** Says quickly who is there: the looks are many. */
 const LOOK_DEADLINES = { statusMs: 2_000, healthMs: 2_000 };
 

@@ -12,8 +12,8 @@ import type { Reached, Recovery } from './workflow.ts';
 /** How long Systems Manager tries to deliver a command to a node whose agent is busy. */
 const DELIVERY_TIMEOUT_SECONDS = 60;
 /** The script of InspectNode ends within a minute; delivery comes before it. */
-const INSPECTED_WITHIN_LOOKS = 24;
-const LOOK_AGAIN_SECONDS = 5;
+const INSPECTED_WITHIN_LOOKS = 60;
+const LOOK_AGAIN_SECONDS = 2;
 
 /** @returns undefined where no nodes are configured, or why they could not be listed */
 export async function listNodes({
@@ -38,7 +38,8 @@ export async function listNodes({
       data: nodes,
     };
   });
-  return step.data === undefined ? { problem: step.detail } : { nodes: step.data };
+  // Configured, but unknown: what needs them is not done (R6).
+  return step.data === undefined ? { nodes: [], problem: step.detail } : { nodes: step.data };
 }
 
 /** The members' client URLs: the configured ones, or those of the nodes. */
@@ -59,9 +60,15 @@ export function nodeOf(
 export async function inspectDisks(
   recovery: Reached,
   { members, nodes }: Observation,
+  nodesProblem: string | undefined,
 ): Promise<readonly ObservedDisk[] | undefined> {
   const { journal, context, configuration } = recovery;
   if (nodes === undefined) return undefined;
+  if (nodesProblem !== undefined) {
+    const problem = `the nodes could not be listed: ${nodesProblem}`;
+    journal.missing('disk', problem, 'failed');
+    return members.map(({ id: memberId }) => ({ memberId, problem }));
+  }
   const voters = members
     .filter(({ isLearner }) => !isLearner)
     .map((member) => ({ member, node: nodeOf(member, nodes) }));

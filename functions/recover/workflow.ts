@@ -61,7 +61,7 @@ export async function recover(recovery: Recovery): Promise<Conclusion> {
     plan = decide(observation, configuration.recover);
   }
   if (plan.kind === 'steps') {
-    observation = { ...observation, disks: await inspectDisks(reached, observation) };
+    observation = { ...observation, disks: await inspectDisks(reached, observation, problem) };
     plan = decide(observation, configuration.recover);
   }
 
@@ -184,14 +184,15 @@ async function snapshot(recovery: Reached, observation: Observation): Promise<st
     journal.missing(name, detail, configuration.snapshot === false ? 'skipped' : 'not-configured');
     return undefined;
   }
-  const step = await journal.step('snapshot', async () =>
-    takeSnapshot({
-      cluster: await recovery.cluster(),
-      voters: votersOf(observation),
-      bucket,
-      clusterName: configuration.name,
-    }),
-  );
+  const voters = votersOf(observation);
+  const take = async () =>
+    takeSnapshot({ cluster: await recovery.cluster(), voters, bucket, clusterName: configuration.name });
+  let step = await journal.quietStep('snapshot', take);
+  for (let attempt = 2; step.outcome === 'failed' && attempt <= LOOKS; attempt++) {
+    await recovery.context.wait('snapshot again', { seconds: LOOK_AGAIN_SECONDS });
+    step = await journal.quietStep(`snapshot, again (${attempt})`, take);
+  }
+  journal.note('snapshot', step);
   if (step.outcome === 'done' || (configuration.snapshot && configuration.snapshot.onFailure === 'continue'))
     return undefined;
   return `R13: no snapshot could be taken, so nothing was changed and the alarm stays armed: ${step.detail}. Put that right, or set snapshot.onFailure to "continue" (or snapshot to false), then run again.`;

@@ -67,10 +67,12 @@ export async function checkOthersHealthy(
   voters: readonly Voter[],
   target: Voter | undefined,
 ): Promise<ReadonlyMap<string, MemberStatus>> {
+  const others = voters.filter(({ id }) => id !== target?.id);
+  await Promise.all(others.map((voter) => untilHealthy(clientOf(cluster, voter), voter)));
+  // Only now: while one of them was waited for, there may have been an election, and the target may lead (R3).
   const looks = await Promise.all(
     voters.map(async (voter) => {
       const client = clientOf(cluster, voter);
-      if (voter.id !== target?.id) await untilHealthy(client, voter);
       const [status, { members }] = await Promise.all([client.status(), client.memberList()]);
       return { id: voter.id, status, members };
     }),

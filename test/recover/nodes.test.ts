@@ -177,6 +177,19 @@ describe('recover, where all members answer', () => {
     expect(kubeletRestarts()).toEqual([]);
   });
 
+  it('R6: nodes that cannot be listed: refused before the first change', async () => {
+    await start();
+    await fill();
+    aws.ssm.refuseNext('DescribeInstanceInformation', 100, 'AccessDeniedException');
+    const before = await snapshotOfState(plane);
+
+    const report = await recover();
+
+    expect(report.outcome).toBe('refused');
+    expect(report.reason).toMatch(/^R6: .*could not be listed/);
+    expect(await snapshotOfState(plane)).toEqual(before);
+  });
+
   it('R6: a really small disk: refused before anything was changed, with the bytes needed and found', async (context) => {
     const disk = await smallFilesystem(180 * MiB).catch((error: unknown) => {
       if (error instanceof MountNotPermittedError) return context.skip(error.message);
