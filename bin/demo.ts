@@ -4,11 +4,14 @@ import { readFile } from 'node:fs/promises';
 import { parseArgs, styleText } from 'node:util';
 import type { Context } from 'aws-lambda';
 import { Listr } from 'listr2';
-import { describeError } from '../functions/run/errors.ts';
+import { documentName } from '../functions/nodes/documents.ts';
+import { describeError, InvalidInputError } from '../functions/run/errors.ts';
 import { formatBytes, type RunReport } from '../functions/run/report.ts';
+import { inspectNodeDocument, restartKubeletDocument } from '../lib/documents/document-content.ts';
 import { type AwsStandIn, startAws } from '../test/aws/stand-in.ts';
 import { putThrough } from '../test/control-plane/alarms.ts';
 import { startControlPlane } from '../test/control-plane/control-plane.ts';
+import { backOffsOfMinutes, lastBackOffEndsAt } from '../test/control-plane/crash-loop.ts';
 import { fillWithReports } from '../test/control-plane/fill.ts';
 import type { ControlPlane } from '../test/control-plane/plane.ts';
 import { summary } from './demo/summary.ts';
@@ -20,6 +23,8 @@ const MiB = 1024 * 1024;
 const QUOTA_BYTES = 96 * MiB;
 const WATCH_SECONDS = 10;
 const CLUSTER = 'demo';
+/** In the crash loop the kubelets' clocks, Systems Manager's and the engine's run so many times faster: nobody waits ten minutes. */
+const CRASH_LOOP_SPEED = 20;
 
 // The screen belongs to the story; the functions' log lines and metrics go to CloudWatch in real life.
 process.env.POWERTOOLS_LOG_LEVEL = 'SILENT';
@@ -29,17 +34,23 @@ interface Story {
   aws: AwsStandIn;
   plane: ControlPlane;
   writes: WriteWatch;
+  backOffEndsAt: number | undefined;
   report: RunReport;
 }
 
-const { values: options } = parseArgs({ options: { etcd: { type: 'string' } } });
+const { crashLoop, version } = readOptions();
+const speed = crashLoop ? CRASH_LOOP_SPEED : 1;
 await using cleanUp = new AsyncDisposableStack();
+
+// What the recovery says before its task is on the screen.
+const early: string[] = [];
+let onLine = (line: string) => void early.push(line);
 
 const tasks = new Listr<Partial<Story>>([
   {
-    title: 'AWS stand-ins: Lambda, DynamoDB, EventBridge',
+    title: 'AWS stand-ins: Lambda, DynamoDB, EventBridge, Systems Manager, S3',
     task: async (story) => {
-      story.aws = cleanUp.use(await startAws());
+      story.aws = cleanUp.use(await startAws({ secondMs: 1000 / speed }));
       story.aws.enter();
     },
   },
@@ -48,21 +59,29 @@ const tasks = new Listr<Partial<Story>>([
     task: async (story, task) => {
       const plane = await startControlPlane({
         quotaBytes: QUOTA_BYTES,
+        nodes: true,
+        kubeletSpeed: speed,
         onProgress: (line) => {
           task.output = line;
         },
-        ...(options.etcd !== undefined && { version: options.etcd }),
+        ...(crashLoop && { probes: '<=1.24' as const }),
+        ...(version !== undefined && { version }),
       });
       story.plane = cleanUp.use(plane);
-      task.title += `: etcd ${plane.version}, quota ${formatBytes(QUOTA_BYTES)}`;
+      enterNodes(present(story.aws), plane);
+      const probes = crashLoop ? `, probes of kubeadm 1.24, clocks ${speed} times faster` : '';
+      task.title += `: etcd ${plane.version}, quota ${formatBytes(QUOTA_BYTES)}${probes}`;
     },
   },
   {
     title: 'Vulnerability reports pile up',
     task: async (story, task) => {
       const plane = present(story.plane);
+      let told = 0;
       const filled = await fillWithReports(plane, {
         onProgress: ({ puts, bytes }) => {
+          if (bytes - told < QUOTA_BYTES / 8) return;
+          told = bytes;
           task.output = `${puts} reports written, ${formatBytes(bytes)}`;
         },
       });
@@ -72,17 +91,37 @@ const tasks = new Listr<Partial<Story>>([
     },
   },
   {
+    title: 'The kubelets kill etcd again and again, because its health says NOSPACE',
+    enabled: () => crashLoop,
+    task: async (story, task) => {
+      const plane = present(story.plane);
+      await backOffsOfMinutes(plane, (line) => {
+        task.output = line;
+      });
+      story.backOffEndsAt = lastBackOffEndsAt(plane);
+      task.title += ': all three are in CrashLoopBackOff, for minutes, and kubectl cannot help';
+    },
+  },
+  {
     title: 'The CloudWatch alarm reaches dispatch, and dispatch starts a recovery',
     task: async (story, task) => {
       const aws = present(story.aws);
       const { handler } = await import('../functions/recover/handler.ts');
       const functionArn = aws.lambda.register(`etcd-medic-${CLUSTER}-recover`, {
         durable: handler,
-        options: { onOperation: (change) => onLine(progressLine(change)) },
+        options: {
+          speed,
+          onOperation: (change) => {
+            const line = progressLine(change);
+            if (line !== undefined && !line.endsWith('…')) onLine(line);
+          },
+        },
       });
-      process.env.ETCD_MEDIC_CLUSTER = JSON.stringify(
-        present(story.plane).configuration({ name: CLUSTER, recover: { watchSeconds: WATCH_SECONDS } }),
-      );
+      const configuration = present(story.plane).configuration({
+        name: CLUSTER,
+        recover: { watchSeconds: WATCH_SECONDS },
+      });
+      process.env.ETCD_MEDIC_CLUSTER = JSON.stringify(configuration);
       process.env.ETCD_MEDIC_WORKFLOWS = JSON.stringify({ recover: functionArn });
       const { handler: dispatch } = await import('../functions/dispatch/handler.ts');
       const { started } = await dispatch(await alarmEvent(), { awsRequestId: 'demo' } as Context);
@@ -94,7 +133,7 @@ const tasks = new Listr<Partial<Story>>([
     rendererOptions: { persistentOutput: true, outputBar: Number.POSITIVE_INFINITY },
     task: async (story, task) => {
       onLine = (line) => {
-        if (line !== undefined && !line.endsWith('…')) task.output = line;
+        task.output = line;
       };
       for (const line of early) onLine(line);
       const execution = await present(story.aws).lambda.executions[0]?.result;
@@ -116,18 +155,44 @@ const tasks = new Listr<Partial<Story>>([
   },
 ]);
 
-// What the recovery says before its task is on the screen.
-const early: (string | undefined)[] = [];
-let onLine: (line: string | undefined) => void = (line) => early.push(line);
-
 try {
-  const story = await tasks.run({});
-  const report = present(story.report);
-  process.stdout.write(`\n${summary(report, present(story.writes).refusedMs(), present(story.aws).events)}\n`);
-  process.exitCode = report.outcome === 'recovered' ? 0 : 1;
+  const { report, writes, aws, backOffEndsAt } = await tasks.run({});
+  const told = summary(present(report), {
+    refusedMs: present(writes).refusedMs(),
+    events: present(aws).events,
+    snapshots: present(aws).s3.objects,
+    crashLoop: backOffEndsAt === undefined ? undefined : { backOffEndsAt, speed },
+  });
+  process.stdout.write(`\n${told}\n`);
+  process.exitCode = present(report).outcome === 'recovered' ? 0 : 1;
 } catch (error) {
   process.stderr.write(`\n${styleText('red', 'The demo stopped:')} ${describeError(error)}\n`);
   process.exitCode = 1;
+}
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: { scenario: { type: 'string', default: 'nospace' }, etcd: { type: 'string' } },
+    });
+    if (values.scenario !== 'nospace' && values.scenario !== 'crashloop') {
+      throw new InvalidInputError('command line', [
+        `--scenario: found "${values.scenario}", expected nospace or crashloop`,
+      ]);
+    }
+    return { crashLoop: values.scenario === 'crashloop', version: values.etcd };
+  } catch (error) {
+    process.stderr.write(
+      `${describeError(error)}\nusage: npm run demo -- [--scenario nospace|crashloop] [--etcd 3.5.30]\n`,
+    );
+    process.exit(1);
+  }
+}
+
+function enterNodes({ ssm }: AwsStandIn, { nodes }: ControlPlane): void {
+  for (const node of nodes) ssm.nodes.set(node.instanceId, node);
+  ssm.documents.set(documentName(CLUSTER, 'RestartKubelet'), restartKubeletDocument());
+  ssm.documents.set(documentName(CLUSTER, 'InspectNode'), inspectNodeDocument());
 }
 
 /** The sample event that comes with the project, with the present time in it. */

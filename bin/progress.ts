@@ -4,9 +4,12 @@ import type { OperationChange } from './local-operations.ts';
 /** Steps that say nothing to a person. */
 const BOOKKEEPING: ReadonlySet<string> = new Set(['finish', 'publish-metrics']);
 
+/** The many looks of a poll. */
+const LOOK = /, look \d+$/;
+
 /** One line when a step begins and one when it has ended, with its own words; undefined for everything else. */
 export function progressLine({ name, type, from, to, result, problem }: OperationChange): string | undefined {
-  if (type !== 'STEP' || name === undefined || BOOKKEEPING.has(name)) return undefined;
+  if (type !== 'STEP' || name === undefined || BOOKKEEPING.has(name) || LOOK.test(name)) return undefined;
   if (to === 'STARTED' && from === undefined) return `${name} …`;
   if (to === 'SUCCEEDED') return `${name}: ${stepWords(result) ?? 'done'}`;
   return to === 'FAILED' ? `${name}: ${problem ?? 'failed'}` : undefined;
@@ -17,7 +20,7 @@ export function stepWords(result: string | undefined): string | undefined {
   const recorded: unknown = result === undefined ? undefined : JSON.parse(result);
   if (typeof recorded !== 'object' || recorded === null || !('detail' in recorded) || !('outcome' in recorded))
     return undefined;
-  return recorded.outcome === 'done'
-    ? String(recorded.detail)
-    : `${String(recorded.outcome)}: ${String(recorded.detail)}`;
+  // The report has all of its lines.
+  const [detail] = String(recorded.detail).split('\n');
+  return recorded.outcome === 'done' ? detail : `${String(recorded.outcome)}: ${detail}`;
 }

@@ -2,19 +2,39 @@
 import { styleText } from 'node:util';
 import { formatBytes, type ReportMember, type RunReport } from '../../functions/run/report.ts';
 import type { RecordedEvent } from '../../test/aws/eventbridge.ts';
+import type { StoredObject } from '../../test/aws/s3.ts';
 
 const BAR_WIDTH = 24;
 
-export function summary(report: RunReport, refusedMs: number | undefined, events: readonly RecordedEvent[]): string {
+export interface Ending {
+  /** Undefined: writes are still refused. */
+  readonly refusedMs: number | undefined;
+  readonly events: readonly RecordedEvent[];
+  readonly snapshots: readonly StoredObject[];
+  /** When the last back-off would have ended by itself (milliseconds since the epoch), and how much faster the clocks ran. */
+  readonly crashLoop: { readonly backOffEndsAt: number; readonly speed: number } | undefined;
+}
+
+export function summary(report: RunReport, { refusedMs, events, snapshots, crashLoop }: Ending): string {
   const seconds = (Date.parse(report.finishedAt) - Date.parse(report.startedAt)) / 1000;
+  const refused = refusedMs === undefined ? '(still refused)' : `${(refusedMs / 1000).toFixed(1)} s`;
   return [
     `${styleText(report.outcome === 'recovered' ? 'green' : 'red', report.outcome)}: ${report.reason}`,
     '',
     ...report.members.map(memberLine),
     '',
-    `Writes were refused for ${refusedMs === undefined ? '(still refused)' : `${(refusedMs / 1000).toFixed(1)} s`}; the run took ${seconds.toFixed(1)} s, most of it watching that the alarm stays away.`,
+    `Writes were refused for ${refused}; the run took ${seconds.toFixed(1)} s, most of it watching that the alarm stays away.`,
+    ...(crashLoop ? [savedTime(report, crashLoop)] : []),
+    ...snapshots.map(({ key, bytes }) => `Snapshot before the first change: ${key}, ${formatBytes(bytes)}.`),
     `On the bus: ${events.map(({ detailType }) => `"${detailType}"`).join(', ') || 'nothing'}.`,
   ].join('\n');
+}
+
+function savedTime(report: RunReport, { backOffEndsAt, speed }: NonNullable<Ending['crashLoop']>): string {
+  const canary = report.steps.find(({ name, outcome }) => name === 'canary' && outcome === 'done');
+  if (canary === undefined) return 'The cluster did not take writes again.';
+  const savedSeconds = Math.round((speed * (backOffEndsAt - Date.parse(canary.startedAt))) / 1000);
+  return `In the kubelets' time it took writes again ${savedSeconds} s before the last back-off would have ended.`;
 }
 
 function memberLine({ name, isLeader, quotaBytes, before, after, durationMs }: ReportMember): string {
