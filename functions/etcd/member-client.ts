@@ -16,6 +16,7 @@ import type {
   MemberClient,
   MemberStatus,
   Quota,
+  SnapshotChunk,
   TlsMaterial,
 } from './types.ts';
 
@@ -39,6 +40,8 @@ export const DEFAULT_DEADLINES: Deadlines = {
   // Gigabytes of history on a busy disk take minutes; a Lambda function has 15.
   compactMs: 300_000,
   defragmentMs: 300_000,
+  // Before its first byte a member commits what it has under way, and a busy disk may hold up any later one.
+  snapshotSilenceMs: 30_000,
 };
 
 /** Read by every health check, as etcdctl does it; it need not exist. */
@@ -174,6 +177,16 @@ class GrpcMemberClient implements MemberClient {
   async delete(key: string): Promise<number> {
     const { deleted } = await this.#connection.call('DeleteRange', { key: Buffer.from(key) }, this.#deadlines.writeMs);
     return Number(deleted);
+  }
+
+  async *snapshot(): AsyncGenerator<SnapshotChunk, void, void> {
+    for await (const { blob, remaining_bytes } of this.#connection.stream(
+      'Snapshot',
+      {},
+      this.#deadlines.snapshotSilenceMs,
+    )) {
+      yield { bytes: blob, remainingBytes: Number(remaining_bytes) };
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

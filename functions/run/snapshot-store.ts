@@ -1,4 +1,5 @@
 // Where snapshots go: an S3 bucket, written in parts as the bytes come. Nothing lies on a disk, and only a few parts in memory.
+import { crc32 } from 'node:zlib';
 import {
   AbortMultipartUploadCommand,
   type CompletedPart,
@@ -86,6 +87,7 @@ class Upload implements Disposable {
   readonly #free: Buffer[] = [];
   #current: Buffer | undefined;
   #filled = 0;
+  #crc = 0;
   #bytes = 0;
   #started: { readonly uploadId: string; readonly encryption: string } | undefined;
   #parts = 0;
@@ -106,6 +108,8 @@ class Upload implements Disposable {
       this.#current ??= this.#free.pop() ?? Buffer.allocUnsafeSlow(PART_BYTES);
       const copied = rest.copy(this.#current, this.#filled);
       this.#filled += copied;
+      // Of what came, not of the copy, and while it is still in the processor's cache.
+      this.#crc = crc32(rest.subarray(0, copied), this.#crc);
       this.#bytes += copied;
       rest = rest.subarray(copied);
       if (this.#filled === PART_BYTES) await this.#sendPart(this.#current);
@@ -161,15 +165,17 @@ class Upload implements Disposable {
   /** Returns when the part is under way; an error of it comes up with the next part or at the end. */
   async #sendPart(part: Buffer): Promise<void> {
     const buffer = this.#current;
+    const ChecksumCRC32 = base64(this.#crc);
     this.#current = undefined;
     this.#filled = 0;
+    this.#crc = 0;
     this.#started ??= await this.#start();
     const { uploadId: UploadId } = this.#started;
     while (this.#underWay.size >= PARTS_AT_ONCE) await Promise.race(this.#underWay);
     const PartNumber = ++this.#parts;
     const sending = this.#ask(`part ${PartNumber}`, async (client, options) => {
-      const command = { ...this.#address, UploadId, PartNumber, Body: part, ChecksumAlgorithm: 'CRC32' } as const;
-      const { ETag, ChecksumCRC32 } = await client.send(new UploadPartCommand(command), options);
+      const command = { ...this.#address, UploadId, PartNumber, Body: part, ChecksumCRC32 };
+      const { ETag } = await client.send(new UploadPartCommand(command), options);
       this.#completed.push({ PartNumber, ETag, ChecksumCRC32 });
     }).then(() => {
       // A part that failed stays, so that whoever waits next hears of it.
@@ -191,7 +197,7 @@ class Upload implements Disposable {
 
   async #put(Body: Buffer): Promise<string> {
     const { ServerSideEncryption = 'unknown' } = await this.#ask('put', (client, options) => {
-      const input = { ...this.#address, Body, Metadata: this.#target.metadata, ChecksumAlgorithm: 'CRC32' } as const;
+      const input = { ...this.#address, Body, Metadata: this.#target.metadata, ChecksumCRC32: base64(this.#crc) };
       return client.send(new PutObjectCommand(input), options);
     });
     return ServerSideEncryption;
@@ -207,6 +213,13 @@ class Upload implements Disposable {
       `${this.#connection.name}: ${key} was given up, because it was not stored within ${timeoutMs / 1000} s; ${this.#bytes} bytes had been read`,
     );
   }
+}
+
+/** As S3 takes a CRC-32. */
+function base64(crc: number): string {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(crc);
+  return bytes.toString('base64');
 }
 
 type SdkRequest<Answer> = (client: S3Client, options: { abortSignal: AbortSignal }) => Promise<Answer>;
@@ -226,14 +239,18 @@ class Connection implements Disposable {
       requestHandler: { ...clientDefaults.requestHandler, requestTimeout: REQUEST_TIMEOUT_MS },
     });
     this.#client.middlewareStack.add(
-      (next) => (args) => {
-        // TLS and the CRC-32 keep the bytes safe. A SHA-256 of each part for its signature would cost as much as reading it.
-        if (isHttpRequest(args.request) && Buffer.isBuffer(args.request.body)) {
-          args.request.headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD';
-        }
-        return next(args);
-      },
-      { step: 'build', name: 'unsignedPayload' },
+      (next, { commandName }) =>
+        (args) => {
+          if (isHttpRequest(args.request) && Buffer.isBuffer(args.request.body)) {
+            const { headers } = args.request;
+            // TLS and the CRC-32 keep the bytes safe. A SHA-256 of each part for its signature would cost as much as reading it.
+            headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD';
+            // Asking before sending costs a connection a part. Who may begin an upload may send its parts.
+            if (commandName === 'UploadPartCommand') delete headers.Expect;
+          }
+          return next(args);
+        },
+      { step: 'build', name: 'cheapParts' },
     );
   }
 

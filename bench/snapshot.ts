@@ -1,0 +1,103 @@
+// How long a snapshot of a full database takes: etcd-medic's step into an S3 endpoint on this machine against `etcdctl snapshot save` to
+// its disk, of the same member, in turns. Prints every run and the memory of ours; asserts nothing.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as wait } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { formatBytes } from '../functions/run/report.ts';
+import { startS3 } from '../test/aws/s3.ts';
+import { startControlPlane } from '../test/control-plane/control-plane.ts';
+import { fillWithReports } from '../test/control-plane/fill.ts';
+import type { ControlPlane } from '../test/control-plane/plane.ts';
+import type { TakenInProcess } from '../test/snapshot/take-snapshot.ts';
+
+const MiB = 1024 * 1024;
+const { values: options } = parseArgs({
+  options: {
+    runs: { type: 'string', default: '5' },
+    etcd: { type: 'string', default: '3.5.30' },
+    'quota-mib': { type: 'string', default: '2048' },
+    'settle-seconds': { type: 'string', default: '10' },
+  },
+});
+/** What one run took: of the work alone, and of the whole process with its start. */
+interface Run {
+  readonly workMs: number;
+  readonly processMs: number;
+  readonly bytes: number;
+  readonly peakRssBytes?: number;
+}
+
+console.log('filling one member until NOSPACE …');
+await using plane = await startControlPlane({
+  version: options.etcd,
+  members: 1,
+  quotaBytes: Number(options['quota-mib']) * MiB,
+});
+await fillWithReports(plane);
+const contestants = { 'etcd-medic': ours, etcdctl };
+const results: { -readonly [Name in keyof typeof contestants]: Run[] } = { 'etcd-medic': [], etcdctl: [] };
+for (let turn = 1; turn <= Number(options.runs); turn++) {
+  for (const name of ['etcd-medic', 'etcdctl'] as const) {
+    // What the run before has written is still on its way to the disk.
+    const sync = spawn('sync');
+    await once(sync, 'close');
+    await wait(Number(options['settle-seconds']) * 1000);
+    const run = await contestants[name](plane);
+    results[name].push(run);
+    console.log(`${name}, run ${turn}: ${describe(run)}`);
+  }
+}
+const [medic, classical] = [median(results['etcd-medic']), median(results.etcdctl)];
+console.log(
+  `medians of ${options.runs}: etcd-medic ${seconds(medic)}, etcdctl ${seconds(classical)}: ${(medic / classical).toFixed(3)} ×`,
+);
+
+/** In a process of its own. S3 is in this one, and throws away what it gets: in earnest it is on no disk of this machine. */
+async function ours(of: ControlPlane): Promise<Run> {
+  await using s3 = await startS3([], { discard: true });
+  const script = new URL('../test/snapshot/take-snapshot.ts', import.meta.url).pathname;
+  const startedMs = performance.now();
+  const child = spawn(process.execPath, [script, JSON.stringify(of.configuration()), s3.bucket], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: {
+      PATH: process.env.PATH,
+      AWS_ENDPOINT_URL_S3: s3.url,
+      AWS_REGION: 'eu-west-1',
+      AWS_ACCESS_KEY_ID: 'bench',
+      AWS_SECRET_ACCESS_KEY: 'bench',
+    },
+  });
+  const taken: TakenInProcess = JSON.parse(await text(child.stdout));
+  const processMs = performance.now() - startedMs;
+  return { workMs: taken.durationMs, processMs, bytes: taken.bytes, peakRssBytes: taken.peakRssBytes };
+}
+
+async function etcdctl(of: ControlPlane): Promise<Run> {
+  const file = join(of.directory, 'snapshot.db');
+  const startedMs = performance.now();
+  await of.etcdctl(['--command-timeout=600s', 'snapshot', 'save', file]);
+  const processMs = performance.now() - startedMs;
+  const { size } = await stat(file);
+  await rm(file);
+  return { workMs: processMs, processMs, bytes: size };
+}
+
+function describe({ workMs, processMs, bytes, peakRssBytes }: Run): string {
+  const whole = processMs === workMs ? '' : ` (${seconds(processMs)} with the start of its process)`;
+  const memory = peakRssBytes === undefined ? '' : `, at most ${formatBytes(peakRssBytes)} of memory`;
+  return `${formatBytes(bytes)} in ${seconds(workMs)}${whole}${memory}`;
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(2)} s`;
+}
+
+function median(runs: readonly Run[]): number {
+  const sorted = runs.map(({ workMs }) => workMs).sort((a, b) => a - b);
+  const [low, high] = [sorted[Math.floor((sorted.length - 1) / 2)], sorted[Math.floor(sorted.length / 2)]];
+  return ((low ?? Number.NaN) + (high ?? Number.NaN)) / 2;
+}
