@@ -8,6 +8,10 @@ const ON_COMMAND_LINE = 'context "clusters" (-c clusters=…)';
 /** All variables of a function together may have 4096 bytes; what is not the configuration's is kept for ARNs and names. */
 const MAX_CONFIGURATION_BYTES = 3300;
 
+/** Both go into the functions' permissions, where `*` and `${…}` would mean more than they say. */
+const BUCKET_NAME = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
+const TAG_TEXT = /^[\p{L}\p{Z}\p{N}_.:/=+@-]+$/u;
+
 /**
  * @param context the list as cdk.json has it, or its JSON text as `-c clusters='[…]'` gives it
  * @throws InvalidInputError naming the field, what was found and what was expected
@@ -41,6 +45,17 @@ function deploymentProblems(cluster: ClusterConfiguration, index: number): strin
     if (credentials && !('secretArn' in credentials)) {
       problems.push(
         `[${index}].${room}.credentials: found files, expected { "secretArn" }, because a function in Lambda has no such files`,
+      );
+    }
+  }
+  const bucket = cluster.snapshot ? cluster.snapshot.bucket : undefined;
+  if (bucket !== undefined && !BUCKET_NAME.test(bucket)) {
+    problems.push(`[${index}].snapshot.bucket: found ${JSON.stringify(bucket)}, expected the name of an S3 bucket`);
+  }
+  for (const [part, text] of Object.entries(cluster.nodes?.tag ?? {})) {
+    if (!TAG_TEXT.test(text)) {
+      problems.push(
+        `[${index}].nodes.tag.${part}: found ${JSON.stringify(text)}, expected letters, digits, blanks and _ . : / = + - @`,
       );
     }
   }

@@ -1,8 +1,7 @@
 // The function that makes one command of any trigger and starts the workflow that it asks for.
 import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import { type Alias, Architecture, LoggingFormat, Runtime } from 'aws-cdk-lib/aws-lambda';
-import { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
+import { type Alias, Architecture, Function as LambdaFunction, LoggingFormat, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
@@ -21,7 +20,7 @@ export interface DispatchFunctionProps {
 
 /** Outside of the VPC: it talks to Lambda alone, and must work while the cluster's network does not. */
 export class DispatchFunction extends Construct {
-  readonly function: NodejsFunction;
+  readonly function: LambdaFunction;
 
   constructor(scope: Construct, id: string, { cluster, workflows, deadLetterQueue }: DispatchFunctionProps) {
     super(scope, id);
@@ -41,7 +40,7 @@ export class DispatchFunction extends Construct {
         Workflows: [new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: Object.values(aliasArns) })],
       },
     });
-    this.function = new NodejsFunction(this, 'Function', {
+    this.function = new LambdaFunction(this, 'Function', {
       functionName: name,
       description:
         `Starts etcd-medic on cluster ${cluster.name}. Test with {"workflow":"recover","dryRun":true} shows what a recovery ` +
@@ -51,7 +50,7 @@ export class DispatchFunction extends Construct {
       architecture: Architecture.ARM_64,
       memorySize: 256,
       // One call to Lambda, with the SDK's own retries; the alarm that brought it is retried and kept besides.
-      timeout: Duration.seconds(30),
+      timeout: Duration.seconds(60),
       role,
       logGroup,
       loggingFormat: LoggingFormat.JSON,

@@ -26,3 +26,8 @@ export function functionArn(stack: Stack, name: string): string {
 export function alarmNames(cluster: ClusterConfiguration): readonly string[] {
   return [...new Set([`etcd-medic-${cluster.name}-nospace`, ...cluster.alarms.map(({ name }) => name)])];
 }
+
+/** Of the switch in Parameter Store (R16). */
+export function switchParameterName(cluster: ClusterConfiguration): string {
+  return `/etcd-medic/${cluster.name}/mode`;
+}

@@ -1,22 +1,29 @@
 // A durable function that runs one workflow: each step is checkpointed, and a run stays on the code that it began with.
 import { Annotations, Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import { type Alias, Architecture, LoggingFormat, Runtime } from 'aws-cdk-lib/aws-lambda';
-import { NodejsFunction } from 'aws-cdk-lib/aws-lambda-nodejs';
+import { type Alias, Architecture, Function as LambdaFunction, LoggingFormat, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/run/configuration.ts';
 import { codeOf } from './bundling.ts';
+import { arnInFindings } from './findings.ts';
 import { FunctionNetwork } from './function-network.ts';
 import { FunctionRole } from './function-role.ts';
 import { EVENT_BUS, EVENT_SOURCE, functionArn, functionName } from './names.ts';
+import type { NodeCommands } from './node-commands.ts';
+import { grantSnapshotWrite } from './snapshot-bucket.ts';
 import type { StateTable } from './state-table.ts';
+import type { SwitchParameter } from './switch-parameter.ts';
 
 /** One defragmentation is one step and cannot be cut in two, so a step gets all the time that Lambda has. */
 const INVOCATION_TIMEOUT = Duration.minutes(15);
 
-/** Five members with a defragmentation each, a compaction before them and the longest watch after them take under 3 hours. */
+/**
+ * Two kubelets that are restarted and waited for, a snapshot, a compaction, five members with a defragmentation each and the
+ * longest watch after them take under 3.5 hours.
+ */
 const EXECUTION_TIMEOUT = Duration.hours(4);
 
 /** Lambda keeps a closed run's checkpoints, to be looked at in the console, for this long; the table keeps the report. */
@@ -29,12 +36,17 @@ export interface WorkflowFunctionProps {
   /** One or two sentences for the Lambda console, at most 256 characters. */
   readonly description: string;
   readonly table: StateTable;
+  readonly switchParameter: SwitchParameter;
+  /** @default no nodes are configured: nothing is sent to any */
+  readonly nodeCommands?: NodeCommands | undefined;
+  /** @default no snapshots are wanted, and none may be written */
+  readonly snapshotBucket?: Pick<IBucket, 'bucketArn' | 'bucketName'> | undefined;
   /** Gets the event of a run that ended without a report. Lambda does not start such a run again. */
   readonly deadLetterQueue: IQueue;
 }
 
 export class WorkflowFunction extends Construct {
-  readonly function: NodejsFunction;
+  readonly function: LambdaFunction;
   /** What starts the workflow: durable functions are invoked by a version or an alias only. */
   readonly live: Alias;
 
@@ -53,16 +65,23 @@ export class WorkflowFunction extends Construct {
       inVpc: network !== undefined,
       policies: workflowPolicies(Stack.of(this), name, props),
     });
+    props.nodeCommands?.grantTo(role);
     Validations.of(role).acknowledge({
       id: `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:lambda:<AWS::Region>:<AWS::AccountId>:function:${name}:*]`,
       reason:
         'A run reads and writes its own checkpoints under the version that it began with, and versions have numbers.',
     });
+    if (props.snapshotBucket) {
+      Validations.of(role).acknowledge({
+        id: `AwsSolutions-IAM5[Resource::${arnInFindings(this, `${props.snapshotBucket.bucketArn}/${cluster.name}/*`)}]`,
+        reason: "A snapshot's name ends in its time and revision; only this cluster's begin with the cluster's name.",
+      });
+    }
 
-    this.function = new NodejsFunction(this, 'Function', {
+    this.function = new LambdaFunction(this, 'Function', {
       functionName: name,
       description: props.description,
-      ...codeOf(props.workflow, { withEtcd3: true }),
+      ...codeOf(props.workflow),
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
       memorySize: 512,
@@ -79,6 +98,8 @@ export class WorkflowFunction extends Construct {
         ETCD_MEDIC_CLUSTER: JSON.stringify(cluster),
         ETCD_MEDIC_TABLE: props.table.tableName,
         ETCD_MEDIC_BUS: EVENT_BUS,
+        ETCD_MEDIC_SWITCH: props.switchParameter.parameterName,
+        ...(props.snapshotBucket && { ETCD_MEDIC_SNAPSHOT_BUCKET: props.snapshotBucket.bucketName }),
         POWERTOOLS_SERVICE_NAME: name,
         POWERTOOLS_METRICS_NAMESPACE: 'etcd-medic',
       },
@@ -95,7 +116,7 @@ export class WorkflowFunction extends Construct {
 function workflowPolicies(
   stack: Stack,
   name: string,
-  { cluster, table }: WorkflowFunctionProps,
+  { cluster, table, switchParameter, snapshotBucket }: WorkflowFunctionProps,
 ): Record<string, PolicyStatement[]> {
   return {
     Checkpoints: [
@@ -118,6 +139,8 @@ function workflowPolicies(
         conditions: { StringEquals: { 'events:source': EVENT_SOURCE } },
       }),
     ],
+    Switch: [new PolicyStatement({ actions: ['ssm:GetParameter'], resources: [switchParameter.parameterArn] })],
+    ...(snapshotBucket && { Snapshots: grantSnapshotWrite(snapshotBucket.bucketArn, cluster.name) }),
     ...secretPolicy(cluster),
   };
 }

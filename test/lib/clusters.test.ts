@@ -59,6 +59,28 @@ describe('the context "clusters"', () => {
     );
   });
 
+  it.each([
+    ['a bucket', { snapshot: { bucket: '*' } }, '[0].snapshot.bucket: found "*", expected the name of an S3 bucket'],
+    ['a folder in a bucket', { snapshot: { bucket: 'mine/x' } }, '[0].snapshot.bucket: found "mine/x"'],
+    ["a tag's key", { nodes: { tag: { key: 'a*', value: 'demo' } } }, '[0].nodes.tag.key: found "a*"'],
+    [
+      "a tag's value",
+      { nodes: { tag: { key: 'cluster', value: 'a$b' } } },
+      '[0].nodes.tag.value: found "a$b", expected letters, digits, blanks and _ . : / = + - @',
+    ],
+  ])('refuses what would mean more in a permission than it says: %s', (_, fields, expected) => {
+    expect(problemOf([{ ...sampleCluster, ...fields }])).toContain(expected);
+  });
+
+  it.each([
+    { snapshot: { bucket: 'my-snapshots.example' } },
+    { snapshot: {} },
+    { snapshot: false },
+    { nodes: { tag: { key: 'kubernetes.io/cluster/größe', value: 'a b' } } },
+  ])('takes %j', (fields) => {
+    expect(problemOf([{ ...sampleCluster, ...fields }])).toBe('accepted');
+  });
+
   it("refuses a configuration that Lambda's environment cannot hold", () => {
     const endpoints = Array.from({ length: 200 }, (_, i) => `http://10.0.0.${i}:2379`);
 

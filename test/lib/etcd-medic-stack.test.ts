@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { cdkContext, sampleCluster, synth } from './synth.ts';
 
 const { network: _, ...withoutNetwork } = sampleCluster;
+const nodes = { tag: { key: 'kubernetes.io/cluster/demo', value: 'owned' } };
 
 describe('EtcdMedicStack', () => {
   it.each([
@@ -12,6 +13,10 @@ describe('EtcdMedicStack', () => {
     ['without a network', [withoutNetwork]],
     ['over plain http', [{ name: 'lab', etcd: { endpoints: ['http://10.0.0.11:2379'] } }]],
     ['with alarms of its user', [{ ...sampleCluster, alarms: [{ name: 'etcd is full', workflow: 'recover' }] }]],
+    ['with nodes', [{ ...sampleCluster, nodes }]],
+    ['with nodes, without a network', [{ ...withoutNetwork, nodes }]],
+    ['without snapshots', [{ ...sampleCluster, snapshot: false }]],
+    ["with snapshots in its user's bucket", [{ ...sampleCluster, snapshot: { bucket: 'my-snapshots' } }]],
     ['two clusters', [sampleCluster, { ...sampleCluster, name: 'other' }]],
   ])('has no finding of AWS Solutions and no warning of the CDK: %s', (_, clusters) => {
     using synthesis = synth(clusters);
@@ -30,18 +35,28 @@ describe('EtcdMedicStack', () => {
   });
 
   it('gives two clusters stacks that share no name and know nothing of each other', () => {
-    using synthesis = synth([sampleCluster, { ...sampleCluster, name: 'other' }]);
+    const cluster = { ...sampleCluster, nodes };
+    using synthesis = synth([cluster, { ...cluster, name: 'other' }]);
 
     const [demo, other] = ['etcd-medic-demo', 'etcd-medic-other'].map((name) => synthesis.template(name));
 
-    expect(names(demo)).toEqual(['etcd-medic-demo-dispatch', 'etcd-medic-demo-recover']);
-    expect(names(other)).toEqual(['etcd-medic-other-dispatch', 'etcd-medic-other-recover']);
+    expect(names(demo)).toEqual([
+      '/etcd-medic/demo/mode',
+      'etcd-medic-demo-InspectNode',
+      'etcd-medic-demo-RestartKubelet',
+      'etcd-medic-demo-dispatch',
+      'etcd-medic-demo-recover',
+    ]);
+    expect(names(other)).toEqual(names(demo).map((name) => name.replace('demo', 'other')));
     expect(JSON.stringify(other)).not.toContain('etcd-medic-demo');
     expect(synthesis.stacks.flatMap((stack) => stack.dependencies)).toEqual([]);
   });
 
-  it('tells the names that a person needs', () => {
-    using synthesis = synth();
+  it.each([
+    ['the stack’s', undefined],
+    ['its user’s', { bucket: 'my-snapshots' }],
+  ])('tells the names that a person needs, with %s bucket', (_, snapshot) => {
+    using synthesis = synth([{ ...sampleCluster, snapshot }]);
 
     const outputs = synthesis.template().findOutputs('*');
 
@@ -49,18 +64,23 @@ describe('EtcdMedicStack', () => {
       'DeadLetterQueueUrl',
       'DispatchFunctionName',
       'RecoverFunctionName',
+      'SnapshotBucketName',
       'StateTableName',
+      'SwitchParameterName',
     ]);
   });
 });
 
 /** Every name that is fixed in the template, so that it could be taken already. */
-function names(template: Template | undefined): unknown[] {
+function names(template: Template | undefined): string[] {
   const resources: Record<string, { Properties?: Record<string, unknown> }> = template?.toJSON().Resources ?? {};
-  return Object.values(resources)
-    .flatMap(({ Properties = {} }) => Object.entries(Properties))
-    .filter(([key, value]) => /^(Function|Table|Queue|Role|LogGroup|Rule)?Name$/.test(key) && typeof value === 'string')
-    .map(([, value]) => value)
-    .filter((value) => value !== 'live')
-    .sort();
+  return (
+    Object.values(resources)
+      .flatMap(({ Properties = {} }) => Object.entries(Properties))
+      .filter(([key]) => /^(Bucket|Function|Table|Queue|Role|LogGroup|Rule)?Name$/.test(key))
+      .flatMap(([, value]) => (typeof value === 'string' ? [value] : []))
+      // An alias's name counts within its function.
+      .filter((value) => value !== 'live')
+      .sort()
+  );
 }

@@ -1,6 +1,7 @@
 import { Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
 import { parseCluster } from '../../functions/run/configuration.ts';
+import { readEnvironment } from '../../functions/run/environment.ts';
 import { permissionsOf, text } from './permissions.ts';
 import { sampleCluster, synth } from './synth.ts';
 
@@ -55,18 +56,22 @@ describe('WorkflowFunction recover', () => {
     expect(versionBefore).not.toEqual(versionAfter);
   });
 
-  it("finds its cluster's configuration, table and bus in its environment", () => {
+  it("finds its cluster's configuration, table, bus, switch and bucket in its environment", () => {
     using synthesis = synth();
 
     const template = synthesis.template();
     const variables = environmentOf(template.findResources('AWS::Lambda::Function'), 'etcd-medic-demo-recover');
 
     const [tableId] = Object.keys(template.findResources('AWS::DynamoDB::Table'));
+    const [switchId] = Object.keys(template.findResources('AWS::SSM::Parameter'));
+    const [bucketId] = Object.keys(template.findResources('AWS::S3::Bucket'));
     const { ETCD_MEDIC_CLUSTER: configuration, ...others } = variables;
     expect(parseCluster(JSON.parse(String(configuration)))).toEqual(parseCluster(sampleCluster));
     expect(others).toEqual({
       ETCD_MEDIC_TABLE: { Ref: tableId },
       ETCD_MEDIC_BUS: 'default',
+      ETCD_MEDIC_SWITCH: { Ref: switchId },
+      ETCD_MEDIC_SNAPSHOT_BUCKET: { Ref: bucketId },
       POWERTOOLS_SERVICE_NAME: 'etcd-medic-demo-recover',
       POWERTOOLS_METRICS_NAMESPACE: 'etcd-medic',
     });
@@ -104,6 +109,8 @@ describe('WorkflowFunction recover', () => {
 
     const [tableId] = Object.keys(template.findResources('AWS::DynamoDB::Table'));
     const [queueId] = Object.keys(template.findResources('AWS::SQS::Queue'));
+    const [switchId] = Object.keys(template.findResources('AWS::SSM::Parameter'));
+    const [bucketId] = Object.keys(template.findResources('AWS::S3::Bucket'));
     const logsId = Object.keys(template.findResources('AWS::Logs::LogGroup')).find((id) => id.startsWith('Recover'));
     const onItsItems = `on \${${tableId}.Arn} if { ForAllValues:StringEquals: { dynamodb:LeadingKeys: [demo] } }`;
     expect(permissions).toEqual(
@@ -118,6 +125,10 @@ describe('WorkflowFunction recover', () => {
         `Allow dynamodb:UpdateItem ${onItsItems}`,
         `Allow events:PutEvents on arn:\${AWS::Partition}:events:\${AWS::Region}:\${AWS::AccountId}:event-bus/default if ` +
           '{ StringEquals: { events:source: etcd-medic } }',
+        `Allow ssm:GetParameter on arn:\${AWS::Partition}:ssm:\${AWS::Region}:\${AWS::AccountId}:parameter\${${switchId}}`,
+        `Allow s3:AbortMultipartUpload on \${${bucketId}.Arn}/demo/*`,
+        `Allow s3:ListBucketMultipartUploads on \${${bucketId}.Arn}`,
+        `Allow s3:PutObject on \${${bucketId}.Arn}/demo/*`,
         `Allow secretsmanager:GetSecretValue on ${SECRET}`,
         `Allow secretsmanager:GetSecretValue on ${SECRET}-??????`,
         `Allow sqs:SendMessage on \${${queueId}.Arn}`,
@@ -128,6 +139,74 @@ describe('WorkflowFunction recover', () => {
         ),
       ].sort(),
     );
+  });
+
+  it('may besides, where there are nodes, do exactly this on them', () => {
+    using without = synth();
+    using synthesis = synth([{ ...sampleCluster, nodes: { tag: { key: 'cluster', value: 'demo' } } }]);
+
+    const [before, after] = [without, synthesis].map((each) =>
+      permissionsOf(each.template(), 'etcd-medic-demo-recover'),
+    );
+
+    const here = `\${AWS::Region}:\${AWS::AccountId}`;
+    const documents = `arn:\${AWS::Partition}:ssm:${here}:document/etcd-medic-demo-`;
+    const instances = `arn:\${AWS::Partition}:ec2:${here}:instance/*`;
+    expect(after?.filter((line) => !before?.includes(line))).toEqual([
+      'Allow ssm:DescribeInstanceInformation on *',
+      'Allow ssm:GetCommandInvocation on *',
+      'Allow ssm:ListCommandInvocations on *',
+      'Allow ssm:ListCommands on *',
+      `Allow ssm:SendCommand on ${instances} if { StringEquals: { ssm:resourceTag/cluster: demo } }`,
+      `Allow ssm:SendCommand on ${documents}InspectNode`,
+      `Allow ssm:SendCommand on ${documents}RestartKubelet`,
+    ]);
+    expect(before?.filter((line) => !after?.includes(line))).toEqual([]);
+  });
+
+  it('R13: writes snapshots to the bucket that the configuration names, below its own name, and the stack makes none', () => {
+    using synthesis = synth([{ ...sampleCluster, snapshot: { bucket: 'my-snapshots' } }]);
+
+    const template = synthesis.template();
+
+    const bucketArn = `arn:\${AWS::Partition}:s3:::my-snapshots`;
+    expect(template.findResources('AWS::S3::Bucket')).toEqual({});
+    expect(permissionsOf(template, 'etcd-medic-demo-recover').filter((line) => line.includes('s3:'))).toEqual([
+      `Allow s3:AbortMultipartUpload on ${bucketArn}/demo/*`,
+      `Allow s3:ListBucketMultipartUploads on ${bucketArn}`,
+      `Allow s3:PutObject on ${bucketArn}/demo/*`,
+    ]);
+  });
+
+  it('R13: may write nothing, and has no bucket, where snapshots are switched off', () => {
+    using synthesis = synth([{ ...sampleCluster, snapshot: false }]);
+
+    const template = synthesis.template();
+
+    expect(template.findResources('AWS::S3::Bucket')).toEqual({});
+    expect(permissionsOf(template, 'etcd-medic-demo-recover').join()).not.toContain('s3:');
+    const variables = environmentOf(template.findResources('AWS::Lambda::Function'), 'etcd-medic-demo-recover');
+    expect(variables).not.toHaveProperty('ETCD_MEDIC_SNAPSHOT_BUCKET');
+  });
+
+  it.each([
+    ['the bucket of the stack', undefined],
+    ['a bucket of its user', { bucket: 'my-snapshots' }],
+    ['no snapshots', false],
+  ])('has what readEnvironment asks for in Lambda: %s', (_, snapshot) => {
+    using synthesis = synth([{ ...sampleCluster, snapshot }]);
+
+    const variables = environmentOf(
+      synthesis.template().findResources('AWS::Lambda::Function'),
+      'etcd-medic-demo-recover',
+    );
+    const environment = readEnvironment({
+      ...Object.fromEntries(Object.entries(variables).map(([name, value]) => [name, text(value)])),
+      AWS_LAMBDA_FUNCTION_NAME: 'etcd-medic-demo-recover',
+    });
+
+    expect(environment).toMatchObject({ inLambda: true, bus: 'default' });
+    expect(environment.snapshotBucket === undefined).toBe(snapshot === false);
   });
 
   it('may read no secret where etcd is plain http', () => {
