@@ -4,15 +4,14 @@ import { readFile } from 'node:fs/promises';
 import { parseArgs, styleText } from 'node:util';
 import type { Context } from 'aws-lambda';
 import { Listr } from 'listr2';
-import { documentName } from '../functions/nodes/documents.ts';
 import { describeError, InvalidInputError } from '../functions/run/errors.ts';
 import { formatBytes, type RunReport } from '../functions/run/report.ts';
-import { inspectNodeDocument, restartKubeletDocument } from '../lib/documents/document-content.ts';
 import { type AwsStandIn, startAws } from '../test/aws/stand-in.ts';
 import { putThrough } from '../test/control-plane/alarms.ts';
 import { startControlPlane } from '../test/control-plane/control-plane.ts';
 import { backOffsOfMinutes, lastBackOffEndsAt } from '../test/control-plane/crash-loop.ts';
 import { fillWithReports } from '../test/control-plane/fill.ts';
+import { manageNodes } from '../test/control-plane/managed-nodes.ts';
 import type { ControlPlane } from '../test/control-plane/plane.ts';
 import { summary } from './demo/summary.ts';
 import { type WriteWatch, watchWrites } from './demo/write-watch.ts';
@@ -68,7 +67,7 @@ const tasks = new Listr<Partial<Story>>([
         ...(version !== undefined && { version }),
       });
       story.plane = cleanUp.use(plane);
-      enterNodes(present(story.aws), plane);
+      manageNodes(present(story.aws), plane, CLUSTER);
       const probes = crashLoop ? `, probes of kubeadm 1.24, clocks ${speed} times faster` : '';
       task.title += `: etcd ${plane.version}, quota ${formatBytes(QUOTA_BYTES)}${probes}`;
     },
@@ -187,12 +186,6 @@ function readOptions() {
     );
     process.exit(1);
   }
-}
-
-function enterNodes({ ssm }: AwsStandIn, { nodes }: ControlPlane): void {
-  for (const node of nodes) ssm.nodes.set(node.instanceId, node);
-  ssm.documents.set(documentName(CLUSTER, 'RestartKubelet'), restartKubeletDocument());
-  ssm.documents.set(documentName(CLUSTER, 'InspectNode'), inspectNodeDocument());
 }
 
 /** The sample event that comes with the project, with the present time in it. */

@@ -91,7 +91,7 @@ function refuseOtherVoters(voters: readonly Voter[], members: readonly Member[])
   const added = now.filter(({ id }) => !voters.some((voter) => voter.id === id)).map(({ id, name }) => name || id);
   const removed = voters.filter(({ id }) => !now.some((member) => member.id === id)).map(({ name }) => name);
   if (added.length === 0 && removed.length === 0) return;
-  const change = [...added.map((name) => `${name} came`), ...removed.map((name) => `${name} went`)].join(', ');
+  const change = [...added.sort().map((name) => `${name} came`), ...removed.map((name) => `${name} went`)].join(', ');
   throw new SweepStoppedError(`R2: the cluster's voters have changed since they were observed (${change}): run again`);
 }
 

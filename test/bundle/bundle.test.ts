@@ -59,6 +59,9 @@ describe('the bundle of', () => {
     const running = run(synthesised.assetFolder('recover'), command, {
       AWS_LAMBDA_FUNCTION_NAME: 'etcd-medic-demo-recover',
       ETCD_MEDIC_CLUSTER: JSON.stringify(configuration),
+      ETCD_MEDIC_BUS: 'default',
+      ETCD_MEDIC_SWITCH: '/etcd-medic/demo/mode',
+      ETCD_MEDIC_SNAPSHOT_BUCKET: 'snapshots',
     });
 
     await expect(running).rejects.toThrow(/ETCD_MEDIC_TABLE/);

@@ -1,43 +1,26 @@
 // The worst hour on kubeadm up to 1.24: its probes kill an etcd in NOSPACE again and again, until every node waits for minutes.
 import { afterEach, describe, expect, it } from 'vitest';
-import { documentName } from '../../functions/nodes/documents.ts';
-import { inspectNodeDocument, restartKubeletDocument } from '../../lib/documents/document-content.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
 import { listAlarms, putThrough } from '../control-plane/alarms.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
 import { backOffsOfMinutes, lastBackOffEndsAt } from '../control-plane/crash-loop.ts';
-import { fillWithReports } from '../control-plane/fill.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
 import { watchRules } from '../control-plane/rule-watch.ts';
-import { recoverPlane } from '../recover/harness.ts';
+import { fill, type OnNodes, recover, SPEED, startOnNodes, stopOnNodes } from '../recover/on-nodes.ts';
 
-const MiB = 1024 * 1024;
-const SPEED = 25;
-
-let plane: ControlPlane | undefined;
-let aws: AwsStandIn | undefined;
-afterEach(async () => {
-  await aws?.stop();
-  await plane?.stop();
-});
+let here: OnNodes | undefined;
+afterEach(() => stopOnNodes(here ?? {}));
 
 describe('recover, on kubeadm up to 1.24', () => {
   it('R11: restarts all kubelets at the same time, and recovers before the probes kill etcd again', async () => {
     // Prepare
-    plane = await startControlPlane({ quotaBytes: 16 * MiB, nodes: true, kubeletSpeed: SPEED, probes: '<=1.24' });
-    aws = await startAws({ secondMs: 1000 / SPEED });
-    aws.enter();
-    for (const node of plane.nodes) aws.ssm.nodes.set(node.instanceId, node);
-    aws.ssm.documents.set(documentName('control-plane', 'RestartKubelet'), restartKubeletDocument());
-    aws.ssm.documents.set(documentName('control-plane', 'InspectNode'), inspectNodeDocument());
-    await fillWithReports(plane, { reportBytes: 50_000 });
+    here = await startOnNodes({ probes: '<=1.24' });
+    const { plane, aws } = here;
+    await fill(here);
     const { members } = plane;
     await backOffsOfMinutes(plane);
     const endsAt = lastBackOffEndsAt(plane);
     const rules = watchRules(plane);
 
     // Act
-    const report = await recoverPlane(plane, { skipTime: false, speed: SPEED });
+    const report = await recover(here);
 
     // Assess
     expect(report.outcome, report.reason).toBe('recovered');

@@ -1,0 +1,84 @@
+// R11: members in CrashLoopBackOff, and their kubelets restarted through Systems Manager, which runs the document's own script.
+import { afterEach, describe, expect, it } from 'vitest';
+import { listAlarms } from '../control-plane/alarms.ts';
+import { watchRules } from '../control-plane/rule-watch.ts';
+import { defragmentations, outcomes } from '../recover/harness.ts';
+import { fill, kubeletRestarts, type OnNodes, recover, startOnNodes, stopOnNodes, until } from '../recover/on-nodes.ts';
+
+let here: OnNodes;
+afterEach(() => stopOnNodes(here ?? {}));
+
+/** Kills a member until its kubelet makes it wait for minutes. */
+async function crashLoop(name: string): Promise<void> {
+  const { kubelet } = here.plane.member(name);
+  for (let crash = 0; crash < 6; crash++) {
+    await until(() => kubelet.pid !== undefined, `the process of ${name}`);
+    here.plane.kill(name);
+    await until(() => kubelet.pid === undefined || kubelet.restartCount > crash, `the end of ${name}`);
+  }
+  await until(() => kubelet.state === 'CrashLoopBackOff', `the back-off of ${name}`);
+}
+
+describe('recover, where etcd is in CrashLoopBackOff', () => {
+  it('R11: with the quorum held restarts only the kubelet of the member that is away', async () => {
+    here = await startOnNodes();
+    await fill(here);
+    await crashLoop('cp-2');
+    const rules = watchRules(here.plane);
+
+    const report = await recover(here);
+
+    expect(report.outcome, report.reason).toBe('recovered');
+    expect(kubeletRestarts(here)).toEqual(['cp-2']);
+    expect(outcomes(report)).toMatchObject({ 'restart kubelet cp-2.control-here.plane.internal': 'done' });
+    expect(await listAlarms(here.plane)).toEqual([]);
+    expect(await rules.violations()).toEqual([]);
+  });
+
+  it('a kubelet that does not come back: escalated, with the node and what was tried', async () => {
+    here = await startOnNodes();
+    await fill(here);
+    await crashLoop('cp-2');
+    here.plane.member('cp-2').kubelet.breakRestart = 'fails';
+
+    const report = await recover(here);
+
+    expect(report.outcome).toBe('escalated');
+    expect(report.reason).toContain('cp-2');
+    expect(outcomes(report)).toMatchObject({ 'restart kubelet cp-2.control-here.plane.internal': 'failed' });
+    expect(await listAlarms(here.plane)).toHaveLength(3);
+    expect(Object.values(await defragmentations(here.plane, ['cp-1', 'cp-3']))).toEqual([0, 0]);
+  });
+
+  it('one node out of reach: restarts the others, which brings the quorum back, and says who is left', async () => {
+    here = await startOnNodes();
+    await fill(here);
+    await Promise.all(here.plane.members.map(({ name }) => crashLoop(name)));
+    const away = here.plane.node('cp-3');
+    away.pingStatus = 'ConnectionLost';
+
+    const report = await recover(here);
+
+    expect(report.outcome).toBe('escalated');
+    expect(report.reason).toContain('cp-3');
+    expect(kubeletRestarts(here)).toEqual(['cp-1', 'cp-2']);
+    expect(report.steps.find(({ name }) => name === `restart kubelet ${away.computerName}`)?.detail).toContain(
+      'offline',
+    );
+  });
+
+  it('in a dry run says which kubelets it would restart, and sends nothing', async () => {
+    here = await startOnNodes();
+    await fill(here);
+    await crashLoop('cp-2');
+
+    const report = await recover(here, { dryRun: true });
+
+    expect(report.outcome).toBe('planned');
+    expect(report.plan?.map(({ name }) => name)).toEqual([
+      'restart kubelet cp-2.control-here.plane.internal',
+      'observe',
+    ]);
+    expect(here.aws.ssm.commands).toEqual([]);
+  });
+});
