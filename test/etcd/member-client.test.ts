@@ -73,13 +73,14 @@ describe.each(['3.4.23', '3.5.16', '3.5.30'])('a member of etcd %s, over mutual 
 
   it('is healthy, serves, and takes a write and a delete', async () => {
     await client().put('/etcd-medic/canary', 'x');
+    // keyRange reads a member's own data, and another member may be a moment behind: a linearizable read makes it catch up.
+    await Promise.all(clients.map((each) => each.checkHealth()));
     const written = await client(1).keyRange({
       from: '/etcd-medic/',
       to: '/etcd-medic0',
       limit: 5,
       measureValues: true,
     });
-    await Promise.all(clients.map((each) => each.checkHealth()));
     await Promise.all(clients.map((each) => each.checkServing()));
 
     expect(written.count).toBe(1);
