@@ -1,12 +1,13 @@
 // R11: restarts the kubelets of nodes whose etcd is silent, so that their back-offs start again from zero, and waits for etcd.
 import { discoverMembers } from '../etcd/discovery.ts';
-import { type NodeResult, readCommand } from '../nodes/command-results.ts';
-import { type SentCommand, sendCommandOnce } from '../nodes/commands.ts';
+import type { NodeResult } from '../nodes/command-results.ts';
+import { sendCommandOnce } from '../nodes/commands.ts';
 import { documentName } from '../nodes/documents.ts';
 import { type RestartKubeletOutput, restartKubeletOutput } from '../nodes/outputs.ts';
 import { loadTlsMaterial } from '../run/credentials.ts';
 import { describeError } from '../run/errors.ts';
 import type { StepOutcome } from '../run/report.ts';
+import { untilEnded } from './command-wait.ts';
 import type { ObservedNode, Plan } from './decide.ts';
 import { hostOf } from './observe.ts';
 import type { Reached } from './workflow.ts';
@@ -61,7 +62,15 @@ async function restartGroup(
     for (const { name } of group) journal.note(`restart kubelet ${name}`, sent);
     return false;
   }
-  const results = await readRestarts({ journal, context }, sent.data, names);
+  const results = await untilEnded(
+    { journal, context },
+    {
+      sent: sent.data,
+      output: restartKubeletOutput,
+      name: `restart kubelet on ${names}`,
+      looks: RESTARTED_WITHIN_LOOKS,
+    },
+  );
   for (const { name, instanceId } of group) {
     const result = results.find((each) => each.instanceId === instanceId);
     journal.note(`restart kubelet ${name}`, {
@@ -71,28 +80,6 @@ async function restartGroup(
     });
   }
   return results.some(({ state, ran }) => state === 'Success' || ran !== 'no');
-}
-
-async function readRestarts(
-  { journal, context }: Pick<Reached, 'journal' | 'context'>,
-  sent: SentCommand,
-  names: string,
-): Promise<readonly NodeResult<RestartKubeletOutput>[]> {
-  let results: readonly NodeResult<RestartKubeletOutput>[] = [];
-  for (let look = 1; look <= RESTARTED_WITHIN_LOOKS; look++) {
-    const step = await journal.quietStep(`restart kubelet on ${names}, look ${look}`, async () => {
-      const data = await readCommand({ sent, output: restartKubeletOutput });
-      return {
-        outcome: 'done',
-        detail: data.map(({ instanceId, state }) => `${instanceId} ${state}`).join(', '),
-        data,
-      };
-    });
-    results = step.data ?? results;
-    if (step.data?.every(({ state }) => state !== 'Pending')) break;
-    await context.wait('kubelets restart', { seconds: LOOK_AGAIN_SECONDS });
-  }
-  return results;
 }
 
 function outcomeOf(result: NodeResult<RestartKubeletOutput> | undefined): StepOutcome {

@@ -1,11 +1,12 @@
 // The control-plane nodes as a recovery sees them: who there are, and whether their disks hold a new file. Changes nothing.
-import { type NodeResult, readCommand } from '../nodes/command-results.ts';
-import { type SentCommand, sendCommandOnce } from '../nodes/commands.ts';
+import type { NodeResult } from '../nodes/command-results.ts';
+import { sendCommandOnce } from '../nodes/commands.ts';
 import { documentName } from '../nodes/documents.ts';
 import { findNodes } from '../nodes/inventory.ts';
 import { type NodeInspection, nodeInspection } from '../nodes/outputs.ts';
 import type { ClusterConfiguration } from '../run/configuration.ts';
 import { formatBytes } from '../run/report.ts';
+import { untilEnded } from './command-wait.ts';
 import type { Observation, ObservedDisk, ObservedMember, ObservedNode } from './decide.ts';
 import type { Reached, Recovery } from './workflow.ts';
 
@@ -13,7 +14,6 @@ import type { Reached, Recovery } from './workflow.ts';
 const DELIVERY_TIMEOUT_SECONDS = 60;
 /** The script of InspectNode ends within a minute; delivery comes before it. */
 const INSPECTED_WITHIN_LOOKS = 60;
-const LOOK_AGAIN_SECONDS = 2;
 
 /** @returns undefined where no nodes are configured, or why they could not be listed */
 export async function listNodes({
@@ -87,7 +87,15 @@ export async function inspectDisks(
     });
     return { outcome: 'done', detail: `sent to ${online.length} nodes`, data: commands };
   });
-  const results = sent.data === undefined ? [] : await readInspections(recovery, sent.data);
+  const results =
+    sent.data === undefined
+      ? []
+      : await untilEnded(recovery, {
+          sent: sent.data,
+          output: nodeInspection,
+          name: 'inspect nodes',
+          looks: INSPECTED_WITHIN_LOOKS,
+        });
   const disks = voters.map(({ member, node }) => diskOf(member, node, results, sent.detail));
   const words = disks.map((disk, i) => {
     const name = voters[i]?.member.name;
@@ -99,27 +107,6 @@ export async function inspectDisks(
     detail: words.join('; '),
   });
   return disks;
-}
-
-async function readInspections(
-  { journal, context }: Reached,
-  sent: SentCommand,
-): Promise<readonly NodeResult<NodeInspection>[]> {
-  let results: readonly NodeResult<NodeInspection>[] = [];
-  for (let look = 1; look <= INSPECTED_WITHIN_LOOKS; look++) {
-    const step = await journal.quietStep(`inspect nodes, look ${look}`, async () => {
-      const data = await readCommand({ sent, output: nodeInspection });
-      return {
-        outcome: 'done',
-        detail: `${data.filter(({ state }) => state !== 'Pending').length} of ${data.length}`,
-        data,
-      };
-    });
-    results = step.data ?? results;
-    if (step.data?.every(({ state }) => state !== 'Pending')) break;
-    await context.wait('inspection goes on', { seconds: LOOK_AGAIN_SECONDS });
-  }
-  return results;
 }
 
 function diskOf(
