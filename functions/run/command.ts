@@ -19,6 +19,8 @@ export const commandSchema = z.strictObject({
   workflow: z.enum(['recover', 'maintain', 'prune']),
   trigger: triggerSchema,
   dryRun: z._default(z.boolean(), false),
+  /** The durable execution on whose behalf this runs: under its lease, which it goes on holding (R9). */
+  parent: z.optional(z.string().check(z.regex(/^arn:aws/, "a durable execution's ARN"))),
 });
 
 /** What fired a run. */

@@ -59,6 +59,75 @@ const recover = z.strictObject({
   ),
 });
 
+const timeZone = z
+  .string()
+  .check(z.refine(isTimeZone, 'a time zone of the IANA database, such as "Europe/Berlin" or "UTC"'));
+
+/** `false`: never by itself; a person and other workflows can still start it. */
+const schedule = z.union(
+  [
+    z.literal(false),
+    z.strictObject({
+      /** EventBridge Scheduler's six fields: minute, hour, day of month, month, day of week, year. */
+      cron: z.string().check(z.regex(/^\S+( \S+){5}$/, 'six fields of EventBridge Scheduler, such as "30 2 * * ? *"')),
+      timeZone: z._default(timeZone, 'UTC'),
+    }),
+  ],
+  'false or { "cron", "timeZone" }',
+);
+
+const share = z.number().check(z.gt(0, 'more than 0'), z.lte(1, 'at most 1'));
+const wholeNumber = (from: number, to: number, of: string) =>
+  z.number().check(z.int(`whole ${of}`), z.gte(from, `at least ${from} ${of}`), z.lte(to, `at most ${to} ${of}`));
+
+const maintain = z.strictObject({
+  schedule: z._default(schedule, { cron: '30 2 * * ? *', timeZone: 'UTC' }),
+  /** Nothing new is begun later than this after a scheduled start. */
+  windowMinutes: z._default(wholeNumber(10, 720, 'minutes'), 120),
+  /** Delete stale reports first, in the same run; needs `kubernetes`. */
+  prune: z._default(z.boolean(), false),
+  /** The compaction is to a revision that is this old, so that no watch or list in flight loses its place. */
+  revisionAgeSeconds: z._default(wholeNumber(1, 3600, 'seconds'), 300),
+  /** A member is defragmented where this share of its file is free… */
+  freeShare: z._default(share, 0.45),
+  /** …and at least so many bytes come back… */
+  reclaimBytes: z._default(bytes, 100 * 1024 * 1024),
+  /** …or where its file fills this share of its quota. */
+  usageShare: z._default(share, 0.8),
+  /** A member whose defragmentation would stall it for longer is not touched: the kubelet's probe would kill it half-way. */
+  stallSeconds: z._default(wholeNumber(1, 3600, 'seconds'), 80),
+});
+
+const pruneKind = z.strictObject({
+  /** `false`: this kind is not touched. */
+  prune: z._default(z.boolean(), true),
+  /** Needed for a kind that etcd-medic does not know by itself. */
+  version: z.optional(z.string().check(z.regex(/^v[0-9]+((alpha|beta)[0-9]+)?$/, 'an API version such as "v1"'))),
+  /** Stale once nobody has written it for so long, whoever owns it; a report's own TTL annotation comes first. */
+  ttlHours: z.optional(z.number().check(z.positive('more than 0 hours'))),
+  /** Overrides `prune.maxStaleShare` for this kind. */
+  maxStaleShare: z.optional(share),
+});
+
+const prune = z.strictObject({
+  schedule: z._default(schedule, { cron: '30 1 * * ? *', timeZone: 'UTC' }),
+  /** By `<plural>.<group>`, such as `vulnerabilityreports.aquasecurity.github.io`. */
+  kinds: z._default(
+    z.record(
+      z.string().check(z.regex(/^[a-z0-9]+(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$/, '"<plural>.<group>"')),
+      pruneKind,
+    ),
+    {},
+  ),
+  /** How many reports one run may delete. */
+  maxDeletes: z._default(wholeNumber(1, 1_000_000, 'reports'), 20_000),
+  /** How long one run may go on deleting. */
+  maxMinutes: z._default(wholeNumber(1, 180, 'minutes'), 30),
+  /** Where a larger share of a kind seems stale, or more reports than `maxStaleCount`, a person has to look first. */
+  maxStaleShare: z._default(share, 0.5),
+  maxStaleCount: z._default(wholeNumber(1, 10_000_000, 'reports'), 200_000),
+});
+
 const clusterSchema = z
   .strictObject({
     name: z.string().check(z.regex(/^[a-z0-9][a-z0-9-]{0,38}$/, 'lower case letters, digits and hyphens, at most 39')),
@@ -89,6 +158,8 @@ const clusterSchema = z
     ),
     alarms: z._default(z.array(z.strictObject({ name: text, workflow: z.enum(['recover', 'maintain', 'prune']) })), []),
     recover: z._default(recover, () => recover.parse({})),
+    maintain: z._default(maintain, () => maintain.parse({})),
+    prune: z._default(prune, () => prune.parse({})),
     snapshot: z.optional(
       z.union([z.literal(false), snapshot], 'false or { "bucket", "onFailure": "stop" or "continue" }'),
     ),
@@ -96,6 +167,8 @@ const clusterSchema = z
       z.strictObject({
         emails: z._default(z.array(z.email('an e-mail address')), []),
         topicArns: z._default(z.array(arn), []),
+        /** Also tell of nights on which all went well. */
+        routine: z._default(z.boolean(), false),
       }),
     ),
   })
@@ -112,8 +185,22 @@ const clusterSchema = z
     ),
   );
 
+/** Offsets such as "+01:00" are none: they know no daylight saving, and EventBridge Scheduler takes only names. */
+function isTimeZone(name: string): boolean {
+  if (!/^[A-Za-z_]+(\/[A-Za-z0-9_+-]+)*$/.test(name)) return false;
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: name }) !== undefined;
+  } catch (error) {
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
+}
+
 /** A cluster's configuration, with the defaults filled in. */
 export type ClusterConfiguration = z.output<typeof clusterSchema>;
+export type KubernetesConfiguration = NonNullable<ClusterConfiguration['kubernetes']>;
+export type MaintenancePolicy = ClusterConfiguration['maintain'];
+export type PruningPolicy = ClusterConfiguration['prune'];
 export type EtcdCredentials = NonNullable<ClusterConfiguration['etcd']['credentials']>;
 
 /** @throws InvalidInputError naming the field, what was found and what was expected */

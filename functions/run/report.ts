@@ -62,12 +62,21 @@ export interface PlannedStep {
 }
 
 export interface PrunedResource {
+  /** `<plural>.<group>`. */
   readonly resource: string;
   readonly listed: number;
   readonly stale: number;
   readonly deleted: number;
+  /** Stale, but left alone: rewritten, gone or given a finalizer in the meantime. */
   readonly skipped: number;
+  /** Why they are stale: how many for each reason. */
   readonly reasons: Readonly<Record<string, number>>;
+  /** Why others were kept, where that is worth knowing: how many for each reason. */
+  readonly kept?: Readonly<Record<string, number>> | undefined;
+  /** About how many bytes the stale ones take in etcd; measured on a few of them. */
+  readonly staleBytes?: number | undefined;
+  /** Why this kind was passed over or stopped at. */
+  readonly note?: string | undefined;
 }
 
 export interface RunReport {

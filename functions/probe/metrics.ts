@@ -1,0 +1,30 @@
+// What the probe measures each minute, by the names that alarms, dashboard and documentation use.
+
+/** Of every metric that etcd-medic puts out. */
+export const NAMESPACE = 'etcd-medic';
+
+/** One of each a cluster, with the dimension `cluster` alone. */
+export const CLUSTER_METRICS = {
+  /** Count: members that have raised NOSPACE. Not put out where no member answers: then it is unknown. */
+  nospaceAlarms: 'NospaceAlarms',
+  /** Count: members that have raised CORRUPT, or a kind of alarm that this program does not know. */
+  corruptAlarms: 'CorruptAlarms',
+  /** Count: members whose Status answers. 0: nobody does. */
+  membersAnswering: 'MembersAnswering',
+  /** Count: voters that don't answer a linearizable read; where nobody answers, as many as there are client URLs. */
+  membersAway: 'MembersAway',
+  /** Percent: the fullest voter's file against its own quota. */
+  quotaUsage: 'QuotaUsage',
+  /** Count: 1 where a voter that answers sees a leader, else 0. */
+  hasLeader: 'HasLeader',
+} as const;
+
+/** One of each a member, with the dimensions `cluster` and `member` (its name). */
+export const MEMBER_METRICS = {
+  /** Bytes: the database file. */
+  dbSize: 'DbSizeBytes',
+  /** Bytes: what of it is in use. */
+  dbSizeInUse: 'DbSizeInUseBytes',
+  /** Count: 1 where it answers a linearizable read (a learner: Status), else 0. */
+  healthy: 'MemberHealthy',
+} as const;
