@@ -14,7 +14,7 @@ import {
 } from '@aws/durable-execution-sdk-js';
 import type { Context } from 'aws-lambda';
 import { currentInvocation, LocalInvocation } from './local-attempts.ts';
-import { type OperationChange, OperationRecord } from './local-operations.ts';
+import { type ChainedInvokeEnd, type OperationChange, OperationRecord } from './local-operations.ts';
 
 /** How long one invocation may run in Lambda at most; a local one says how much of it is left, and isn't cut off. */
 const INVOCATION_MS = 15 * 60 * 1_000;
@@ -40,6 +40,11 @@ export interface LocalExecutionOptions {
   readonly onOperation?: (change: OperationChange) => void;
   /** @default one that no other execution has */
   readonly executionArn?: string;
+  /**
+   * Runs a function that the execution invokes durably, by the name or ARN that it gives; `payload` and what it resolves to are JSON.
+   * @default there is no such function: the invoke fails
+   */
+  readonly invoke?: (functionName: string, payload: string) => Promise<ChainedInvokeEnd>;
   /** A workflow that never gets further ends in an error. @default 1000 */
   readonly maxInvocations?: number;
   /**
@@ -84,6 +89,10 @@ class LocalExecution {
   #invocations = 0;
   #checkpoints = 0;
   #token = 0;
+  /** By operation id: functions that run for this execution. */
+  readonly #running = new Map<string, Promise<void>>();
+  /** Ended since the last invocation or checkpoint. */
+  #ended: string[] = [];
 
   constructor(handler: DurableLambdaHandler, payload: unknown, options: LocalExecutionOptions) {
     this.#handler = handler;
@@ -115,7 +124,7 @@ class LocalExecution {
 
   async #invoke(): Promise<DurableExecutionInvocationOutput | 'crashed'> {
     const invocation = new LocalInvocation();
-    const UpdatedOperationIds = this.#record.wakeDue().flatMap(({ Id }) => Id ?? []);
+    const UpdatedOperationIds = [...this.#record.wakeDue().flatMap(({ Id }) => Id ?? []), ...this.#ended.splice(0)];
     // Lambda hands the record over as JSON, so dates arrive as texts.
     const operations: WireOperation[] = JSON.parse(JSON.stringify(this.#record.snapshot()));
     const { promise: crash, reject: die } = Promise.withResolvers<never>();
@@ -173,11 +182,33 @@ class LocalExecution {
       throw new DurableExecutionClientError(`Invalid Checkpoint Token: ${CheckpointToken}`);
     }
     // A request without updates is a look at what has become due.
-    const Operations = [...this.#record.wakeDue(), ...this.#record.apply(Updates)];
+    const woken = [...this.#record.wakeDue(), ...this.#record.operations(this.#ended.splice(0))];
+    const Operations = [...woken, ...this.#record.apply(Updates)];
+    this.#startChainedInvokes();
     return { CheckpointToken: this.#nextToken(), NewExecutionState: { Operations } };
   }
 
+  #startChainedInvokes(): void {
+    for (const { id, functionName, payload } of this.#record.chainedInvokes.splice(0)) {
+      const missing = { error: { type: 'ResourceNotFoundException', message: `Function not found: ${functionName}` } };
+      const run = this.#options.invoke?.(functionName, payload) ?? Promise.resolve(missing);
+      const ended = run
+        .catch((error: unknown): ChainedInvokeEnd => ({ error: { type: 'Error', message: String(error) } }))
+        .then((end) => {
+          this.#record.endChainedInvoke(id, end);
+          this.#running.delete(id);
+          this.#ended.push(id);
+        });
+      this.#running.set(id, ended);
+    }
+  }
+
   async #untilNextIsDue(): Promise<void> {
+    // A function that runs for this execution takes real time, also where waits are skipped.
+    if (this.#running.size > 0) {
+      await Promise.race(this.#running.values());
+      return;
+    }
     const due = this.#record.nextDueMs();
     // Nothing waits for time: what was awaited came to be due in the moment the invocation ended.
     if (due === undefined) return;

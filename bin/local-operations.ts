@@ -27,6 +27,20 @@ export interface OperationChange {
   readonly problem: string | undefined;
 }
 
+/** A function that an execution has asked the service to run for it. */
+export interface ChainedInvoke {
+  /** Of the operation that waits for it. */
+  readonly id: string;
+  readonly functionName: string;
+  /** JSON. */
+  readonly payload: string;
+}
+
+/** How that ended: what the function returned, as JSON, or its error. */
+export type ChainedInvokeEnd =
+  | { readonly result: string | undefined }
+  | { readonly error: { readonly type: string; readonly message: string } };
+
 const TERMINAL: ReadonlySet<OperationStatus | undefined> = new Set([
   'SUCCEEDED',
   'FAILED',
@@ -39,6 +53,8 @@ export class OperationRecord {
   readonly #operations = new Map<string, WireOperation>();
   readonly #now: () => number;
   readonly #onChange: (change: OperationChange) => void;
+  /** Asked for and not begun yet: whoever runs the execution takes them from here. */
+  readonly chainedInvokes: ChainedInvoke[] = [];
   /** Set when a result too large for the invocation's answer was checkpointed instead. */
   executionResult: string | undefined;
 
@@ -79,7 +95,30 @@ export class OperationRecord {
       staged.set(id, this.#next(staged.get(id) ?? this.#operations.get(id), update));
     }
     for (const operation of staged.values()) this.#set(operation);
+    for (const { Type, Action, Id: id = '', Payload: payload = 'null', ChainedInvokeOptions } of updates) {
+      if (Type !== 'CHAINED_INVOKE' || Action !== 'START') continue;
+      this.chainedInvokes.push({ id, functionName: ChainedInvokeOptions?.FunctionName ?? '', payload });
+    }
     return [...staged.values()];
+  }
+
+  /** These operations as they are now. */
+  operations(ids: readonly string[]): readonly WireOperation[] {
+    return ids.flatMap((id) => this.#operations.get(id) ?? []);
+  }
+
+  /** Records the end of a chained invoke. */
+  endChainedInvoke(id: string, end: ChainedInvokeEnd): void {
+    const operation = this.#operations.get(id);
+    if (operation === undefined) throw new Error(`no operation ${id} was recorded`);
+    const EndTimestamp = new Date(this.#now());
+    if ('error' in end) {
+      const ChainedInvokeDetails = { Error: { ErrorType: end.error.type, ErrorMessage: end.error.message } };
+      this.#set({ ...operation, Status: 'FAILED', EndTimestamp, ChainedInvokeDetails });
+    } else {
+      checkSize(`result of "${operation.Name ?? id}"`, end.result);
+      this.#set({ ...operation, Status: 'SUCCEEDED', EndTimestamp, ChainedInvokeDetails: { Result: end.result } });
+    }
   }
 
   /** Lets what is due by now go on: waits are over, steps waiting for their next attempt are ready. */
@@ -150,6 +189,7 @@ export class OperationRecord {
       }
       case 'WAIT START':
         return { ...base, WaitDetails: { ScheduledEndTimestamp: later(at, update.WaitOptions?.WaitSeconds ?? 0) } };
+      case 'CHAINED_INVOKE START':
       case 'CONTEXT START':
         return base;
       case 'CONTEXT SUCCEED':
@@ -168,7 +208,7 @@ export class OperationRecord {
     const from = this.#operations.get(id)?.Status;
     this.#operations.set(id, operation);
     if (from === to) return;
-    const details = operation.StepDetails ?? operation.ContextDetails;
+    const details = operation.StepDetails ?? operation.ContextDetails ?? operation.ChainedInvokeDetails;
     this.#onChange({
       id,
       name,

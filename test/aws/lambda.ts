@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import type { DurableExecutionClient, DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
 import { type LocalExecutionOptions, type LocalExecutionResult, runLocally } from '../../bin/local-execution.ts';
+import type { ChainedInvokeEnd } from '../../bin/local-operations.ts';
 import { answerDurableCall } from './durable-api.ts';
 import { type ApiCall, errorResponse, type Request, type Response, type RunningServer, startServer } from './server.ts';
 
@@ -42,12 +43,26 @@ export async function startLambda(calls: ApiCall[]): Promise<LambdaStandIn> {
   const executions: StandInExecution[] = [];
   const clients = new Map<string, DurableExecutionClient>();
 
+  /** What the service does for `context.invoke`: it needs a version or an alias, as any invoke of a durable function. */
+  async function invokeDurably(reference: string, payload: string): Promise<ChainedInvokeEnd> {
+    const { functionName, qualifier } = parseReference(reference, null);
+    calls.push({ action: 'lambda:InvokeFunction', resource: reference });
+    const fn = functions.get(functionName);
+    if (fn === undefined || qualifier !== ALIAS) {
+      return { error: { type: 'ResourceNotFoundException', message: `Function not found: ${reference}` } };
+    }
+    const { status, result, error } = await start(functionName, fn, randomUUID(), payload).result;
+    if (status === 'SUCCEEDED') return { result: JSON.stringify(result ?? null) };
+    return { error: { type: error?.type ?? 'Error', message: error?.message ?? '' } };
+  }
+
   function start(functionName: string, fn: StandInFunction, name: string, payload: string): StandInExecution {
     const executionArn = `${FUNCTION_ARN_PREFIX}${functionName}:${VERSION}/durable-execution/${name}/${randomUUID()}`;
     const serve = fn.overTheWire
       ? { serve: (client: DurableExecutionClient) => clients.set(executionArn, client) }
       : {};
-    const result = runLocally(fn.durable, JSON.parse(payload || 'null'), { ...fn.options, ...serve, executionArn });
+    const options = { invoke: invokeDurably, ...fn.options, ...serve, executionArn };
+    const result = runLocally(fn.durable, JSON.parse(payload || 'null'), options);
     result.catch(() => {}); // whoever awaits the execution sees it
     const execution = { functionName, name, arn: executionArn, payload, result };
     executions.push(execution);

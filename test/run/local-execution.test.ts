@@ -213,6 +213,48 @@ describe('a local execution', () => {
     expect(outcome).toMatchObject({ status: 'FAILED', error: { type: 'RangeError', message: 'out of it' } });
   });
 
+  it('runs a function that is invoked durably once, and hands over what it returns, whichever checkpoint is lost', async () => {
+    const workflow = () =>
+      withDurableExecution(async (event: { n: number }, context: DurableContext) => {
+        const before = await context.step('before', async () => event.n, once);
+        const child = await context.invoke<number, { doubled: number }>('double', 'arn:double:live', before);
+        return context.step('after', async () => child.doubled + 1, once);
+      });
+    const asked: string[] = [];
+    const invoke = async (functionName: string, payload: string) => {
+      asked.push(`${functionName} ${payload}`);
+      return { result: JSON.stringify({ doubled: 2 * Number(payload) }) };
+    };
+
+    const { checkpoints, ...whole } = await runLocally(workflow(), { n: 7 }, { skipTime: true, invoke });
+    const crashed = [];
+    for (let k = 1; k <= checkpoints; k++) {
+      crashed.push(await runLocally(workflow(), { n: 7 }, { skipTime: true, invoke, crashAfterCheckpoint: k }));
+    }
+
+    expect(whole).toMatchObject({ status: 'SUCCEEDED', result: 15 });
+    expect(crashed.map(({ result }) => result)).toEqual(Array.from({ length: checkpoints }, () => 15));
+    expect(asked).toEqual(Array.from({ length: checkpoints + 1 }, () => 'arn:double:live 7'));
+  });
+
+  it.each([
+    ['fails', async () => ({ error: { type: 'Error', message: 'it broke' } }), 'it broke'],
+    ['is not there', undefined, 'Function not found: arn:missing:live'],
+  ])('tells the caller where a durably invoked function %s', async (_what, invoke, message) => {
+    const handler = withDurableExecution(async (_event: unknown, context: DurableContext) => {
+      try {
+        return await context.invoke('other', 'arn:missing:live', {});
+      } catch (error) {
+        return String(error);
+      }
+    });
+
+    const { status, result } = await runLocally(handler, {}, { skipTime: true, ...(invoke && { invoke }) });
+
+    expect(status).toBe('SUCCEEDED');
+    expect(result).toContain(message);
+  });
+
   it('gives up on a workflow that never ends', async () => {
     const handler = withDurableExecution(async (_event: unknown, context: DurableContext) => {
       for (;;) await context.wait('again', { seconds: 1 });
