@@ -209,14 +209,8 @@ function refuseSmallDisk({ disks }: Observation, voters: readonly ObservedMember
   const problems = voters
     .filter((voter) => !isSmallEnough(voter))
     .flatMap((voter) => {
-      const disk = disks.find(({ memberId }) => memberId === voter.id);
-      const needed = diskNeededBytes(voter);
-      if (disk === undefined) return [`${voter.name}: its node is not among those with the tag`];
-      if ('problem' in disk) return [`${voter.name}: ${disk.problem}`];
-      if (disk.freeBytes >= needed) return [];
-      return [
-        `${voter.name}: ${needed} bytes (${formatBytes(needed)}) are needed under ${disk.path}, ${disk.freeBytes} bytes (${formatBytes(disk.freeBytes)}) are free`,
-      ];
+      const problem = diskProblem(voter, disks);
+      return problem === undefined ? [] : [`${voter.name}: ${problem}`];
     });
   if (problems.length === 0) return undefined;
   return {
@@ -225,6 +219,16 @@ function refuseSmallDisk({ disks }: Observation, voters: readonly ObservedMember
     rule: 'R6',
     reason: `The disks cannot be seen to hold the new files of a defragmentation: ${problems.join('; ')}. Nothing was changed: make room, or bring the node's SSM agent back, then run again.`,
   };
+}
+
+/** R6: why the member's disk cannot be seen to hold its new file; undefined where it can. */
+export function diskProblem(voter: ObservedMember, disks: readonly ObservedDisk[]): string | undefined {
+  const disk = disks.find(({ memberId }) => memberId === voter.id);
+  const needed = diskNeededBytes(voter);
+  if (disk === undefined) return 'its node is not among those with the tag';
+  if ('problem' in disk) return disk.problem;
+  if (disk.freeBytes >= needed) return undefined;
+  return `${needed} bytes (${formatBytes(needed)}) are needed under ${disk.path}, ${disk.freeBytes} bytes (${formatBytes(disk.freeBytes)}) are free`;
 }
 
 /** R6: what is in use, and a tenth more. */
@@ -259,7 +263,8 @@ function isSmallEnough({ dbSize, quota }: ObservedMember): boolean {
   return quota.kind === 'limit' && dbSize !== undefined && dbSize < SMALL_ENOUGH_SHARE * quota.bytes;
 }
 
-function troubles(members: readonly ObservedMember[]): string {
+/** A sentence for each member that does not answer. */
+export function troubles(members: readonly ObservedMember[]): string {
   return members
     .filter((member) => !member.healthy)
     .map(({ name, endpoint, problem }) => `${name} (${endpoint}) does not answer: ${problem ?? 'no reason given'}.`)

@@ -12,7 +12,7 @@ import { recover } from './workflow.ts';
 export const handler = withSession(
   durableWorkflow(async (command, context) => {
     const environment = readEnvironment(process.env);
-    const { cluster: configuration, table, bus, snapshotBucket, switchParameter } = environment;
+    const { cluster: configuration, table, bus, snapshotBucket, switchParameter, pruneFunction } = environment;
     if (command.cluster !== configuration.name) {
       throw new InvalidInputError('command', [`cluster: found "${command.cluster}", expected "${configuration.name}"`]);
     }
@@ -33,7 +33,8 @@ export const handler = withSession(
       recover({
         context,
         configuration,
-        dryRun: command.dryRun,
+        command,
+        pruneFunction,
         journal,
         snapshotBucket,
         switchParameter,

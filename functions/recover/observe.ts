@@ -7,11 +7,17 @@ import type { Observation, ObservedMember, ObservedQuota } from './decide.ts';
 
 /**
  * @param configuredQuotaBytes `etcd.quotaBytes`: stands in only where a member can't be asked (R8)
+ * @param giveUp when it aborts, what has not answered counts as not answering, with the signal's reason as its problem.
+ *   @default each call's own deadline
  * @returns every member of the cluster, also those that don't answer; never throws for a single member's sake
  */
-export async function observe(cluster: EtcdCluster, configuredQuotaBytes: number | undefined): Promise<Observation> {
+export async function observe(
+  cluster: EtcdCluster,
+  configuredQuotaBytes: number | undefined,
+  giveUp?: AbortSignal,
+): Promise<Observation> {
   const readings = await Promise.all(
-    cluster.members.map((member) => readMember(member, cluster.client(member.id), configuredQuotaBytes)),
+    cluster.members.map((member) => readMember(member, cluster.client(member.id), configuredQuotaBytes, giveUp)),
   );
   const leaderId = leaderInMostEyes(readings);
   return {
@@ -41,6 +47,7 @@ async function readMember(
   member: DiscoveredMember,
   client: MemberClient | undefined,
   configuredQuotaBytes: number | undefined,
+  giveUp: AbortSignal | undefined,
 ): Promise<Reading> {
   const { id, name, isLearner, silent } = member;
   const hosts = member.clientUrls.map(hostOf);
@@ -52,11 +59,11 @@ async function readMember(
     return { member: away, status: undefined, alarms: undefined };
   }
   const [status, health, quota, alarms] = await Promise.all([
-    attempt(client.status()),
+    attempt(client.status(), giveUp),
     // A learner refuses linearizable reads; it is not a voter, so nothing is decided on its health.
-    isLearner ? { value: undefined } : attempt(client.checkHealth()),
-    readQuota(client, configuredQuotaBytes),
-    isLearner ? { problem: 'a learner' } : attempt(client.alarms()),
+    isLearner ? { value: undefined } : attempt(client.checkHealth(), giveUp),
+    readQuota(client, configuredQuotaBytes, giveUp),
+    isLearner ? { problem: 'a learner' } : attempt(client.alarms(), giveUp),
   ]);
   const problem = 'problem' in status ? status.problem : 'problem' in health ? health.problem : undefined;
   const answered = 'value' in status ? status.value : undefined;
@@ -84,8 +91,9 @@ async function readMember(
 export async function readQuota(
   client: MemberClient,
   configuredQuotaBytes: number | undefined,
+  giveUp?: AbortSignal,
 ): Promise<ObservedQuota> {
-  const quota = await attempt(client.quota());
+  const quota = await attempt(client.quota(), giveUp);
   if ('value' in quota) return quota.value;
   if (configuredQuotaBytes !== undefined) {
     return { kind: 'limit', bytes: configuredQuotaBytes, source: 'configuration' };
@@ -113,12 +121,19 @@ function leaderInMostEyes(readings: readonly Reading[]): string | undefined {
 
 type Attempt<Value> = { readonly value: Value } | { readonly problem: string };
 
-async function attempt<Value>(promise: Promise<Value>): Promise<Attempt<Value>> {
+async function attempt<Value>(promise: Promise<Value>, giveUp: AbortSignal | undefined): Promise<Attempt<Value>> {
   try {
-    return { value: await promise };
+    return { value: await (giveUp ? Promise.race([promise, rejectionOf(giveUp)]) : promise) };
   } catch (error) {
     return { problem: describeError(error) };
   }
+}
+
+function rejectionOf(giveUp: AbortSignal): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    if (giveUp.aborted) reject(giveUp.reason);
+    giveUp.addEventListener('abort', () => reject(giveUp.reason), { once: true });
+  });
 }
 
 /** The host of a client URL, without the brackets of an IPv6 address. */

@@ -1,23 +1,28 @@
 // The plan in words, for a dry run, and the parts of a recovery that this cluster's configuration leaves out.
-import type { ClusterConfiguration } from '../run/configuration.ts';
 import { formatBytes, type PlannedStep } from '../run/report.ts';
+import { planSnapshot } from '../sweep/snapshot-first.ts';
 import { nameOf, type Observation, type Plan, type RecoveryStep } from './decide.ts';
 import type { Recovery } from './workflow.ts';
 
-/** Parts of design.md's recovery that this version does not have: their place stays visible. */
-export function missingParts({ kubernetes }: ClusterConfiguration): PlannedStep[] {
-  const detail =
-    kubernetes === undefined
-      ? 'no `kubernetes`: not configured'
-      : '`kubernetes` is set, but this version does not prune yet: not configured';
-  return [{ name: 'prune', detail }];
+/** What a recovery would do with the reports, where the data itself turns out to be too much. */
+export function missingParts({
+  configuration,
+  pruneFunction,
+}: Pick<Recovery, 'configuration' | 'pruneFunction'>): PlannedStep[] {
+  if (configuration.kubernetes !== undefined && pruneFunction !== undefined) return [];
+  const what = configuration.kubernetes === undefined ? '`kubernetes`' : 'prune function';
+  return [{ name: 'prune', detail: `no ${what}: not configured; should live data alone be too much, nobody prunes` }];
 }
 
 /** @returns one entry a step, in the order in which they would run */
 export function describePlan(
   plan: Extract<Plan, { kind: 'steps' | 'restart-kubelets' }>,
   observation: Observation,
-  { configuration, snapshotBucket }: Pick<Recovery, 'configuration' | 'snapshotBucket'>,
+  {
+    configuration,
+    snapshotBucket,
+    pruneFunction,
+  }: Pick<Recovery, 'configuration' | 'snapshotBucket' | 'pruneFunction'>,
 ): PlannedStep[] {
   if (plan.kind === 'restart-kubelets') {
     const how = plan.together ? 'at the same time, because the quorum is lost' : 'one by one, while the quorum is held';
@@ -27,16 +32,12 @@ export function describePlan(
     }));
     return [...restarts, { name: 'observe', detail: 'look again, and decide on what is found then' }];
   }
-  const snapshot =
-    snapshotBucket === undefined
-      ? missingSnapshot(configuration)
-      : { name: 'snapshot', detail: `of a healthy follower, to bucket ${snapshotBucket}` };
-  return [...missingParts(configuration), snapshot, ...plan.steps.map((step) => describeStep(step, observation))];
-}
-
-export function missingSnapshot({ snapshot }: ClusterConfiguration): PlannedStep {
-  const why = snapshot === false ? 'switched off by the configuration' : 'no bucket: not configured';
-  return { name: 'snapshot', detail: why };
+  const snapshot = planSnapshot({ configuration, snapshotBucket });
+  return [
+    ...missingParts({ configuration, pruneFunction }),
+    snapshot,
+    ...plan.steps.map((step) => describeStep(step, observation)),
+  ];
 }
 
 function describeStep(step: RecoveryStep, { members }: Observation): PlannedStep {

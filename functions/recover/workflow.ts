@@ -2,27 +2,30 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { EtcdCluster } from '../etcd/discovery.ts';
 import { NoMemberAnsweredError } from '../etcd/errors.ts';
-import { readSwitch } from '../nodes/switch.ts';
+import { readMode } from '../nodes/mode.ts';
+import type { Command } from '../run/command.ts';
 import type { Conclusion } from '../run/conduct.ts';
 import type { ClusterConfiguration } from '../run/configuration.ts';
 import type { Journal } from '../run/journal.ts';
 import { formatBytes } from '../run/report.ts';
+import { snapshotFirst } from '../sweep/snapshot-first.ts';
 import { act } from './act.ts';
 import { decide, nameOf, type Observation, type ObservedNode, type Plan } from './decide.ts';
 import { restartKubelets } from './kubelets.ts';
 import { reportMember, votersOf } from './members.ts';
 import { endpointsOf, inspectDisks, listNodes } from './nodes.ts';
 import { observe, observeNobody } from './observe.ts';
-import { describePlan, missingParts, missingSnapshot } from './plan.ts';
-import { takeSnapshot } from './snapshot.ts';
+import { describePlan, missingParts } from './plan.ts';
 
 export interface Recovery {
   readonly context: DurableContext;
+  readonly command: Command;
   readonly configuration: ClusterConfiguration;
-  readonly dryRun: boolean;
   readonly journal: Journal;
   /** R13; undefined: not configured, or switched off. */
   readonly snapshotBucket: string | undefined;
+  /** The prune function's qualified ARN; undefined: not configured. */
+  readonly pruneFunction: string | undefined;
   /** R16; undefined: not configured. */
   readonly switchParameter: string | undefined;
   /** The members' connections; opened once an invocation and shared by its steps. */
@@ -38,7 +41,7 @@ export interface Reached extends Omit<Recovery, 'cluster'> {
 /** One recovery, from the first look to the last. Everything it finds out or does is in the journal's steps. */
 export async function recover(recovery: Recovery): Promise<Conclusion> {
   const { configuration, journal } = recovery;
-  for (const { name, detail } of missingParts(configuration)) journal.missing(name, detail);
+  for (const { name, detail } of missingParts(recovery)) journal.missing(name, detail);
   const mode = await readMode(recovery);
   const { nodes, problem } = await listNodes(recovery);
   const endpoints = endpointsOf(configuration, nodes);
@@ -50,7 +53,7 @@ export async function recover(recovery: Recovery): Promise<Conclusion> {
 
   const first = await look(reached, 'observe', nodes);
   if (first.observation === undefined) return unread(first.detail);
-  const standsStill = recovery.dryRun || mode === 'observe';
+  const standsStill = recovery.command.dryRun || mode === 'observe';
   let observation = first.observation;
   let plan = decide(observation, configuration.recover);
   if (plan.kind === 'restart-kubelets' && !standsStill) {
@@ -70,7 +73,7 @@ export async function recover(recovery: Recovery): Promise<Conclusion> {
   if (plan.kind === 'refusal') return { outcome: plan.outcome, reason: `${plan.rule}: ${plan.reason}`, members };
   if (standsStill || plan.kind === 'restart-kubelets') {
     const steps = describePlan(plan, observation, recovery);
-    const why = recovery.dryRun ? 'A dry run' : 'R16: the switch says observe';
+    const why = recovery.command.dryRun ? 'A dry run' : 'R16: the switch says observe';
     return {
       outcome: 'planned',
       reason: `${why}: nothing was changed. ${steps.length} steps are planned.`,
@@ -87,19 +90,6 @@ function unread(problem: string): Conclusion {
     reason: `etcd could not be read, and nothing in it was changed: ${problem}`,
     members: [],
   };
-}
-
-/** R16: the switch stops a run before its first change, without a deployment. */
-async function readMode({ journal, switchParameter }: Recovery): Promise<'auto' | 'observe'> {
-  if (switchParameter === undefined) {
-    journal.missing('switch', 'no switch in Parameter Store: not configured');
-    return 'auto';
-  }
-  const step = await journal.step('switch', async () => {
-    const { mode, detail, isProblem } = await readSwitch({ parameterName: switchParameter });
-    return { outcome: isProblem ? 'failed' : 'done', detail, data: mode };
-  });
-  return step.data ?? 'observe';
 }
 
 /** One look may fall into an election or a member's restart; what is still away after so many is away. */
@@ -155,10 +145,10 @@ async function carryOut(
   plan: Extract<Plan, { kind: 'steps' }>,
   observation: Observation,
 ): Promise<Conclusion> {
-  const unsaved = await snapshot(recovery, observation);
+  const unsaved = await snapshotFirst(recovery, votersOf(observation));
   if (unsaved !== undefined) {
     const members = observation.members.map((member) => reportMember(member, observation, observation));
-    return { outcome: 'escalated', reason: unsaved, members };
+    return { outcome: 'escalated', reason: `${unsaved} The alarm stays armed.`, members };
   }
   const acted = await act(recovery, plan.steps, observation);
   const verified = await look(recovery, 'verify', observation.nodes);
@@ -167,35 +157,14 @@ async function carryOut(
     ...reportMember(member, observation, after),
     ...acted.defragmented[member.id],
   }));
-  if (acted.stopped !== undefined) return { outcome: 'escalated', reason: acted.stopped, members };
+  const { pruned, stopped } = acted;
+  if (stopped !== undefined) return { outcome: 'escalated', reason: stopped, members, pruned };
   const away = after?.members.filter(({ healthy, isLearner }) => !healthy && !isLearner) ?? [];
   if (after === undefined || after.alarms.length > 0 || away.length > 0) {
     const reason = `NOSPACE was disarmed and a write accepted, but the last look did not find everything well: ${verified.detail}. ${away.map(({ name, problem }) => `${name} does not answer: ${problem}`).join('; ')}`;
-    return { outcome: 'escalated', reason: reason.trim(), members };
+    return { outcome: 'escalated', reason: reason.trim(), members, pruned };
   }
-  return { outcome: 'recovered', reason: success(observation, after), members };
-}
-
-/** R13. @returns why the run must stop; undefined where it may go on */
-async function snapshot(recovery: Reached, observation: Observation): Promise<string | undefined> {
-  const { journal, configuration, snapshotBucket: bucket } = recovery;
-  if (bucket === undefined) {
-    const { name, detail } = missingSnapshot(configuration);
-    journal.missing(name, detail, configuration.snapshot === false ? 'skipped' : 'not-configured');
-    return undefined;
-  }
-  const voters = votersOf(observation);
-  const take = async () =>
-    takeSnapshot({ cluster: await recovery.cluster(), voters, bucket, clusterName: configuration.name });
-  let step = await journal.quietStep('snapshot', take);
-  for (let attempt = 2; step.outcome === 'failed' && attempt <= LOOKS; attempt++) {
-    await recovery.context.wait('snapshot again', { seconds: LOOK_AGAIN_SECONDS });
-    step = await journal.quietStep(`snapshot, again (${attempt})`, take);
-  }
-  journal.note('snapshot', step);
-  if (step.outcome === 'done' || (configuration.snapshot && configuration.snapshot.onFailure === 'continue'))
-    return undefined;
-  return `R13: no snapshot could be taken, so nothing was changed and the alarm stays armed: ${step.detail}. Put that right, or set snapshot.onFailure to "continue" (or snapshot to false), then run again.`;
+  return { outcome: 'recovered', reason: success(observation, after), members, pruned };
 }
 
 function describe({ members, alarms }: Observation): string {

@@ -25,6 +25,8 @@ export interface Conduct {
   readonly command: Command;
   readonly context: DurableContext;
   readonly lease: Lease;
+  /** The lease belongs to the run on whose behalf this one works, and is left to it at the end. @default false */
+  readonly borrowed?: boolean;
   readonly sinks: ReportSinks;
 }
 
@@ -43,7 +45,7 @@ export async function conduct(run: Conduct, work: (journal: Journal) => Promise<
   const journal = new Journal(context, async () => {
     if (!command.dryRun) await lease.renew();
   });
-  const begin = await repeated(run, journal, 'lease', () => takeLease(lease, command));
+  const begin = await takeTurn(run, journal);
   const conclusion = await conclude(begin.outcome, begin.detail, () => work(journal));
   const finished = await journal.quietUnguardedStep('finish', async () => ({ outcome: 'done', detail: 'finished' }));
   const report = (): RunReport => ({
@@ -60,10 +62,10 @@ export async function conduct(run: Conduct, work: (journal: Journal) => Promise<
     ...(conclusion.plan !== undefined && { plan: conclusion.plan }),
     ...(conclusion.pruned !== undefined && { pruned: conclusion.pruned }),
   });
-  await deliver(run, journal, 'history', sinks.history, report);
-  await deliver(run, journal, 'bus', sinks.bus, report);
+  await deliver(journal, 'history', sinks.history, report);
+  await deliver(journal, 'bus', sinks.bus, report);
   // Also where taking it failed: it may have been written all the same. It is let go only if it is this run's.
-  if (begin.outcome === 'done' || begin.outcome === 'failed') {
+  if (run.borrowed !== true && (begin.outcome === 'done' || begin.outcome === 'failed')) {
     await journal.unguardedStep('release lease', async () => {
       const released = (await lease.release()) === 'released';
       return { outcome: 'done', detail: released ? 'released' : 'this run did not hold it' };
@@ -72,14 +74,39 @@ export async function conduct(run: Conduct, work: (journal: Journal) => Promise<
   return report();
 }
 
-/** A dry run changes nothing, so it neither waits for another run nor keeps one away. */
-async function takeLease(lease: Lease, { dryRun }: Command): Promise<StepResult<never>> {
+/** Between two tries to take a lease that another workflow holds; waiting costs nothing. */
+const TRY_AGAIN_SECONDS = 30;
+/** Maintenance stops before its next change when it sees the alarm, but a pruning or a defragmentation may have to end first. */
+const WAIT_FOR_TURN_SECONDS = 2 * 60 * 60;
+
+/**
+ * An alarm comes once. So a run that one has started waits until a run of another workflow has ended; one of its own workflow is
+ * already at what it was started for.
+ */
+async function takeTurn({ command, context, lease }: Conduct, journal: Journal): Promise<RecordedStep<string>> {
+  for (let waitedSeconds = 0; ; waitedSeconds += TRY_AGAIN_SECONDS) {
+    const step = await journal.insist('lease', () => takeLease(lease, command), { unguarded: true });
+    const waits = step.outcome === 'refused' && command.trigger.kind === 'alarm' && step.data !== command.workflow;
+    if (!waits || waitedSeconds >= WAIT_FOR_TURN_SECONDS) {
+      journal.note('lease', step);
+      return step;
+    }
+    await context.wait('lease held', { seconds: TRY_AGAIN_SECONDS });
+  }
+}
+
+/**
+ * A dry run changes nothing, so it neither waits for another run nor keeps one away.
+ * @returns as its data, where the lease is held: the holder's workflow
+ */
+async function takeLease(lease: Lease, { dryRun }: Command): Promise<StepResult<string>> {
   if (dryRun) return { outcome: 'skipped', detail: 'a dry run changes nothing and takes no lease' };
   const answer = await lease.acquire();
   if (answer.kind === 'acquired') return { outcome: 'done', detail: 'acquired' };
   if (answer.kind === 'not-configured') return { outcome: 'not-configured', detail: 'no lease table: not configured' };
   const { workflow, by, until } = answer;
-  return { outcome: 'refused', detail: `held by the ${workflow} run ${by}, until ${until} if nobody renews it` };
+  const detail = `held by the ${workflow} run ${by}, until ${until} if nobody renews it`;
+  return { outcome: 'refused', detail, data: workflow };
 }
 
 async function conclude(
@@ -104,34 +131,24 @@ async function conclude(
   }
 }
 
-/** A service that hiccups must not end a night: what is safe to repeat is tried three times. */
-const ATTEMPTS = 3;
-const AGAIN_SECONDS = 5;
-
-async function repeated(
-  { context }: Conduct,
+/** A service that hiccups must not end a night. Unguarded, because it changes nothing in the cluster. */
+async function insisted(
   journal: Journal,
   name: string,
   work: () => Promise<StepResult<never>>,
 ): Promise<RecordedStep<never>> {
-  for (let attempt = 1; ; attempt++) {
-    const step = await journal.quietUnguardedStep(attempt === 1 ? name : `${name}, again (${attempt})`, work);
-    if (step.outcome !== 'failed' || attempt === ATTEMPTS) {
-      journal.note(name, step);
-      return step;
-    }
-    await context.wait(`${name} again`, { seconds: AGAIN_SECONDS });
-  }
+  const step = await journal.insist(name, work, { unguarded: true });
+  journal.note(name, step);
+  return step;
 }
 
 async function deliver(
-  run: Conduct,
   journal: Journal,
   name: string,
   sink: ((report: RunReport) => Promise<void>) | undefined,
   report: () => RunReport,
 ): Promise<void> {
-  await repeated(run, journal, name, async () => {
+  await insisted(journal, name, async () => {
     if (sink === undefined) return { outcome: 'not-configured', detail: `no ${name}: not configured` };
     await sink(report());
     return { outcome: 'done', detail: 'report delivered' };

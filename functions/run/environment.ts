@@ -12,15 +12,17 @@ export interface RunEnvironment {
   readonly snapshotBucket: string | undefined;
   /** The parameter that is the switch (R16); undefined (never in Lambda): the run is `auto`. */
   readonly switchParameter: string | undefined;
+  /** The prune function's ARN with its alias; undefined where `kubernetes` is not configured, and in what starts no pruning. */
+  readonly pruneFunction: string | undefined;
   readonly inLambda: boolean;
 }
 
 /**
- * Reads `ETCD_MEDIC_CLUSTER` (the cluster's configuration as JSON), `ETCD_MEDIC_TABLE`, `ETCD_MEDIC_BUS`, `ETCD_MEDIC_SWITCH` and
- * `ETCD_MEDIC_SNAPSHOT_BUCKET`.
+ * Reads `ETCD_MEDIC_CLUSTER` (the cluster's configuration as JSON), `ETCD_MEDIC_TABLE`, `ETCD_MEDIC_BUS`, `ETCD_MEDIC_SWITCH`,
+ * `ETCD_MEDIC_SNAPSHOT_BUCKET` and `ETCD_MEDIC_PRUNE_FUNCTION`.
  * @param env `process.env`, or what stands for it
  * @throws InvalidInputError when the configuration is not JSON or not a cluster's configuration
- * @throws SetupError when a variable is missing that must be there: the cluster always, all others in Lambda
+ * @throws SetupError when a variable is missing that must be there: the cluster always, all others but the prune function in Lambda
  */
 export function readEnvironment(env: Readonly<Record<string, string | undefined>>): RunEnvironment {
   const inLambda = given(env, 'AWS_LAMBDA_FUNCTION_NAME') !== undefined;
@@ -31,6 +33,7 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     snapshotBucket:
       cluster.snapshot === false ? undefined : (cluster.snapshot?.bucket ?? read(env, 'ETCD_MEDIC_SNAPSHOT_BUCKET')),
     switchParameter: read(env, 'ETCD_MEDIC_SWITCH'),
+    pruneFunction: given(env, 'ETCD_MEDIC_PRUNE_FUNCTION'),
     table: read(env, 'ETCD_MEDIC_TABLE'),
     bus: read(env, 'ETCD_MEDIC_BUS'),
     inLambda,

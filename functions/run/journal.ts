@@ -25,6 +25,13 @@ export class GuardError extends EtcdMedicError {
 /** Never retried by the engine: a step's failure is data that the workflow decides on (R5, R14). */
 const noRetry = () => ({ shouldRetry: false });
 
+/** Calls that are safe to repeat are tried so often, when what they met was an accident (a restart, an election, a hiccup). */
+const ATTEMPTS = 3;
+const AGAIN_SECONDS = 5;
+/** How often a step is put off to an invocation with more time left; a fresh one has all that Lambda gives. */
+const FRESH_INVOCATIONS = 3;
+const NO_TIME = 'too little of this invocation is left';
+
 export class Journal {
   readonly steps: ReportStep[] = [];
   readonly #context: DurableContext;
@@ -71,6 +78,46 @@ export class Journal {
 
   async quietUnguardedStep<Data>(name: string, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
     return this.#record(name, work);
+  }
+
+  /**
+   * A quiet step that is tried three times, 5 s apart, while it comes out as `failed`; any other outcome is an answer.
+   * Only for work that is safe to repeat.
+   * @throws GuardError unless `unguarded`
+   */
+  async insist<Data>(
+    name: string,
+    work: () => Promise<StepResult<Data>>,
+    { unguarded = false } = {},
+  ): Promise<RecordedStep<Data>> {
+    for (let attempt = 1; ; attempt++) {
+      const attemptName = attempt === 1 ? name : `${name}, again (${attempt})`;
+      const step = unguarded
+        ? await this.quietUnguardedStep(attemptName, work)
+        : await this.quietStep(attemptName, work);
+      if (step.outcome !== 'failed' || attempt === ATTEMPTS) return step;
+      await this.#context.wait(`${name} again`, { seconds: AGAIN_SECONDS });
+    }
+  }
+
+  /**
+   * A quiet step that Lambda must not cut in two: where too little of the invocation is left, it is put off to a fresh one.
+   * @throws GuardError
+   */
+  async inTime<Data>(
+    name: string,
+    neededMs: number,
+    work: () => Promise<StepResult<Data>>,
+  ): Promise<RecordedStep<Data>> {
+    for (let attempt = 1; ; attempt++) {
+      const step = await this.quietStep<Data>(attempt === 1 ? name : `${name}, put off (${attempt})`, async () => {
+        // Asked inside the step, so that its answer is recorded and a replay goes the same way.
+        const leftMs = this.#context.lambdaContext.getRemainingTimeInMillis();
+        return leftMs < neededMs ? { outcome: 'skipped', detail: NO_TIME } : work();
+      });
+      if (step.detail !== NO_TIME || attempt === FRESH_INVOCATIONS) return step;
+      await this.#context.wait('a fresh invocation', { seconds: 1 });
+    }
   }
 
   /** A line for what was done over several quiet steps. */

@@ -5,7 +5,7 @@ import type { MemberClient, MemberStatus } from '../etcd/types.ts';
 import { describeError, EtcdMedicError } from '../run/errors.ts';
 import type { StepResult } from '../run/journal.ts';
 import { formatBytes } from '../run/report.ts';
-import type { Voter } from '../sweep/voters.ts';
+import type { Voter } from './voters.ts';
 
 /** No voter is well enough to take a snapshot of: it would be of data that the cluster has moved on from. */
 export class NoSnapshotSourceError extends EtcdMedicError {

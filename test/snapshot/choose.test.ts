@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { chooseSnapshotSource, type SnapshotSource } from '../../functions/recover/snapshot.ts';
+import { chooseSnapshotSource, type SnapshotSource } from '../../functions/sweep/snapshot.ts';
 
 function voter(name: string, changes: Partial<SnapshotSource> = {}): SnapshotSource {
   return { id: name, name, healthy: true, isLeader: false, raftAppliedIndex: 100n, ...changes };

@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { discoverMembers, type EtcdCluster } from '../../functions/etcd/discovery.ts';
 import { connectMember } from '../../functions/etcd/member-client.ts';
 import type { Deadlines } from '../../functions/etcd/types.ts';
-import { takeSnapshot } from '../../functions/recover/snapshot.ts';
+import { takeSnapshot } from '../../functions/sweep/snapshot.ts';
 import { within, withMember } from '../control-plane/client.ts';
 import { startControlPlane } from '../control-plane/control-plane.ts';
 import { fillWithReports } from '../control-plane/fill.ts';

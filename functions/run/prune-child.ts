@@ -1,0 +1,53 @@
+// Pruning as a part of another run: the prune function works as that run's durable child, under its lease (R9).
+import type { DurableContext } from '@aws/durable-execution-sdk-js';
+import type { Command } from './command.ts';
+import { describeError } from './errors.ts';
+import type { Journal } from './journal.ts';
+import type { RunReport } from './report.ts';
+
+export interface PruneOrder {
+  readonly journal: Journal;
+  readonly context: DurableContext;
+  /** Of the run that orders it. */
+  readonly command: Command;
+  /** The prune function's ARN with its alias; undefined: not configured. */
+  readonly pruneFunction: string | undefined;
+}
+
+export type ChildPruning =
+  | { readonly kind: 'report'; readonly report: RunReport }
+  | { readonly kind: 'not-configured' }
+  /** It ended without a report; what it deleted stays deleted. */
+  | { readonly kind: 'failed'; readonly problem: string };
+
+/**
+ * Has stale reports deleted before this run goes on. The child renews this run's lease while it works; waiting for it costs nothing.
+ * @throws GuardError when the lease is lost before it begins
+ */
+export async function pruneFirst({ journal, context, command, pruneFunction }: PruneOrder): Promise<ChildPruning> {
+  if (pruneFunction === undefined) {
+    journal.missing('prune', 'no prune function: not configured');
+    return { kind: 'not-configured' };
+  }
+  const begin = await journal.quietStep('before prune', async () => ({ outcome: 'done', detail: 'the lease is held' }));
+  const parent = command.parent ?? context.executionContext.durableExecutionArn;
+  const order: Command = { ...command, workflow: 'prune', parent };
+  let ended: ChildPruning;
+  try {
+    ended = { kind: 'report', report: await context.invoke<Command, RunReport>('prune', pruneFunction, order) };
+  } catch (error) {
+    ended = { kind: 'failed', problem: describeError(error) };
+  }
+  const finished = await journal.quietUnguardedStep('after prune', async () => ({ outcome: 'done', detail: 'ended' }));
+  const durationMs = Date.parse(finished.startedAt) - Date.parse(begin.startedAt);
+  const detail = ended.kind === 'report' ? `${ended.report.outcome}: ${ended.report.reason}` : ended.problem;
+  const outcome = ended.kind === 'failed' ? 'failed' : stepOutcome(ended.report.outcome);
+  journal.note('prune', { startedAt: begin.startedAt, durationMs, outcome, detail });
+  return ended;
+}
+
+function stepOutcome(outcome: RunReport['outcome']): 'done' | 'nothing-to-do' | 'refused' | 'failed' {
+  if (outcome === 'pruned') return 'done';
+  if (outcome === 'nothing-to-do') return 'nothing-to-do';
+  return outcome === 'failed' ? 'failed' : 'refused';
+}

@@ -1,0 +1,116 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { runLocally } from '../../bin/local-execution.ts';
+import type { Command } from '../../functions/run/command.ts';
+import { conduct, LEASE_TTL_MS } from '../../functions/run/conduct.ts';
+import { createLease } from '../../functions/run/lease.ts';
+import { durableWorkflow } from '../../functions/run/pipeline.ts';
+import type { RunReport } from '../../functions/run/report.ts';
+import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
+
+const CLUSTER = 'demo';
+const HOLDER = 'arn:aws:lambda:eu-west-1:111122223333:function:etcd-medic-demo-maintain:1/durable-execution/night/1';
+const alarm = { kind: 'alarm', source: 'etcd-medic-demo-nospace', at: '2026-11-21T02:00:00.000Z' } as const;
+const manual = { kind: 'manual', source: 'manual' } as const;
+
+let aws: AwsStandIn;
+
+beforeAll(async () => {
+  process.env.POWERTOOLS_LOG_LEVEL = 'SILENT';
+  process.env.POWERTOOLS_METRICS_DISABLED = 'true';
+  aws = await startAws();
+  aws.enter();
+});
+afterEach(async () => {
+  for (const owner of [HOLDER]) await leaseOf(owner, 'maintain').release();
+});
+afterAll(() => aws.stop());
+
+const leaseOf = (owner: string, workflow: string) =>
+  createLease({ table: aws.table, cluster: CLUSTER, owner, workflow, ttlMs: LEASE_TTL_MS });
+
+/** A run that does nothing; `onWait` is called at each wait for its turn. */
+async function run(
+  command: Pick<Command, 'workflow' | 'trigger' | 'parent'>,
+  onWait: (count: number) => Promise<unknown> = async () => {},
+): Promise<RunReport> {
+  let waits = 0;
+  let waited: Promise<unknown> = Promise.resolve();
+  const handler = durableWorkflow(async (order, context) => {
+    await waited;
+    const owner = order.parent ?? context.executionContext.durableExecutionArn;
+    const lease = leaseOf(owner, order.workflow);
+    const sinks = { history: undefined, bus: undefined };
+    return conduct({ command: order, context, lease, borrowed: order.parent !== undefined, sinks }, async () => ({
+      outcome: 'nothing-to-do',
+      reason: 'a test',
+      members: [],
+    }));
+  });
+  const { result } = await runLocally(
+    handler,
+    { cluster: CLUSTER, ...command },
+    {
+      skipTime: true,
+      onOperation: ({ name, to }) => {
+        if (name === 'lease held' && to === 'STARTED') waited = onWait(++waits);
+      },
+    },
+  );
+  return result as RunReport;
+}
+
+describe('R9: whose turn it is', () => {
+  it("an alarm's run waits until the run of another workflow has let go of the lease", async () => {
+    await leaseOf(HOLDER, 'maintain').acquire();
+    const waits: number[] = [];
+
+    const report = await run({ workflow: 'recover', trigger: alarm }, async (count) => {
+      waits.push(count);
+      if (count === 3) await leaseOf(HOLDER, 'maintain').release();
+    });
+
+    expect(report.outcome).toBe('nothing-to-do');
+    expect(waits).toEqual([1, 2, 3]);
+    expect(report.steps.find(({ name }) => name === 'lease')).toMatchObject({ outcome: 'done' });
+  });
+
+  it('it does not wait for ever', async () => {
+    await leaseOf(HOLDER, 'maintain').acquire();
+
+    const report = await run({ workflow: 'recover', trigger: alarm });
+
+    expect(report.outcome).toBe('skipped');
+    expect(report.reason).toContain(HOLDER);
+  });
+
+  it.each([
+    ['of its own workflow, which is at work on the same thing', { workflow: 'maintain', trigger: alarm }],
+    ['of another workflow, where a person asked', { workflow: 'recover', trigger: manual }],
+  ] as const)('no run waits for one %s', async (_which, command) => {
+    await leaseOf(HOLDER, 'maintain').acquire();
+    let waits = 0;
+
+    const report = await run(command, async () => waits++);
+
+    expect(report.outcome).toBe('skipped');
+    expect(waits).toBe(0);
+  });
+
+  it('a child works under the lease of its parent, and leaves it to it', async () => {
+    await leaseOf(HOLDER, 'maintain').acquire();
+
+    const report = await run({ workflow: 'prune', trigger: manual, parent: HOLDER });
+
+    expect(report.outcome).toBe('nothing-to-do');
+    expect(await leaseOf(HOLDER, 'maintain').renew()).toBe('renewed');
+  });
+
+  it('a child whose parent has lost the lease changes nothing', async () => {
+    await leaseOf('arn:aws:another', 'recover').acquire();
+
+    const report = await run({ workflow: 'prune', trigger: manual, parent: HOLDER });
+    await leaseOf('arn:aws:another', 'recover').release();
+
+    expect(report.outcome).toBe('skipped');
+  });
+});
