@@ -27,7 +27,7 @@ export const handler = withSession(
     });
     const sinks: ReportSinks = {
       history: table === undefined ? undefined : async (report) => void (await recordRun({ table, report, execution })),
-      bus: bus === undefined ? undefined : async (report) => void (await publishReport({ bus, report })),
+      bus: bus === undefined ? undefined : async (report) => void (await publishReport({ bus, report, execution })),
     };
     return conduct({ command, context, lease, sinks }, (journal) =>
       recover({

@@ -17,6 +17,11 @@ const absolutePath = z
   );
 const arn = z.string().check(z.regex(/^arn:[a-z-]+:/, 'an ARN'));
 
+// It goes into a role's policy, where a wildcard would mean every topic. A FIFO topic takes no alarms and no plain messages.
+const topicArn = z
+  .string()
+  .check(z.regex(/^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}$/, "a standard SNS topic's ARN"));
+
 const endpoint = z.string().check(
   z.refine((value) => {
     const url = URL.canParse(value) ? new URL(value) : undefined;
@@ -166,7 +171,7 @@ const clusterSchema = z
     notify: z.optional(
       z.strictObject({
         emails: z._default(z.array(z.email('an e-mail address')), []),
-        topicArns: z._default(z.array(arn), []),
+        topicArns: z._default(z.array(topicArn), []),
         /** Also tell of nights on which all went well. */
         routine: z._default(z.boolean(), false),
       }),

@@ -27,6 +27,8 @@ export interface PublishOptions {
   /** Name or ARN. */
   readonly bus: string;
   readonly report: RunReport;
+  /** The durable execution's ARN: the event's resource, by which whoever is told finds the run. */
+  readonly execution: string;
 }
 
 export interface Published {
@@ -41,7 +43,7 @@ export interface Published {
  * @throws SetupError when there is no such bus or it must not be used
  * @throws PublishError when the bus refused an event or did not answer
  */
-export async function publishReport({ bus, report }: PublishOptions): Promise<Published> {
+export async function publishReport({ bus, report, execution }: PublishOptions): Promise<Published> {
   if (report.workflow === 'probe') return { detailTypes: [], shortened: false };
   const detailTypes = [FINISHED[report.workflow], ...(needsAPerson(report) ? [ESCALATION] : [])];
   const { json, shortened } = fitReport(report, MAX_REQUEST_BYTES / detailTypes.length - ENVELOPE_BYTES);
@@ -51,6 +53,7 @@ export async function publishReport({ bus, report }: PublishOptions): Promise<Pu
       Source: SOURCE,
       DetailType: detailType,
       Detail: json,
+      Resources: [execution],
       Time: new Date(report.finishedAt),
     })),
     bus,

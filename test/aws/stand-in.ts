@@ -5,6 +5,7 @@ import { type LambdaStandIn, startLambda } from './lambda.ts';
 import { type S3StandIn, startS3 } from './s3.ts';
 import { type SecretsManagerStandIn, startSecretsManager } from './secretsmanager.ts';
 import type { ApiCall } from './server.ts';
+import { type SnsStandIn, startSns } from './sns.ts';
 import { type SsmOptions, type SsmStandIn, startSsm } from './ssm.ts';
 
 /** The switch (R16) of the cluster `demo`, as its stack names it; it says `auto` at first. */
@@ -24,6 +25,7 @@ export interface AwsStandIn extends AsyncDisposable {
   /** Knows no nodes and no documents yet. */
   readonly ssm: SsmStandIn;
   readonly s3: S3StandIn;
+  readonly sns: SnsStandIn;
   /** Every event on the bus, in order. */
   readonly events: readonly RecordedEvent[];
   /** Every API action called, in order. */
@@ -48,6 +50,7 @@ export async function startAws(options: SsmOptions = {}): Promise<AwsStandIn> {
   const ssm = started.use(await startSsm(calls, options));
   ssm.parameters.set(SWITCH_PARAMETER, 'auto');
   const s3 = started.use(await startS3(calls));
+  const sns = started.use(await startSns(calls));
   const bus = 'default';
   const environment = {
     AWS_ENDPOINT_URL_LAMBDA: lambda.url,
@@ -57,6 +60,7 @@ export async function startAws(options: SsmOptions = {}): Promise<AwsStandIn> {
     AWS_ENDPOINT_URL_SSM: ssm.url,
     // An IP address: the SDK then puts the bucket into the path.
     AWS_ENDPOINT_URL_S3: s3.url,
+    AWS_ENDPOINT_URL_SNS: sns.url,
     AWS_REGION: 'eu-west-1',
     AWS_ACCESS_KEY_ID: 'test',
     AWS_SECRET_ACCESS_KEY: 'test',
@@ -64,6 +68,7 @@ export async function startAws(options: SsmOptions = {}): Promise<AwsStandIn> {
     ETCD_MEDIC_BUS: bus,
     ETCD_MEDIC_SWITCH: SWITCH_PARAMETER,
     ETCD_MEDIC_SNAPSHOT_BUCKET: s3.bucket,
+    ETCD_MEDIC_TOPIC: sns.topic,
   };
   // All are up: from here on the caller ends them.
   const running = started.move();
@@ -79,6 +84,7 @@ export async function startAws(options: SsmOptions = {}): Promise<AwsStandIn> {
     secretsManager,
     ssm,
     s3,
+    sns,
     events: eventBridge.events,
     calls,
     enter: () => {

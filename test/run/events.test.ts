@@ -13,7 +13,8 @@ beforeEach(async () => {
 });
 afterEach(() => aws.stop());
 
-const publish = (report: RunReport) => publishReport({ bus: aws.bus, report });
+const EXECUTION = 'arn:aws:lambda:eu-west-1:111122223333:function:etcd-medic-demo-recover:1/durable-execution/a/1';
+const publish = (report: RunReport) => publishReport({ bus: aws.bus, report, execution: EXECUTION });
 
 describe('publishing a report', () => {
   it.each([

@@ -1,0 +1,75 @@
+// Tells people: each topic gets a report's message once, and one topic that fails keeps nothing from the others.
+import { describeError } from '../run/errors.ts';
+import type { RunReport } from '../run/report.ts';
+import type { NotifyEnvironment } from './environment.ts';
+import { NotificationError } from './errors.ts';
+import { composeMessage } from './message.ts';
+import { once } from './once.ts';
+import { publish } from './topic.ts';
+
+export interface Announcement {
+  readonly report: RunReport;
+  readonly execution: string | undefined;
+  /** What is told, the same for each delivery of its event. @default the report's own */
+  readonly identity?: string;
+}
+
+export interface Announced {
+  /** ARNs of the topics that the message was sent to now; the others had it before. */
+  readonly topicArns: readonly string[];
+  /** What could not be remembered, so that a message may come a second time. */
+  readonly problems: readonly string[];
+}
+
+/** @throws NotificationError naming each topic that could not be told; a repeated call tells only those */
+export async function announce(environment: NotifyEnvironment, announcement: Announcement): Promise<Announced> {
+  const { table, cluster, switchParameter, topicArns } = environment;
+  const { report, execution, identity = identityOf(report) } = announcement;
+  const message = composeMessage(report, { switchParameter, execution, topicArn: topicArns[0] ?? '' });
+  const told: string[] = [];
+  const problems: string[] = [];
+  const failures: unknown[] = [];
+  for (const topicArn of topicArns) {
+    try {
+      const marker = { table, cluster: cluster.name, identity: `${topicArn} ${identity}` };
+      const { kind, problem } = await once(marker, () => publish(topicArn, message));
+      if (kind === 'done') told.push(topicArn);
+      if (problem !== undefined) problems.push(problem);
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length === 0) return { topicArns: told, problems };
+  const words = failures.map(describeError).join('; ');
+  throw new NotificationError(
+    `${failures.length} of ${topicArns.length} topics were not told "${message.subject}": ${words}`,
+    {
+      cause: failures[0],
+    },
+  );
+}
+
+/** A shortened copy of a report is the same report. */
+function identityOf({ workflow, outcome, trigger, dryRun, startedAt, finishedAt }: RunReport): string {
+  return JSON.stringify([workflow, outcome, trigger.kind, trigger.source, dryRun, startedAt, finishedAt]);
+}
+
+/**
+ * Nights on which all went well, and answers to a person who asked: told only with `notify.routine`. What an alarm has begun is none
+ * where it was planned only (R16: the switch says observe): etcd is still in need.
+ */
+export function isRoutine({ outcome, trigger, dryRun }: RunReport): boolean {
+  switch (outcome) {
+    case 'maintained':
+    case 'pruned':
+    case 'nothing-to-do':
+    case 'healthy':
+      return true;
+    case 'planned':
+      return dryRun || trigger.kind !== 'alarm';
+    case 'skipped':
+      return trigger.kind === 'schedule';
+    default:
+      return false;
+  }
+}

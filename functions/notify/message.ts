@@ -1,0 +1,138 @@
+// Says what a report says to a person who reads it on a phone, perhaps at night: first what it is, then what to do, then the figures.
+import { redact } from '../run/errors.ts';
+import { needsAPerson } from '../run/events.ts';
+import type { Outcome, RunReport } from '../run/report.ts';
+import { describeMembers, describePruned, list } from './figures.ts';
+import type { Message } from './topic.ts';
+
+/** Where the reader can look and act. */
+export interface Place {
+  /** The parameter that is the switch (R16). */
+  readonly switchParameter: string;
+  /** The run's execution; undefined where it isn't known. */
+  readonly execution: string | undefined;
+  /** Of the stack's topic: tells the partition and the region for links. */
+  readonly topicArn: string;
+}
+
+const WORDS: Readonly<Record<Outcome, string>> = {
+  recovered: 'Recovered',
+  maintained: 'Done',
+  pruned: 'Done',
+  'nothing-to-do': 'Nothing to do',
+  planned: 'Only planned',
+  healthy: 'Healthy',
+  refused: 'Refused',
+  escalated: 'Escalated',
+  skipped: 'Skipped',
+  failed: 'Failed',
+};
+
+const WORKFLOWS: Readonly<Record<RunReport['workflow'], string>> = {
+  recover: 'recovery from NOSPACE',
+  maintain: 'maintenance',
+  prune: 'pruning of reports',
+  probe: 'probe',
+};
+
+/** The source of a run's trigger where nobody knows it any more. */
+export const UNKNOWN_SOURCE = 'unknown';
+
+/** SNS takes less than 100 characters. */
+const MAX_SUBJECT_LENGTH = 99;
+/** What doesn't fit on two screens isn't read at night; the rest is in the history. */
+const MAX_REASON_LENGTH = 1_200;
+
+/** R15: what is in the message was redacted in the report, and is once more. */
+export function composeMessage(report: RunReport, place: Place): Message {
+  const word = `${needsAPerson(report) ? 'ACT NOW - ' : ''}${WORDS[report.outcome]}`;
+  const subject = `${word}: ${report.cluster}, ${WORKFLOWS[report.workflow]}`;
+  const parts = [
+    cut(report.reason, MAX_REASON_LENGTH),
+    facts(report),
+    describeMembers(report.members),
+    describePruned(report.pruned ?? []),
+    list('Planned, not done:', report.plan?.map(({ name }) => name) ?? []),
+    whatToDo(report, place),
+    whereToLook(report, place),
+  ];
+  const body = parts.filter((part) => part !== '').join('\n\n');
+  return { subject: asciiLine(redact(subject)), body: `${withoutControls(redact(body))}\n` };
+}
+
+function facts({ cluster, workflow, outcome, trigger, dryRun, startedAt, finishedAt }: RunReport): string {
+  const took = duration(Date.parse(finishedAt) - Date.parse(startedAt));
+  return [
+    `Cluster: ${cluster}`,
+    `What: ${dryRun ? 'dry run, ' : ''}${WORKFLOWS[workflow]}`,
+    `Result: ${WORDS[outcome].toLowerCase()}`,
+    ...(trigger.source === UNKNOWN_SOURCE ? [] : [`Started by: ${startedBy(trigger)}`]),
+    `When: ${startedAt.slice(0, 16).replace('T', ' ')} UTC, took ${took}`,
+  ].join('\n');
+}
+
+function startedBy({ kind, source }: RunReport['trigger']): string {
+  if (kind === 'manual') return 'a person';
+  // Of an ARN, the name is what people know.
+  const name = source.startsWith('arn:') ? source.split(':').slice(5).join(':') : source;
+  return `${kind} ${name.replace(/^(alarm:|schedule\/[^/]+\/)/, '')}`;
+}
+
+function whatToDo(report: RunReport, { switchParameter }: Place): string {
+  const { cluster, workflow, outcome, trigger, dryRun } = report;
+  const turn = (value: string) => `aws ssm put-parameter --overwrite --name ${switchParameter} --value ${value}`;
+  const press = (order: object) =>
+    `press Test on etcd-medic-${cluster}-dispatch (Lambda console) with ${JSON.stringify(order)}`;
+  // The alarm is on already, and one that stays on starts nothing.
+  if (outcome === 'planned' && !dryRun && trigger.kind === 'alarm') {
+    return ['To have it done, turn the switch:', turn('auto'), `then ${press({ workflow })}`].join('\n');
+  }
+  if (!needsAPerson(report)) return '';
+  return [
+    'To see what is left to do, changing nothing:',
+    press({ workflow, dryRun: true }),
+    '',
+    'To keep etcd-medic from acting while you work:',
+    turn('observe'),
+  ].join('\n');
+}
+
+/** Host of the console, by partition. */
+const CONSOLES: Readonly<Record<string, string>> = {
+  aws: 'console.aws.amazon.com',
+  'aws-cn': 'console.amazonaws.cn',
+  'aws-us-gov': 'console.amazonaws-us-gov.com',
+};
+
+function whereToLook({ cluster, workflow }: RunReport, { execution, topicArn }: Place): string {
+  const functionName = `etcd-medic-${cluster}-${workflow}`;
+  const [, partition = '', , region = ''] = topicArn.split(':');
+  const host = CONSOLES[partition];
+  // The name is the last but one part of the ARN, and what the console lists executions by.
+  const run = execution === undefined ? '' : `, ${execution.split('/').at(-2)}`;
+  return [
+    `Step by step: Lambda, ${functionName}, Durable executions${run}`,
+    ...(host === undefined ? [] : [`https://${host}/lambda/home?region=${region}#/functions/${functionName}`]),
+  ].join('\n');
+}
+
+/** 90000 is "1 min 30 s". */
+export function duration(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1_000));
+  const [hours, minutes] = [Math.floor(seconds / 3_600), Math.floor(seconds / 60) % 60];
+  if (hours > 0) return `${hours} h ${minutes} min`;
+  return minutes > 0 ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
+}
+
+function cut(text: string, length: number): string {
+  return text.length > length ? `${text.slice(0, length - 3)}...` : text;
+}
+
+function asciiLine(text: string): string {
+  return cut(text.replace(/[^ -~]+/g, '?'), MAX_SUBJECT_LENGTH);
+}
+
+/** A member's name or an error's words come from elsewhere; terminals and mail programs act on some control characters. */
+function withoutControls(text: string): string {
+  return text.replace(/[^\P{Cc}\n]/gu, ' ');
+}

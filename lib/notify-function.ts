@@ -1,0 +1,96 @@
+// The function that tells people how runs end, and puts in order what runs that died have left.
+import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { Architecture, Function as LambdaFunction, LoggingFormat, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import type { ITopic } from 'aws-cdk-lib/aws-sns';
+import type { IQueue } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+import { codeOf } from './bundling.ts';
+import { FunctionRole } from './function-role.ts';
+import { EVENT_BUS, EVENT_SOURCE, functionName, switchParameterName } from './names.ts';
+import type { StateTable } from './state-table.ts';
+
+/** Less than CLAIM_MS of functions/notify/once.ts: what an invocation has claimed stays its own until it ends. */
+const TIMEOUT = Duration.seconds(45);
+
+export interface NotifyFunctionProps {
+  readonly cluster: ClusterConfiguration;
+  readonly table: StateTable;
+  /** The stack's own; those of `notify.topicArns` are in the configuration. */
+  readonly topic: ITopic;
+  /** Gets the events that the function gave up on, after Lambda's two retries. */
+  readonly deadLetterQueue: IQueue;
+}
+
+/** Outside of the VPC: what it has to tell matters most while the cluster's network is in trouble. */
+export class NotifyFunction extends Construct {
+  readonly function: LambdaFunction;
+
+  constructor(scope: Construct, id: string, { cluster, table, topic, deadLetterQueue }: NotifyFunctionProps) {
+    super(scope, id);
+    const name = functionName(cluster, 'notify');
+    const logGroup = new LogGroup(this, 'Logs', {
+      retention: RetentionDays.THREE_MONTHS,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    const bus = Stack.of(this).formatArn({ service: 'events', resource: 'event-bus', resourceName: EVENT_BUS });
+    const role = new FunctionRole(this, 'Role', {
+      functionName: name,
+      logGroup,
+      inVpc: false,
+      policies: {
+        Topics: [
+          new PolicyStatement({
+            actions: ['sns:Publish'],
+            resources: [topic.topicArn, ...(cluster.notify?.topicArns ?? [])],
+          }),
+        ],
+        // The lease, what was told, and the history: items of one partition, which is as narrow as DynamoDB's policies go.
+        State: [
+          new PolicyStatement({
+            actions: [
+              'dynamodb:DeleteItem',
+              'dynamodb:GetItem',
+              'dynamodb:PutItem',
+              'dynamodb:Query',
+              'dynamodb:UpdateItem',
+            ],
+            resources: [table.tableArn],
+            conditions: { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': [cluster.name] } },
+          }),
+        ],
+        Events: [
+          new PolicyStatement({
+            actions: ['events:PutEvents'],
+            resources: [bus],
+            conditions: { StringEquals: { 'events:source': EVENT_SOURCE } },
+          }),
+        ],
+      },
+    });
+    this.function = new LambdaFunction(this, 'Function', {
+      functionName: name,
+      description: `Tells people how the runs of etcd-medic on cluster ${cluster.name} end, and frees the lease of one that died`,
+      ...codeOf('notify'),
+      runtime: Runtime.NODEJS_24_X,
+      architecture: Architecture.ARM_64,
+      memorySize: 256,
+      timeout: TIMEOUT,
+      role,
+      logGroup,
+      loggingFormat: LoggingFormat.JSON,
+      deadLetterQueue,
+      environment: {
+        ETCD_MEDIC_CLUSTER: JSON.stringify(cluster),
+        ETCD_MEDIC_TABLE: table.tableName,
+        ETCD_MEDIC_BUS: EVENT_BUS,
+        // Its name alone, for a command in a message: the function may not read it.
+        ETCD_MEDIC_SWITCH: switchParameterName(cluster),
+        ETCD_MEDIC_TOPIC: topic.topicArn,
+        POWERTOOLS_SERVICE_NAME: name,
+      },
+    });
+  }
+}
