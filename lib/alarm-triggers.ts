@@ -28,7 +28,7 @@ export class AlarmTriggers extends Construct {
         detail: { alarmName: [...alarmNames], state: { value: ['ALARM'] } },
       },
       targets: [
-        // A run that starts hours late is still wanted: NOSPACE does not go away by itself.
+        // A run that starts hours late is still wanted: neither NOSPACE nor a file that is nearly full goes away by itself.
         new LambdaFunction(target, { deadLetterQueue, retryAttempts: 185, maxEventAge: Duration.hours(24) }),
       ],
     });

@@ -6,6 +6,8 @@ import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import { NAMESPACE } from '../functions/probe/metrics.ts';
+import type { Command } from '../functions/run/command.ts';
 import type { ClusterConfiguration } from '../functions/run/configuration.ts';
 import { codeOf } from './bundling.ts';
 import { arnInFindings } from './findings.ts';
@@ -24,7 +26,13 @@ const INVOCATION_TIMEOUT = Duration.minutes(15);
  * Two kubelets that are restarted and waited for, a snapshot, a compaction, five members with a defragmentation each and the
  * longest watch after them take under 3.5 hours.
  */
-const EXECUTION_TIMEOUT = Duration.hours(4);
+const RECOVER_HOURS = 4;
+
+/** The configuration lets one pruning delete for 3 hours; the lists before that, and its last batch, take less than one. */
+const PRUNE_HOURS = 4;
+
+/** The configuration's longest window, 12 hours, at whose end nothing new is begun, and what is still under way then. */
+const MAINTAIN_HOURS = 12 + PRUNE_HOURS;
 
 /** Lambda keeps a closed run's checkpoints, to be looked at in the console, for this long; the table keeps the report. */
 const CHECKPOINT_RETENTION = Duration.days(30);
@@ -32,15 +40,17 @@ const CHECKPOINT_RETENTION = Duration.days(30);
 export interface WorkflowFunctionProps {
   readonly cluster: ClusterConfiguration;
   /** The folder of its handler under functions/, and the last part of the function's name. */
-  readonly workflow: 'recover';
+  readonly workflow: Command['workflow'];
   /** One or two sentences for the Lambda console, at most 256 characters. */
   readonly description: string;
   readonly table: StateTable;
   readonly switchParameter: SwitchParameter;
-  /** @default no nodes are configured: nothing is sent to any */
+  /** Pruning has no use for it. @default no nodes are configured: nothing is sent to any */
   readonly nodeCommands?: NodeCommands | undefined;
-  /** @default no snapshots are wanted, and none may be written */
+  /** Pruning has no use for it. @default no snapshots are wanted, and none may be written */
   readonly snapshotBucket?: Pick<IBucket, 'bucketArn' | 'bucketName'> | undefined;
+  /** What this workflow has stale reports deleted by, as a part of its own run. @default it deletes none */
+  readonly pruneFunction?: Alias | undefined;
   /** Gets the event of a run that ended without a report. Lambda does not start such a run again. */
   readonly deadLetterQueue: IQueue;
 }
@@ -50,8 +60,9 @@ export class WorkflowFunction extends Construct {
   /** What starts the workflow: durable functions are invoked by a version or an alias only. */
   readonly live: Alias;
 
-  constructor(scope: Construct, id: string, props: WorkflowFunctionProps) {
+  constructor(scope: Construct, id: string, given: WorkflowFunctionProps) {
     super(scope, id);
+    const props = given.workflow === 'prune' ? forPruning(given) : given;
     const { cluster } = props;
     const name = functionName(cluster, props.workflow);
     const logGroup = new LogGroup(this, 'Logs', {
@@ -86,7 +97,7 @@ export class WorkflowFunction extends Construct {
       architecture: Architecture.ARM_64,
       memorySize: 512,
       timeout: INVOCATION_TIMEOUT,
-      durableConfig: { executionTimeout: EXECUTION_TIMEOUT, retentionPeriod: CHECKPOINT_RETENTION },
+      durableConfig: { executionTimeout: executionTimeout(props), retentionPeriod: CHECKPOINT_RETENTION },
       // A version that a deployment deleted would take the runs that are pinned to it along.
       currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
       role,
@@ -100,8 +111,9 @@ export class WorkflowFunction extends Construct {
         ETCD_MEDIC_BUS: EVENT_BUS,
         ETCD_MEDIC_SWITCH: props.switchParameter.parameterName,
         ...(props.snapshotBucket && { ETCD_MEDIC_SNAPSHOT_BUCKET: props.snapshotBucket.bucketName }),
+        ...(props.pruneFunction && { ETCD_MEDIC_PRUNE_FUNCTION: props.pruneFunction.functionArn }),
         POWERTOOLS_SERVICE_NAME: name,
-        POWERTOOLS_METRICS_NAMESPACE: 'etcd-medic',
+        POWERTOOLS_METRICS_NAMESPACE: NAMESPACE,
       },
     });
     Annotations.of(this.function).acknowledgeInfo(
@@ -112,12 +124,29 @@ export class WorkflowFunction extends Construct {
   }
 }
 
+/** Pruning speaks to the API server alone: it has no nodes, takes no snapshot, and starts nothing itself. */
+function forPruning({ cluster, ...props }: WorkflowFunctionProps): WorkflowFunctionProps {
+  const nothing = { nodeCommands: undefined, snapshotBucket: undefined, pruneFunction: undefined };
+  return { ...props, ...nothing, cluster: { ...cluster, snapshot: false } };
+}
+
+/** A run that has reports deleted waits for the whole of that, too. CloudFormation changes a timeout in place. */
+function executionTimeout({ workflow, pruneFunction }: WorkflowFunctionProps): Duration {
+  const hours = {
+    recover: RECOVER_HOURS + (pruneFunction ? PRUNE_HOURS : 0),
+    maintain: MAINTAIN_HOURS,
+    prune: PRUNE_HOURS,
+  };
+  return Duration.hours(hours[workflow]);
+}
+
 /** What the code of a workflow does with AWS, and on what: nothing else is granted. */
 function workflowPolicies(
   stack: Stack,
   name: string,
-  { cluster, table, switchParameter, snapshotBucket }: WorkflowFunctionProps,
+  { cluster, workflow, table, switchParameter, snapshotBucket, pruneFunction }: WorkflowFunctionProps,
 ): Record<string, PolicyStatement[]> {
+  const stateActions = ['dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'];
   return {
     Checkpoints: [
       new PolicyStatement({
@@ -127,7 +156,8 @@ function workflowPolicies(
     ],
     State: [
       new PolicyStatement({
-        actions: ['dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:PutItem', 'dynamodb:UpdateItem'],
+        // Maintenance estimates a member's stall from the reports of earlier runs.
+        actions: workflow === 'maintain' ? [...stateActions, 'dynamodb:Query'] : stateActions,
         resources: [table.tableArn],
         conditions: { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': [cluster.name] } },
       }),
@@ -141,11 +171,17 @@ function workflowPolicies(
     ],
     Switch: [new PolicyStatement({ actions: ['ssm:GetParameter'], resources: [switchParameter.parameterArn] })],
     ...(snapshotBucket && { Snapshots: grantSnapshotWrite(snapshotBucket.bucketArn, cluster.name) }),
-    ...secretPolicy(cluster),
+    ...(pruneFunction && {
+      // A chained invocation is made with the role of the run that asks for it.
+      Pruning: [new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: [pruneFunction.functionArn] })],
+    }),
+    ...secretPolicy(workflow === 'prune' ? cluster.kubernetes?.credentials : cluster.etcd.credentials),
   };
 }
 
-function secretPolicy({ etcd: { credentials } }: ClusterConfiguration): Record<string, PolicyStatement[]> {
+function secretPolicy(
+  credentials: NonNullable<ClusterConfiguration['etcd' | 'kubernetes']>['credentials'],
+): Record<string, PolicyStatement[]> {
   if (!credentials || !('secretArn' in credentials)) return {};
   return {
     Credentials: [

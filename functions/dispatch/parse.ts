@@ -26,9 +26,14 @@ export type Dispatch =
   | { readonly kind: 'start'; readonly command: Command; readonly cause: string }
   | { readonly kind: 'ignore'; readonly reason: string };
 
-/** The alarm that each stack brings along; what it starts isn't configurable. */
-export function ownAlarm(cluster: string): AlarmRoute {
-  return { name: `etcd-medic-${cluster}-nospace`, workflow: 'recover' };
+/** The alarms that each stack brings along and that start something; what they start isn't configurable. */
+export function ownAlarms(cluster: string): readonly AlarmRoute[] {
+  return [
+    { name: `etcd-medic-${cluster}-nospace`, workflow: 'recover' },
+    // CloudWatch tells of a change once. Where that run was skipped or failed, this is the one further try.
+    { name: `etcd-medic-${cluster}-nospace-persists`, workflow: 'recover' },
+    { name: `etcd-medic-${cluster}-quota-usage`, workflow: 'maintain' },
+  ];
 }
 
 /**
@@ -75,7 +80,7 @@ function decideAll(alarms: readonly AlarmTransition[], context: DispatchContext)
 }
 
 function decide({ name, source, at, state }: AlarmTransition, { cluster, alarms }: DispatchContext): Dispatch {
-  const routes = [ownAlarm(cluster), ...alarms];
+  const routes = [...ownAlarms(cluster), ...alarms];
   const route = routes.find((candidate) => candidate.name === name);
   if (route === undefined) {
     const known = routes.map((candidate) => candidate.name).join(', ');

@@ -148,6 +148,21 @@ describe('the handler', () => {
   });
 
   it.each([
+    ['alarm-quota-usage', 'maintain'],
+    ['manual-maintain', 'maintain'],
+    ['schedule-prune', 'prune'],
+    ['manual-prune-dry-run', 'prune'],
+  ])('starts what %s.json asks for on the function of %s', async (file, workflow) => {
+    const arn = RECOVER_ARN.replace('recover', workflow);
+    vi.stubEnv('ETCD_MEDIC_WORKFLOWS', JSON.stringify({ recover: RECOVER_ARN, [workflow]: arn }));
+
+    const result = await handler(sample(file), context());
+
+    expect(result).toMatchObject({ started: [{ workflow }], ignored: [] });
+    expect(lambda.requests.map(({ path }) => path)).toEqual([`/2015-03-31/functions/${arn}/invocations`]);
+  });
+
+  it.each([
     ['an event that is not understood', sample('schedule-without-input'), InvalidInputError, 'found nothing'],
     [
       'a workflow that is not deployed',

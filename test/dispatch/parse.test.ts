@@ -1,5 +1,5 @@
 // Every trigger shape, the refusals, and what must hold for any input at all.
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { executionName } from '../../functions/dispatch/execution-name.ts';
@@ -12,6 +12,7 @@ const context: DispatchContext = {
   requestId: '3f1c6a52-7e0d-4b7c-8a55-0a1f6f8f9d21',
 };
 const ALARM_ARN = 'arn:aws:cloudwatch:eu-central-1:111122223333:alarm:etcd-medic-demo-nospace';
+const USAGE_ALARM_ARN = 'arn:aws:cloudwatch:eu-central-1:111122223333:alarm:etcd-medic-demo-quota-usage';
 const CHANGED_AT = '2026-11-20T02:13:09.611Z';
 
 describe('what starts a workflow', () => {
@@ -21,6 +22,7 @@ describe('what starts a workflow', () => {
     trigger: { kind: 'alarm', source: ALARM_ARN, at: CHANGED_AT },
     dryRun: false,
   };
+  const SCHEDULES = 'arn:aws:scheduler:eu-central-1:111122223333:schedule/default';
   const byHand = { cluster: 'demo', workflow: 'recover', trigger: { kind: 'manual', source: 'manual' }, dryRun: false };
 
   it.each([
@@ -34,21 +36,41 @@ describe('what starts a workflow', () => {
       `alarm alertmanager:EtcdNoSpace ${CHANGED_AT}`,
     ],
     [
+      'alarm-nospace-persists',
+      { ...fromAlarm, trigger: { kind: 'alarm', source: `${ALARM_ARN}-persists`, at: '2026-11-20T02:42:09.604Z' } },
+      `alarm ${ALARM_ARN}-persists 2026-11-20T02:42:09.604Z`,
+    ],
+    [
+      'alarm-quota-usage',
+      {
+        ...fromAlarm,
+        workflow: 'maintain',
+        trigger: { kind: 'alarm', source: USAGE_ALARM_ARN, at: '2026-11-20T14:27:41.318Z' },
+      },
+      `alarm ${USAGE_ALARM_ARN} 2026-11-20T14:27:41.318Z`,
+    ],
+    [
       'schedule',
       {
-        cluster: 'demo',
+        ...byHand,
         workflow: 'maintain',
-        trigger: {
-          kind: 'schedule',
-          source: 'arn:aws:scheduler:eu-central-1:111122223333:schedule/default/etcd-medic-demo-maintain',
-          at: '2026-11-20T02:30:00.000Z',
-        },
-        dryRun: false,
+        trigger: { kind: 'schedule', source: `${SCHEDULES}/etcd-medic-demo-maintain`, at: '2026-11-20T02:30:00.000Z' },
       },
-      'schedule arn:aws:scheduler:eu-central-1:111122223333:schedule/default/etcd-medic-demo-maintain 2026-11-20T02:30:00.000Z',
+      `schedule ${SCHEDULES}/etcd-medic-demo-maintain 2026-11-20T02:30:00.000Z`,
+    ],
+    [
+      'schedule-prune',
+      {
+        ...byHand,
+        workflow: 'prune',
+        trigger: { kind: 'schedule', source: `${SCHEDULES}/etcd-medic-demo-prune`, at: '2026-11-20T01:30:00.000Z' },
+      },
+      `schedule ${SCHEDULES}/etcd-medic-demo-prune 2026-11-20T01:30:00.000Z`,
     ],
     ['manual-recover', byHand, `manual ${context.requestId}`],
     ['manual-dry-run', { ...byHand, dryRun: true }, `manual ${context.requestId}`],
+    ['manual-maintain', { ...byHand, workflow: 'maintain' }, `manual ${context.requestId}`],
+    ['manual-prune-dry-run', { ...byHand, workflow: 'prune', dryRun: true }, `manual ${context.requestId}`],
   ])('%s.json becomes one command', (file, command, cause) => {
     const decisions = parseTrigger(sample(file), context);
 
@@ -64,6 +86,24 @@ describe('what starts a workflow', () => {
     expect(sent[0]).toEqual([
       { name: expect.stringMatching(/^recover-demo-[0-9a-f]{16}$/), payload: expect.any(String) },
     ]);
+  });
+
+  it('NOSPACE that persists is a cause of its own, which starts one more recovery', () => {
+    const [first, second] = ['alarm-eventbridge', 'alarm-nospace-persists']
+      .flatMap((file) => startsOf(sample(file)))
+      .map(toRequest);
+
+    expect(first?.name).toMatch(/^recover-demo-/);
+    expect(second?.name).toMatch(/^recover-demo-/);
+    expect(first?.name).not.toBe(second?.name);
+  });
+
+  it("what the stack's own alarms start isn't configurable", () => {
+    const alarms = [{ name: 'etcd-medic-demo-quota-usage', workflow: 'recover' }] as const;
+
+    const decisions = parseTrigger(sample('alarm-quota-usage'), { ...context, alarms });
+
+    expect(decisions).toMatchObject([{ kind: 'start', command: { workflow: 'maintain' } }]);
   });
 
   it('a later transition of the same alarm is another cause', () => {
@@ -131,6 +171,10 @@ describe('what starts nothing', () => {
 
   it.each([
     'etcd-medic-demo-nospace2',
+    'etcd-medic-demo-corrupt',
+    'etcd-medic-demo-soon-full',
+    'etcd-medic-demo-usage',
+    'etcd-medic-demo2-quota-usage',
     'etcd-medic-demo2-nospace',
     'ETCD-MEDIC-demo-nospace',
     'xetcd-medic-demo-nospace',
@@ -199,6 +243,26 @@ describe('what is refused', () => {
   it('a huge text is not repeated in the error', () => {
     expect(refusal(sns('x'.repeat(200_000))).length).toBeLessThan(500);
     expect(refusal({ workflow: 'y'.repeat(200_000) }).length).toBeLessThan(500);
+  });
+});
+
+describe('the sample events', () => {
+  // Those of the other functions have other prefixes.
+  const files = readdirSync(new URL('../../events/', import.meta.url))
+    .filter((file) => /^(alarm|alertmanager|manual|schedule)/.test(file))
+    .map((file) => file.replace('.json', ''));
+
+  it.each(files)('%s.json does what its name says', (file) => {
+    const expected =
+      file.endsWith('-without-input') || file.endsWith('-default-text')
+        ? 'refused'
+        : /-(ok|resolved|insufficient-data|other)$/.test(file)
+          ? 'ignore'
+          : 'start';
+
+    const found = outcome(sample(file)) === 'refused' ? 'refused' : parseTrigger(sample(file), context)[0]?.kind;
+
+    expect(found).toBe(expected);
   });
 });
 

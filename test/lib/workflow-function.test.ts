@@ -1,8 +1,15 @@
 import { Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
+import type { Command } from '../../functions/run/command.ts';
 import { parseCluster } from '../../functions/run/configuration.ts';
 import { readEnvironment } from '../../functions/run/environment.ts';
+import { NodeCommands } from '../../lib/node-commands.ts';
+import { SnapshotBucket } from '../../lib/snapshot-bucket.ts';
+import { StateTable } from '../../lib/state-table.ts';
+import { SwitchParameter } from '../../lib/switch-parameter.ts';
+import { WorkflowFunction } from '../../lib/workflow-function.ts';
 import { permissionsOf, text } from './permissions.ts';
+import { anyQueue, clusterWith, sampleKubernetes, smallStack } from './small-stack.ts';
 import { sampleCluster, synth } from './synth.ts';
 
 const { network: _, ...withoutNetwork } = sampleCluster;
@@ -16,6 +23,142 @@ const NETWORK_ACTIONS = [
   'ec2:DescribeSubnets',
   'ec2:UnassignPrivateIpAddresses',
 ];
+
+/** A workflow's function by itself, with everything that the stack could give it. */
+function workflowStack(workflow: Command['workflow'], others: Readonly<Record<string, unknown>> = {}) {
+  const cluster = clusterWith({
+    kubernetes: sampleKubernetes,
+    nodes: { tag: { key: 'cluster', value: 'demo' } },
+    ...others,
+  });
+  const { template, findings } = smallStack((stack) => {
+    const props = {
+      cluster,
+      description: 'for the test',
+      table: new StateTable(stack, 'State'),
+      switchParameter: new SwitchParameter(stack, 'Switch', cluster),
+      nodeCommands: new NodeCommands(stack, 'Nodes', { clusterName: 'demo', tag: { key: 'cluster', value: 'demo' } }),
+      snapshotBucket: new SnapshotBucket(stack, 'Snapshots'),
+      deadLetterQueue: anyQueue(stack),
+    };
+    const prune = new WorkflowFunction(stack, 'Prune', { ...props, workflow: 'prune' });
+    if (workflow !== 'prune') {
+      new WorkflowFunction(stack, 'Workflow', { ...props, workflow, pruneFunction: prune.live });
+    }
+  });
+  const name = `etcd-medic-demo-${workflow}`;
+  const functions = template.findResources('AWS::Lambda::Function', { Properties: { FunctionName: name } });
+  const [properties] = Object.values(functions).map((each) => each.Properties);
+  const [pruneAlias = ''] = Object.keys(template.findResources('AWS::Lambda::Alias')).filter((id) =>
+    id.startsWith('Prune'),
+  );
+  const variables: Record<string, unknown> = properties?.Environment.Variables;
+  return { template, findings, properties, permissions: permissionsOf(template, name), pruneAlias, variables };
+}
+
+describe('WorkflowFunction', () => {
+  it.each([
+    ['recover', 4 + 4],
+    ['maintain', 12 + 4],
+    ['prune', 4],
+  ] as const)('%s is durable, and has %i hours for what may take longest in it', (workflow, hours) => {
+    const { properties } = workflowStack(workflow);
+
+    expect(properties).toMatchObject({
+      Timeout: 900,
+      MemorySize: 512,
+      DurableConfig: { ExecutionTimeout: hours * 60 * 60, RetentionPeriodInDays: 30 },
+      VpcConfig: { SecurityGroupIds: [sampleCluster.network.securityGroupId] },
+    });
+  });
+
+  it('has time for the longest window and the longest pruning that the configuration allows', () => {
+    const longest = workflowStack('maintain', { maintain: { windowMinutes: 720 }, prune: { maxMinutes: 180 } });
+
+    expect(longest.properties?.DurableConfig.ExecutionTimeout).toBeGreaterThan(720 * 60);
+    expect(workflowStack('prune').properties?.DurableConfig.ExecutionTimeout).toBeGreaterThan(180 * 60);
+    expect(() => workflowStack('maintain', { maintain: { windowMinutes: 721 } })).toThrow('windowMinutes');
+    expect(() => workflowStack('prune', { prune: { maxMinutes: 181 } })).toThrow('maxMinutes');
+  });
+
+  it.each(['recover', 'maintain', 'prune'] as const)('%s has what readEnvironment asks for in Lambda', (workflow) => {
+    const { variables } = workflowStack(workflow);
+    const texts = Object.entries(variables).map(([name, value]) => [name, text(value)]);
+
+    const environment = readEnvironment({ ...Object.fromEntries(texts), AWS_LAMBDA_FUNCTION_NAME: 'x' });
+
+    expect(environment).toMatchObject({ inLambda: true, bus: 'default', cluster: { name: 'demo' } });
+    expect(environment.snapshotBucket === undefined).toBe(workflow === 'prune');
+    expect(variables).toMatchObject({
+      POWERTOOLS_SERVICE_NAME: `etcd-medic-demo-${workflow}`,
+      POWERTOOLS_METRICS_NAMESPACE: 'etcd-medic',
+    });
+  });
+
+  it.each(['recover', 'maintain'] as const)(
+    '%s may have reports deleted by exactly the deployed prune function',
+    (workflow) => {
+      const { variables, permissions, pruneAlias } = workflowStack(workflow);
+
+      expect(variables.ETCD_MEDIC_PRUNE_FUNCTION).toEqual({ Ref: pruneAlias });
+      expect(permissions.filter((line) => line.includes('lambda:Invoke'))).toEqual([
+        `Allow lambda:InvokeFunction on \${${pruneAlias}}`,
+      ]);
+    },
+  );
+
+  it('maintain may what recover may, and read the history', () => {
+    const [recover, maintain] = (['recover', 'maintain'] as const).map((workflow) =>
+      workflowStack(workflow).permissions.map((line) => line.replaceAll(workflow, 'WORKFLOW')),
+    );
+
+    expect(maintain?.filter((line) => !recover?.includes(line))).toEqual([
+      expect.stringMatching(
+        /^Allow dynamodb:Query on \$\{State\w+\.Arn\} if \{ ForAllValues:StringEquals: \{ dynamodb:LeadingKeys: \[demo\] \} \}$/,
+      ),
+    ]);
+    expect(recover?.filter((line) => !maintain?.includes(line))).toEqual([]);
+  });
+
+  it('prune reads the API server’s secret and no other, sends nothing to nodes, writes no snapshot, starts nothing', () => {
+    const { permissions, variables } = workflowStack('prune');
+
+    const { secretArn } = sampleKubernetes.credentials;
+    expect(permissions.filter((line) => line.includes('secretsmanager:'))).toEqual([
+      `Allow secretsmanager:GetSecretValue on ${secretArn}`,
+      `Allow secretsmanager:GetSecretValue on ${secretArn}-??????`,
+    ]);
+    const actions = permissions.map((line) => line.split(' ')[1]);
+    const others = actions.filter((action) => /^(s3|lambda|ssm|dynamodb|events):/.test(action ?? ''));
+    expect(others).toEqual([
+      'dynamodb:DeleteItem',
+      'dynamodb:GetItem',
+      'dynamodb:PutItem',
+      'dynamodb:UpdateItem',
+      'events:PutEvents',
+      'lambda:CheckpointDurableExecution',
+      'lambda:GetDurableExecutionState',
+      'ssm:GetParameter',
+    ]);
+    expect(Object.keys(variables)).not.toContain('ETCD_MEDIC_SNAPSHOT_BUCKET');
+    expect(Object.keys(variables)).not.toContain('ETCD_MEDIC_PRUNE_FUNCTION');
+  });
+
+  it('logs JSON to a log group of its own that forgets after 90 days', () => {
+    const { template } = workflowStack('recover');
+    const functions = Object.values(template.findResources('AWS::Lambda::Function'));
+    const logGroups = functions.map((fn) => text(fn.Properties.LoggingConfig));
+
+    expect(functions).toHaveLength(2);
+    expect(new Set(logGroups).size).toBe(2);
+    expect(logGroups.every((config) => config.includes('LogFormat: JSON'))).toBe(true);
+    template.allResourcesProperties('AWS::Logs::LogGroup', { RetentionInDays: 90 });
+  });
+
+  it.each(['recover', 'maintain', 'prune'] as const)('%s passes AWS Solutions', (workflow) => {
+    expect(workflowStack(workflow).findings).toEqual([]);
+  });
+});
 
 describe('WorkflowFunction recover', () => {
   it('is a durable function on Node 24 with time for a defragmentation in each step', () => {
@@ -216,18 +359,6 @@ describe('WorkflowFunction recover', () => {
 
     expect(permissions.join()).not.toContain('secretsmanager');
     expect(permissions.filter((line) => / on \*( |$)/.test(line))).toEqual([]);
-  });
-
-  it('logs JSON to a log group of its own that forgets after 90 days', () => {
-    using synthesis = synth();
-
-    const template = synthesis.template();
-    const functions = Object.values(template.findResources('AWS::Lambda::Function'));
-    const logGroups = functions.map((fn) => text(fn.Properties.LoggingConfig));
-
-    expect(new Set(logGroups).size).toBe(functions.length);
-    expect(logGroups.every((config) => config.includes('LogFormat: JSON'))).toBe(true);
-    template.allResourcesProperties('AWS::Logs::LogGroup', { RetentionInDays: 90 });
   });
 });
 
