@@ -3,6 +3,7 @@ import { Stack, Validations } from 'aws-cdk-lib';
 import { Effect, PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
+import type { ClusterConfiguration } from '../functions/run/configuration.ts';
 import { functionArn } from './names.ts';
 
 export interface FunctionRoleProps {
@@ -43,6 +44,23 @@ export class FunctionRole extends Role {
       });
     }
   }
+}
+
+/** What a function needs to read its credentials; nothing where they are files, or where there are none. */
+export function readSecret(
+  credentials: NonNullable<ClusterConfiguration['etcd' | 'kubernetes']>['credentials'],
+): Record<string, PolicyStatement[]> {
+  if (!credentials || !('secretArn' in credentials)) return {};
+  return {
+    Credentials: [
+      new PolicyStatement({
+        actions: ['secretsmanager:GetSecretValue'],
+        // Secrets Manager ends each ARN in six characters of its own. Many leave them out, and a name such as
+        // "etcd-client" looks as if it had them, so both readings are granted.
+        resources: [credentials.secretArn, `${credentials.secretArn}-??????`],
+      }),
+    ],
+  };
 }
 
 /**

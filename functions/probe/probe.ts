@@ -1,0 +1,103 @@
+// One probe: looks at every member, puts the metrics out, leaves the look in the table, and says in a report how etcd is.
+import type { Trigger } from '../run/command.ts';
+import type { ClusterConfiguration } from '../run/configuration.ts';
+import { describeError, redact } from '../run/errors.ts';
+import type { MemberSizes, ReportMember, ReportStep, RunReport } from '../run/report.ts';
+import { look } from './look.ts';
+import { publishMetrics } from './publish.ts';
+import type { ProbedMember } from './record.ts';
+import type { ProbeMemory } from './sources.ts';
+import { storeLook } from './store.ts';
+import { clusterFigures, judge, probedMembers, problemOf } from './summary.ts';
+
+export interface ProbeOptions {
+  /** Undefined: not configured, and the look is written nowhere. */
+  readonly table: string | undefined;
+  readonly memory: ProbeMemory;
+  /** Only looks: neither metrics nor a record. */
+  readonly dryRun: boolean;
+  readonly trigger: Trigger;
+}
+
+/**
+ * Ends within 10 seconds, whatever hangs.
+ * @returns `healthy`; `escalated` where an alarm is raised, a voter is away or nobody answers; `failed` where the probe itself
+ *   can't look, because its credentials are of no use or nobody tells where the members are. A step that failed is in `steps`.
+ */
+export async function probe(configuration: ClusterConfiguration, options: ProbeOptions): Promise<RunReport> {
+  const { table, memory, dryRun, trigger } = options;
+  const cluster = configuration.name;
+  const at = new Date();
+  const steps: ReportStep[] = [];
+
+  const seen = await look(configuration, memory);
+  const durationMs = Date.now() - at.getTime();
+  const { outcome, reason } = judge(seen);
+  if (outcome !== 'healthy') memory.expire();
+  const members = probedMembers(seen);
+  for (const problem of seen.remembered) {
+    steps.push(step('sources', at, 'failed', `what was known from before is used: ${problem}`));
+  }
+  steps.push({ ...step('look', at, seen.kind === 'blind' ? 'failed' : 'done', reason), durationMs });
+
+  // Before anything else can fail.
+  const published = new Date();
+  const lines = dryRun ? 0 : publishMetrics({ cluster, at, figures: clusterFigures(seen), members });
+  steps.push(
+    lines > 0
+      ? step('metrics', published, 'done', `${lines} lines of embedded metric format`)
+      : step('metrics', published, 'skipped', dryRun ? 'a dry run' : 'switched off by POWERTOOLS_METRICS_DISABLED'),
+  );
+
+  const record = { at: at.toISOString(), durationMs, members, problem: problemOf(seen) };
+  steps.push(await store(dryRun, table, () => storeLook({ table: table ?? '', cluster, look: record })));
+  return {
+    cluster,
+    workflow: 'probe',
+    outcome,
+    reason: redact(reason),
+    trigger,
+    dryRun,
+    startedAt: at.toISOString(),
+    finishedAt: new Date().toISOString(),
+    members: members.map(reportMember),
+    steps,
+  };
+}
+
+async function store(dryRun: boolean, table: string | undefined, write: () => Promise<void>): Promise<ReportStep> {
+  const startedAt = new Date();
+  if (dryRun) return step('record', startedAt, 'skipped', 'a dry run');
+  if (table === undefined) return step('record', startedAt, 'not-configured', 'no table: not configured');
+  try {
+    await write();
+    return step('record', startedAt, 'done', 'the look is in the table');
+  } catch (error) {
+    return step('record', startedAt, 'failed', describeError(error));
+  }
+}
+
+function step(name: string, startedAt: Date, outcome: ReportStep['outcome'], detail: string): ReportStep {
+  return {
+    name,
+    startedAt: startedAt.toISOString(),
+    durationMs: Date.now() - startedAt.getTime(),
+    outcome,
+    detail: redact(detail),
+  };
+}
+
+/** A probe changes nothing: after is as before. */
+function reportMember({ version, dbSize, dbSizeInUse, problem, healthy: _, ...member }: ProbedMember): ReportMember {
+  const { alarms, ...identity } = member;
+  const sizes: MemberSizes | undefined =
+    dbSize === null || dbSizeInUse === null ? undefined : { dbSize, dbSizeInUse, alarms };
+  return {
+    ...identity,
+    version: version ?? undefined,
+    before: sizes,
+    after: sizes,
+    defragmented: false,
+    note: problem === null ? undefined : redact(problem),
+  };
+}

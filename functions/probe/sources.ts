@@ -1,0 +1,59 @@
+// What the probe needs before it can ask anybody: where the members are, and the client certificate. Both from AWS, both remembered.
+import type { TlsMaterial } from '../etcd/types.ts';
+import { findNodes } from '../nodes/inventory.ts';
+import { endpointsOf } from '../recover/nodes.ts';
+import type { ClusterConfiguration } from '../run/configuration.ts';
+import { loadTlsMaterial } from '../run/credentials.ts';
+import { SetupError } from '../run/errors.ts';
+import { type Known, LastKnown } from './last-known.ts';
+
+/** A renewed certificate and a new node are seen after so long at the latest; asking every minute would cost more and tell no more. */
+const MAX_AGE_MS = 5 * 60_000;
+/** In the same region both services answer in a fraction of a second. */
+export const PATIENCE_MS = 2_500;
+
+/** What one process remembers from probe to probe. */
+export class ProbeMemory {
+  readonly #endpoints: LastKnown<readonly string[]>;
+  readonly #tls: LastKnown<TlsMaterial | undefined>;
+
+  constructor(options = { maxAgeMs: MAX_AGE_MS, patienceMs: PATIENCE_MS }) {
+    this.#endpoints = new LastKnown({ ...options, what: 'the nodes, from Systems Manager' });
+    this.#tls = new LastKnown({ ...options, what: 'etcd.credentials' });
+  }
+
+  /**
+   * The client URLs that are configured, or those of the nodes.
+   * @throws SetupError, NodesUnreadableError, NoAnswerYetError where none were ever found
+   */
+  async endpoints(configuration: ClusterConfiguration): Promise<Known<readonly string[]>> {
+    const { etcd, nodes } = configuration;
+    if (etcd.endpoints !== undefined) return { value: etcd.endpoints, problem: undefined };
+    const key = JSON.stringify([nodes?.tag, etcd.clientPort]);
+    return this.#endpoints.get(key, () => endpointsOfNodes(configuration));
+  }
+
+  /** @throws SetupError, NoAnswerYetError where the certificate was never read */
+  async tls({ etcd: { credentials } }: ClusterConfiguration): Promise<Known<TlsMaterial | undefined>> {
+    if (credentials === undefined) return { value: undefined, problem: undefined };
+    return this.#tls.get(JSON.stringify(credentials), () => loadTlsMaterial(credentials));
+  }
+
+  /** After a look that did not find everybody: the certificate may have been renewed, or the nodes replaced. */
+  expire(): void {
+    this.#endpoints.expire();
+    this.#tls.expire();
+  }
+}
+
+async function endpointsOfNodes(configuration: ClusterConfiguration): Promise<readonly string[]> {
+  const { nodes: configured } = configuration;
+  if (configured === undefined) throw new SetupError('etcd.endpoints: found nothing, and no `nodes` to find them by');
+  const found = await findNodes({ tag: configured.tag });
+  const nodes = found.flatMap(({ instanceId, name, ipAddress, pingStatus }) =>
+    ipAddress === undefined ? [] : [{ instanceId, name, ipAddress, online: pingStatus === 'Online' }],
+  );
+  if (nodes.length > 0) return endpointsOf(configuration, nodes);
+  const { key, value } = configured.tag;
+  throw new SetupError(`etcd.endpoints: found nothing, and no node with the tag ${key}=${value} has an SSM agent`);
+}

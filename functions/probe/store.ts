@@ -1,0 +1,45 @@
+// Writes the probe's last look into the state table, over the one before.
+import { isSetupProblem } from '../run/aws.ts';
+import { EtcdMedicError, redact, SetupError } from '../run/errors.ts';
+import { PROBE_RECORD, type ProbeLook } from './record.ts';
+
+/** The look could not be written: the dashboard goes on showing the one before. */
+export class LookNotStoredError extends EtcdMedicError {
+  override readonly name = 'LookNotStoredError';
+}
+
+/** All attempts together. A table that hangs must not hold up the probe beyond its 10 seconds. */
+export const STORE_DEADLINE_MS = 1_500;
+
+export interface StoreLookOptions {
+  readonly table: string;
+  readonly cluster: string;
+  readonly look: ProbeLook;
+}
+
+/**
+ * @throws SetupError when there is no such table or it must not be written to
+ * @throws LookNotStoredError when the table did not answer in time
+ */
+export async function storeLook({ table, cluster, look }: StoreLookOptions): Promise<void> {
+  const { DynamoDBClient, PutItemCommand } = await import('@aws-sdk/client-dynamodb');
+  const client = new DynamoDBClient({ maxAttempts: 2 });
+  // R15: an endpoint or a problem may hold what must not be shown.
+  const json = JSON.stringify(look, (_key, value: unknown) => (typeof value === 'string' ? redact(value) : value));
+  try {
+    await client.send(
+      new PutItemCommand({
+        TableName: table,
+        Item: { cluster: { S: cluster }, record: { S: PROBE_RECORD }, at: { S: look.at }, look: { S: json } },
+      }),
+      { abortSignal: AbortSignal.timeout(STORE_DEADLINE_MS) },
+    );
+  } catch (cause) {
+    const message = `the look at ${cluster} could not be written to table ${table}`;
+    throw isSetupProblem(cause)
+      ? new SetupError(`${message}: not allowed or not there`, { cause })
+      : new LookNotStoredError(message, { cause });
+  } finally {
+    client.destroy();
+  }
+}

@@ -1,0 +1,132 @@
+// What a look means: the figures for the metrics, the record for the table, and the sentence for a person. Pure.
+import type { Observation, ObservedMember } from '../recover/decide.ts';
+import { nameOf } from '../recover/decide.ts';
+import type { Outcome } from '../run/report.ts';
+import type { Look } from './look.ts';
+import type { ProbedMember } from './record.ts';
+
+/** Undefined: not known, so that no metric is put out. */
+export interface ClusterFigures {
+  readonly nospaceAlarms: number | undefined;
+  readonly corruptAlarms: number | undefined;
+  readonly membersAnswering: number;
+  readonly membersAway: number | undefined;
+  /** Percent. */
+  readonly quotaUsage: number | undefined;
+  readonly hasLeader: 0 | 1;
+}
+
+export function clusterFigures(look: Look): ClusterFigures {
+  if (look.kind !== 'seen') {
+    return {
+      nospaceAlarms: undefined,
+      corruptAlarms: undefined,
+      membersAnswering: 0,
+      membersAway: look.endpoints?.length,
+      quotaUsage: undefined,
+      hasLeader: 0,
+    };
+  }
+  const { members, alarms } = look.observation;
+  const voters = members.filter(({ isLearner }) => !isLearner);
+  const membersAnswering = members.filter(answers).length;
+  const raisedBy = (isCounted: (type: string) => boolean) =>
+    membersAnswering === 0
+      ? undefined
+      : new Set(alarms.filter(({ type }) => isCounted(type)).map(({ memberId }) => memberId)).size;
+  return {
+    nospaceAlarms: raisedBy((type) => type === 'NOSPACE'),
+    corruptAlarms: raisedBy((type) => type !== 'NOSPACE'),
+    membersAnswering,
+    membersAway: voters.filter(({ healthy }) => !healthy).length,
+    quotaUsage: fullest(voters)?.usagePercent,
+    hasLeader: members.some(({ isLeader }) => isLeader) ? 1 : 0,
+  };
+}
+
+/** The members as the record and the metrics take them, sorted by name; none where nobody answers. */
+export function probedMembers(look: Look): readonly ProbedMember[] {
+  if (look.kind !== 'seen') return [];
+  const { members, alarms } = look.observation;
+  return members.map((member) => ({
+    id: member.id,
+    name: member.name,
+    endpoint: member.endpoint,
+    version: member.version ?? null,
+    isLeader: member.isLeader,
+    isLearner: member.isLearner,
+    healthy: member.healthy,
+    quotaBytes: member.quota.kind === 'limit' ? member.quota.bytes : member.quota.kind === 'none' ? 'none' : null,
+    dbSize: member.dbSize ?? null,
+    dbSizeInUse: member.dbSizeInUse ?? null,
+    alarms: alarms.filter(({ memberId }) => memberId === member.id).map(({ type }) => type),
+    problem: member.problem ?? (member.quota.kind === 'unknown' ? member.quota.problem : null),
+  }));
+}
+
+/** Why nobody could be asked; null where at least one member answered. */
+export function problemOf(look: Look): string | null {
+  if (look.kind !== 'seen') return look.problem;
+  if (look.observation.members.some(answers)) return null;
+  return look.observation.members.map(({ problem }) => problem).join('; ');
+}
+
+export interface Verdict {
+  readonly outcome: Extract<Outcome, 'healthy' | 'escalated' | 'failed'>;
+  readonly reason: string;
+}
+
+export function judge(look: Look): Verdict {
+  if (look.kind === 'blind') return { outcome: 'failed', reason: `The probe can't look at etcd: ${look.problem}` };
+  if (look.kind === 'nobody') return { outcome: 'escalated', reason: `Nobody answers: ${look.problem}` };
+  const { observation } = look;
+  const troubles = [...raisedAlarms(observation), ...away(observation)];
+  if (troubles.length > 0) return { outcome: 'escalated', reason: troubles.join(' ') };
+  return { outcome: 'healthy', reason: wellBeing(observation) };
+}
+
+function raisedAlarms({ alarms, members }: Observation): string[] {
+  const named = (list: typeof alarms) =>
+    [...new Set(list.map(({ memberId }) => nameOf(members, memberId)))].sort().join(', ');
+  const nospace = alarms.filter(({ type }) => type === 'NOSPACE');
+  const others = alarms.filter(({ type }) => type !== 'NOSPACE');
+  return [
+    ...(others.length > 0
+      ? [
+          `${[...new Set(others.map(({ type }) => type))].join(' and ')} on ${named(others)}: a person has to find the broken member and replace it; no program may disarm this.`,
+        ]
+      : []),
+    ...(nospace.length > 0
+      ? [`NOSPACE on ${named(nospace)}: etcd refuses writes. Run recover, where its alarm has not started it already.`]
+      : []),
+  ];
+}
+
+function away({ members }: Observation): string[] {
+  return members
+    .filter(({ isLearner, healthy }) => !isLearner && !healthy)
+    .map(({ id, problem }) => `${nameOf(members, id)} is away: ${problem}.`);
+}
+
+function wellBeing({ members }: Observation): string {
+  const voters = members.filter(({ isLearner }) => !isLearner);
+  const top = fullest(voters);
+  const usage = top && `; ${top.name} is the fullest, at ${top.usagePercent} % of its quota`;
+  return `All ${voters.length} voters are healthy and no alarm is raised${usage ?? ''}.`;
+}
+
+function answers({ dbSize }: ObservedMember): boolean {
+  return dbSize !== undefined;
+}
+
+/** Undefined where no voter has told both its size and a quota. */
+function fullest(
+  voters: readonly ObservedMember[],
+): { readonly name: string; readonly usagePercent: number } | undefined {
+  const usages = voters.flatMap(({ id, dbSize, quota }) =>
+    dbSize === undefined || quota.kind !== 'limit'
+      ? []
+      : [{ name: nameOf(voters, id), usagePercent: Math.round((dbSize / quota.bytes) * 10_000) / 100 }],
+  );
+  return usages.sort((a, b) => b.usagePercent - a.usagePercent)[0];
+}

@@ -1,0 +1,95 @@
+// The function that looks at etcd every minute: plain, small, and started by nothing but the clock and a person.
+import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
+import { Rule, Schedule } from 'aws-cdk-lib/aws-events';
+import { LambdaFunction as FunctionTarget } from 'aws-cdk-lib/aws-events-targets';
+import { Policy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { Architecture, Function as LambdaFunction, LoggingFormat, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+import { codeOf } from './bundling.ts';
+import { FunctionNetwork } from './function-network.ts';
+import { FunctionRole, readSecret } from './function-role.ts';
+import { functionName } from './names.ts';
+import type { StateTable } from './state-table.ts';
+
+/** A probe ends within 10 seconds by itself; the rest is for a cold start's slow first steps. */
+const TIMEOUT = Duration.seconds(15);
+
+/** What is later than this says nothing that the next probe does not say better. */
+const WORTHLESS_AFTER = Duration.seconds(60);
+
+export interface ProbeFunctionProps {
+  readonly cluster: ClusterConfiguration;
+  /** The last look is written there. */
+  readonly table: Pick<StateTable, 'tableArn' | 'tableName'>;
+}
+
+export class ProbeFunction extends Construct {
+  readonly function: LambdaFunction;
+
+  constructor(scope: Construct, id: string, { cluster, table }: ProbeFunctionProps) {
+    super(scope, id);
+    const name = functionName(cluster, 'probe');
+    const logGroup = new LogGroup(this, 'Logs', {
+      // The metrics outlive their lines, and the table has the last look.
+      retention: RetentionDays.ONE_WEEK,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    const network = cluster.network && new FunctionNetwork(this, 'Network', cluster.network);
+    const role = new FunctionRole(this, 'Role', {
+      functionName: name,
+      logGroup,
+      inVpc: network !== undefined,
+      policies: {
+        Look: [
+          new PolicyStatement({
+            actions: ['dynamodb:PutItem'],
+            resources: [table.tableArn],
+            conditions: { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': [cluster.name] } },
+          }),
+        ],
+        ...readSecret(cluster.etcd.credentials),
+      },
+    });
+    if (cluster.nodes && cluster.etcd.endpoints === undefined) grantListingOfNodes(this, role);
+
+    this.function = new LambdaFunction(this, 'Function', {
+      functionName: name,
+      description: `Looks at etcd of cluster ${cluster.name} every minute and changes nothing in it. Test with {} shows how it is.`,
+      ...codeOf('probe'),
+      runtime: Runtime.NODEJS_24_X,
+      architecture: Architecture.ARM_64,
+      memorySize: 512,
+      timeout: TIMEOUT,
+      retryAttempts: 0,
+      maxEventAge: WORTHLESS_AFTER,
+      role,
+      logGroup,
+      loggingFormat: LoggingFormat.JSON,
+      ...(network ? { vpc: network.vpc, securityGroups: network.securityGroups } : {}),
+      environment: {
+        ETCD_MEDIC_CLUSTER: JSON.stringify(cluster),
+        ETCD_MEDIC_TABLE: table.tableName,
+        POWERTOOLS_SERVICE_NAME: name,
+      },
+    });
+    new Rule(this, 'EveryMinute', {
+      description: `Looks at etcd of cluster ${cluster.name}`,
+      schedule: Schedule.rate(Duration.minutes(1)),
+      targets: [new FunctionTarget(this.function, { retryAttempts: 0, maxEventAge: WORTHLESS_AFTER })],
+    });
+  }
+}
+
+function grantListingOfNodes(scope: Construct, role: FunctionRole): void {
+  // A policy of its own, so that the reason below stands for its statement alone.
+  const policy = new Policy(scope, 'Nodes', {
+    statements: [new PolicyStatement({ actions: ['ssm:DescribeInstanceInformation'], resources: ['*'] })],
+    roles: [role],
+  });
+  Validations.of(policy).acknowledge({
+    id: 'AwsSolutions-IAM5[Resource::*]',
+    reason: 'ssm:DescribeInstanceInformation knows no resources. It tells which nodes there are and changes nothing.',
+  });
+}

@@ -1,0 +1,147 @@
+import { describe, expect, it } from 'vitest';
+import type { Look } from '../../functions/probe/look.ts';
+import { publishMetrics } from '../../functions/probe/publish.ts';
+import { clusterFigures, judge, probedMembers, problemOf } from '../../functions/probe/summary.ts';
+import type { Observation, ObservedMember } from '../../functions/recover/decide.ts';
+import { captured } from './harness.ts';
+
+const MiB = 1024 * 1024;
+const quota = (bytes: number) => ({ kind: 'limit', bytes, source: 'metrics' }) as const;
+
+function member(number: number, changes: Partial<ObservedMember> = {}): ObservedMember {
+  return {
+    id: `a${number}`,
+    name: `cp-${number}`,
+    endpoint: `https://10.0.0.1${number}:2379`,
+    hosts: [`10.0.0.1${number}`],
+    isLearner: false,
+    isLeader: number === 1,
+    healthy: true,
+    silent: false,
+    version: '3.5.30',
+    dbSize: 50 * MiB,
+    dbSizeInUse: 20 * MiB,
+    quota: quota(100 * MiB),
+    ...changes,
+  };
+}
+const away = {
+  healthy: false,
+  silent: true,
+  problem: 'refused',
+  version: undefined,
+  dbSize: undefined,
+  dbSizeInUse: undefined,
+} as const;
+
+function seen(members: readonly ObservedMember[], alarms: Observation['alarms'] = []): Look {
+  const observation = { clusterId: 'c1', revision: '7', members, alarms };
+  return { kind: 'seen', endpoints: ['https://10.0.0.11:2379'], remembered: [], observation };
+}
+
+describe('the figures of a look', () => {
+  it.each<[string, readonly ObservedMember[], number | undefined]>([
+    ['of the fullest voter', [member(1), member(2, { dbSize: 81 * MiB })], 81],
+    ['against each voter’s own quota', [member(1), member(2, { dbSize: 60 * MiB, quota: quota(1_000 * MiB) })], 50],
+    ['not of a learner', [member(1), member(2, { dbSize: 90 * MiB, isLearner: true })], 50],
+    ['over 100 where the file has outgrown it', [member(1, { dbSize: 110 * MiB })], 110],
+    ['of those with a quota', [member(1), member(2, { dbSize: 900 * MiB, quota: { kind: 'none' } })], 50],
+    ['none where no quota could be read', [member(1, { quota: { kind: 'unknown', problem: 'x' } })], undefined],
+    ['none where no voter answers', [member(1, away)], undefined],
+  ])('have a quota usage %s', (_of, members, percent) => {
+    expect(clusterFigures(seen(members)).quotaUsage).toBe(percent);
+  });
+
+  it('R1: count an alarm of a kind that this program does not know with CORRUPT, once a member', () => {
+    const alarms = [
+      { memberId: 'a1', type: 'CORRUPT' },
+      { memberId: 'a1', type: 'UNKNOWN' },
+      { memberId: 'a2', type: 'UNKNOWN' },
+      { memberId: 'a2', type: 'NOSPACE' },
+    ] as const;
+
+    const figures = clusterFigures(seen([member(1), member(2)], alarms));
+
+    expect(figures).toMatchObject({ corruptAlarms: 2, nospaceAlarms: 1 });
+  });
+
+  it('know nothing of alarms where the members fell silent after they were found', () => {
+    const look = seen([member(1, away), member(2, away)]);
+
+    expect(clusterFigures(look)).toMatchObject({ membersAnswering: 0, membersAway: 2, nospaceAlarms: undefined });
+    expect(problemOf(look)).toBe('refused; refused');
+  });
+});
+
+describe('the words of a look', () => {
+  it.each<[string, Look, string, RegExp]>([
+    [
+      'all well',
+      seen([member(1), member(2)]),
+      'healthy',
+      /^All 2 voters .* cp-1 is the fullest, at 50 % of its quota\.$/,
+    ],
+    ['a learner away', seen([member(1), member(2, { ...away, isLearner: true })]), 'healthy', /^All 1 voters/],
+    ['a voter away', seen([member(1), member(2, away)]), 'escalated', /^cp-2 is away: refused\.$/],
+    [
+      'NOSPACE of a member that is gone, by its id',
+      seen([member(1)], [{ memberId: 'ff', type: 'NOSPACE' }]),
+      'escalated',
+      /^NOSPACE on ff: etcd refuses writes/,
+    ],
+    [
+      'CORRUPT before anything else',
+      seen(
+        [member(1), member(2, away)],
+        [
+          { memberId: 'a1', type: 'NOSPACE' },
+          { memberId: 'a1', type: 'CORRUPT' },
+        ],
+      ),
+      'escalated',
+      /^CORRUPT on cp-1: a person .* NOSPACE on cp-1.* cp-2 is away/,
+    ],
+    [
+      'nobody',
+      { kind: 'nobody', endpoints: [], remembered: [], problem: 'none of 3' },
+      'escalated',
+      /^Nobody answers: none/,
+    ],
+    ['blindness', { kind: 'blind', endpoints: [], remembered: [], problem: 'no secret' }, 'failed', /no secret/],
+  ])('tell %s', (_what, look, outcome, words) => {
+    expect(judge(look)).toEqual({ outcome, reason: expect.stringMatching(words) });
+  });
+});
+
+describe('the members of a look', () => {
+  it('are put out by name, and by id where a name is missing or not theirs alone', async () => {
+    const members = [
+      member(1, { name: 'default' }),
+      member(2, { name: 'default' }),
+      member(3, { name: '' }),
+      member(4),
+    ];
+    const look = seen(members);
+    const published = {
+      cluster: 'demo',
+      at: new Date(),
+      figures: clusterFigures(look),
+      members: probedMembers(look),
+    };
+
+    const { metrics } = await captured(async () => publishMetrics(published));
+
+    expect(metrics.map((line) => line.member)).toEqual([undefined, 'a1', 'a2', 'a3', 'cp-4']);
+  });
+
+  it('have as their problem why they are away, or else why their quota is not known', () => {
+    const unread = { quota: { kind: 'unknown', problem: 'no page' } } as const;
+
+    const members = probedMembers(seen([member(1, unread), member(2, { ...away, ...unread })]));
+
+    expect(members).toMatchObject([
+      { healthy: true, quotaBytes: null, problem: 'no page' },
+      { healthy: false, quotaBytes: null, problem: 'refused', dbSize: null, version: null },
+    ]);
+  });
+});
