@@ -1,0 +1,130 @@
+// Reads what the page shows: the probe's last look, the lease and the last runs from the state table, and the switch.
+import { type AttributeValue, DynamoDBClient, GetItemCommand, QueryCommand } from '@aws-sdk/client-dynamodb';
+import { readSwitch } from '../nodes/switch.ts';
+import { PROBE_RECORD } from '../probe/record.ts';
+import { describeError } from '../run/errors.ts';
+import type { WidgetEnvironment } from './environment.ts';
+import { parseLook, parseReport } from './records.ts';
+import type { HeldLease, Situation } from './situation.ts';
+
+/** Fewer would hide a month's one recovery among the nights; more are too narrow to tell apart on a small screen. */
+export const MAX_RUNS = 20;
+
+/** A page has 1 MB; reports have 10 kB as a rule, and 350 kB at most. */
+const MAX_PAGES = 8;
+
+/** A person is waiting: two attempts of this length, and the page says what is missing. */
+const clientSettings = {
+  maxAttempts: 2,
+  requestHandler: { connectionTimeout: 1_500, requestTimeout: 3_500, throwOnRequestTimeout: true },
+};
+
+/** The SDK's own attempts for the switch may take longer than a person waits. */
+const SWITCH_TIMEOUT_MS = 7_000;
+
+type Item = Readonly<Record<string, AttributeValue>>;
+
+/**
+ * Never throws: what can't be read or understood is left out, and `problems` says so.
+ * @param now milliseconds since 1970
+ */
+export async function readSituation(environment: WidgetEnvironment, now: number): Promise<Situation> {
+  const { cluster, table, switchParameter, dispatchArn } = environment;
+  const problems: string[] = [];
+  const attempt = async <Value>(what: string, work: () => Promise<Value>): Promise<Value | null> => {
+    try {
+      return await work();
+    } catch (error) {
+      problems.push(`${what} could not be read: ${describeError(error)}`);
+      return null;
+    }
+  };
+  const client = new DynamoDBClient(clientSettings);
+  try {
+    const item = (record: string) => readItem(client, table, cluster.name, record);
+    const [look, lease, runs, mode] = await Promise.all([
+      attempt("The probe's last look", async () => parseLook(await item(PROBE_RECORD))),
+      attempt('The lease', async () => leaseOf(await item('lease'))),
+      attempt('The last runs', () => readRuns(client, table, cluster.name)),
+      readMode(switchParameter),
+    ]);
+    for (const problem of runs?.problems ?? []) problems.push(problem);
+    return {
+      cluster: cluster.name,
+      now,
+      look,
+      lease,
+      runs: runs?.reports ?? [],
+      mode,
+      schedules: [
+        ...(cluster.kubernetes ? [{ workflow: 'prune', schedule: cluster.prune.schedule } as const] : []),
+        { workflow: 'maintain', schedule: cluster.maintain.schedule },
+      ],
+      workflows: ['recover', 'maintain', ...(cluster.kubernetes ? (['prune'] as const) : [])],
+      dispatchArn,
+      problems,
+    };
+  } finally {
+    client.destroy();
+  }
+}
+
+async function readItem(
+  client: DynamoDBClient,
+  table: string,
+  cluster: string,
+  record: string,
+): Promise<Item | undefined> {
+  const Key = { cluster: { S: cluster }, record: { S: record } };
+  return (await client.send(new GetItemCommand({ TableName: table, Key }))).Item;
+}
+
+/** The newest first. A report that is not understood costs the page no other one. */
+async function readRuns(client: DynamoDBClient, table: string, cluster: string) {
+  const items: Item[] = [];
+  let from: Record<string, AttributeValue> | undefined;
+  for (let page = 0; page < MAX_PAGES && items.length < MAX_RUNS; page++) {
+    const { Items = [], LastEvaluatedKey } = await client.send(
+      new QueryCommand({
+        TableName: table,
+        KeyConditionExpression: '#cluster = :cluster AND begins_with(#record, :run)',
+        ProjectionExpression: '#record, #report',
+        ExpressionAttributeNames: { '#cluster': 'cluster', '#record': 'record', '#report': 'report' },
+        ExpressionAttributeValues: { ':cluster': { S: cluster }, ':run': { S: 'run#' } },
+        ScanIndexForward: false,
+        Limit: MAX_RUNS - items.length,
+        ExclusiveStartKey: from,
+      }),
+    );
+    items.push(...Items);
+    from = LastEvaluatedKey;
+    if (from === undefined) break;
+  }
+  const parsed = items.map(parseReport);
+  return {
+    reports: parsed.flatMap((run) => ('report' in run ? [run.report] : [])),
+    problems: parsed.flatMap((run) => ('problem' in run ? [run.problem] : [])),
+  };
+}
+
+function leaseOf(item: Item | undefined): HeldLease | null {
+  if (item === undefined) return null;
+  return {
+    workflow: item.workflow?.S ?? '(unknown)',
+    acquiredAt: Number(item.acquiredAt?.N ?? 0),
+    expiresAt: Number(item.expiresAt?.N ?? 0),
+  };
+}
+
+async function readMode(parameterName: string): Promise<Situation['mode']> {
+  const { promise: tooLong, resolve } = Promise.withResolvers<Situation['mode']>();
+  const timer = setTimeout(
+    () => resolve({ mode: 'observe', detail: `parameter ${parameterName} was not read in time`, isProblem: true }),
+    SWITCH_TIMEOUT_MS,
+  );
+  try {
+    return await Promise.race([readSwitch({ parameterName }), tooLong]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

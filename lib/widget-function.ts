@@ -1,0 +1,73 @@
+// The function that draws the dashboard's custom widget. It reads, and may do nothing else.
+import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { Architecture, Function as LambdaFunction, LoggingFormat, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+import { codeOf } from './bundling.ts';
+import { FunctionRole } from './function-role.ts';
+import { functionName } from './names.ts';
+import type { StateTable } from './state-table.ts';
+import type { SwitchParameter } from './switch-parameter.ts';
+
+export interface WidgetFunctionProps {
+  readonly cluster: ClusterConfiguration;
+  readonly table: Pick<StateTable, 'tableArn' | 'tableName'>;
+  readonly switchParameter: Pick<SwitchParameter, 'parameterArn' | 'parameterName'>;
+  /**
+   * The ARN of dispatch, which the buttons call: the console does, with the permissions of the person who presses one. This function is
+   * not given the right to.
+   */
+  readonly dispatchArn: string;
+}
+
+/** Outside of the VPC: it talks to DynamoDB and Parameter Store alone, and must work while the cluster's network does not. */
+export class WidgetFunction extends Construct {
+  readonly function: LambdaFunction;
+
+  constructor(scope: Construct, id: string, { cluster, table, switchParameter, dispatchArn }: WidgetFunctionProps) {
+    super(scope, id);
+    const name = functionName(cluster, 'widget');
+    const logGroup = new LogGroup(this, 'Logs', {
+      // It says nothing but what could not be read.
+      retention: RetentionDays.ONE_WEEK,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    const role = new FunctionRole(this, 'Role', {
+      functionName: name,
+      logGroup,
+      inVpc: false,
+      policies: {
+        State: [
+          new PolicyStatement({
+            actions: ['dynamodb:GetItem', 'dynamodb:Query'],
+            resources: [table.tableArn],
+            conditions: { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': [cluster.name] } },
+          }),
+        ],
+        Switch: [new PolicyStatement({ actions: ['ssm:GetParameter'], resources: [switchParameter.parameterArn] })],
+      },
+    });
+    this.function = new LambdaFunction(this, 'Function', {
+      functionName: name,
+      description: `Draws the dashboard of cluster ${cluster.name}. It changes nothing.`,
+      ...codeOf('widget'),
+      runtime: Runtime.NODEJS_24_X,
+      architecture: Architecture.ARM_64,
+      // A person waits for it, and with the memory comes the processor.
+      memorySize: 1024,
+      timeout: Duration.seconds(15),
+      role,
+      logGroup,
+      loggingFormat: LoggingFormat.JSON,
+      environment: {
+        ETCD_MEDIC_CLUSTER: JSON.stringify(cluster),
+        ETCD_MEDIC_TABLE: table.tableName,
+        ETCD_MEDIC_SWITCH: switchParameter.parameterName,
+        ETCD_MEDIC_DISPATCH: dispatchArn,
+        POWERTOOLS_SERVICE_NAME: name,
+      },
+    });
+  }
+}
