@@ -11,16 +11,22 @@ import { type Command, parseCommand } from '../functions/run/command.ts';
 import { type ClusterConfiguration, parseCluster } from '../functions/run/configuration.ts';
 import { describeError, InvalidInputError } from '../functions/run/errors.ts';
 import { exitCode, type RunReport } from '../functions/run/report.ts';
-import { runLocally } from './local-execution.ts';
+import { type LocalExecutionResult, runLocally } from './local-execution.ts';
+import type { ChainedInvokeEnd } from './local-operations.ts';
 import { progressLine } from './progress.ts';
 
 const FUNCTIONS = ['dispatch', 'recover', 'maintain', 'prune', 'probe'] as const;
 const USAGE = `npm run -s invoke -- <${FUNCTIONS.join('|')}> --config cluster.json [--event event.json] [--dry-run]`;
 
-/** The workflows that this version has; each is imported only when it is run. */
-const WORKFLOWS: Readonly<Record<string, () => Promise<{ readonly handler: DurableLambdaHandler }>>> = {
+/** Each is imported only when it is run. */
+const WORKFLOWS: Readonly<Record<Command['workflow'], () => Promise<{ readonly handler: DurableLambdaHandler }>>> = {
   recover: () => import('../functions/recover/handler.ts'),
+  maintain: () => import('../functions/maintain/handler.ts'),
+  prune: () => import('../functions/prune/handler.ts'),
 };
+
+/** What stands for the prune function's ARN here: recover and maintain have it run in this process. */
+const PRUNE_HERE = 'prune, in this process';
 
 // Logs and metrics are written to standard output by Powertools, as Lambda wants it; here it belongs to the report.
 const writeReport = process.stdout.write.bind(process.stdout);
@@ -43,9 +49,11 @@ async function invoke(args: readonly string[]): Promise<RunReport> {
   const { name, config, event, dryRun } = readArguments(args);
   const configuration = await readConfiguration(config);
   const input = event === undefined ? undefined : await readJson(event);
+  process.env.ETCD_MEDIC_CLUSTER = JSON.stringify(configuration);
+  if (configuration.kubernetes !== undefined) process.env.ETCD_MEDIC_PRUNE_FUNCTION = PRUNE_HERE;
+  if (name === 'probe') return probe(input, dryRun);
   const requests = name === 'dispatch' ? dispatch(input, configuration) : [order(name, input, configuration)];
   if (typeof requests === 'string') return nothingStarted(requests, configuration, dryRun);
-  process.env.ETCD_MEDIC_CLUSTER = JSON.stringify(configuration);
   const reports: RunReport[] = [];
   for (const request of requests) {
     reports.push(await run({ ...request, command: { ...request.command, dryRun: dryRun || request.command.dryRun } }));
@@ -100,15 +108,23 @@ function parse(args: readonly string[]) {
 /** Relative file names in the configuration are relative to its own folder. */
 async function readConfiguration(file: string): Promise<ClusterConfiguration> {
   const configuration = parseCluster(await readJson(file), file);
-  const { credentials } = configuration.etcd;
-  if (credentials === undefined || 'secretArn' in credentials) return configuration;
-  const absolute = (name: string) => resolve(dirname(resolve(file)), name);
-  const files = {
-    caFile: absolute(credentials.caFile),
-    certFile: absolute(credentials.certFile),
-    keyFile: absolute(credentials.keyFile),
+  const { etcd, kubernetes } = configuration;
+  const folder = dirname(resolve(file));
+  return {
+    ...configuration,
+    etcd: { ...etcd, ...(etcd.credentials && { credentials: withAbsoluteFiles(etcd.credentials, folder) }) },
+    ...(kubernetes && {
+      kubernetes: { ...kubernetes, credentials: withAbsoluteFiles(kubernetes.credentials, folder) },
+    }),
   };
-  return { ...configuration, etcd: { ...configuration.etcd, credentials: files } };
+}
+
+/** Fields that name files end in `File`; a secret has none. */
+function withAbsoluteFiles<Credentials extends object>(credentials: Credentials, folder: string): Credentials {
+  const absolute = Object.entries(credentials)
+    .filter(([field]) => field.endsWith('File'))
+    .map(([field, name]) => [field, resolve(folder, String(name))]);
+  return { ...credentials, ...Object.fromEntries(absolute) };
 }
 
 async function readJson(file: string): Promise<unknown> {
@@ -148,11 +164,7 @@ function dispatch(event: unknown, configuration: ClusterConfiguration): Request[
 }
 
 /** A workflow's own event is a Command; what a person leaves out of it is filled in. */
-function order(
-  name: Exclude<(typeof FUNCTIONS)[number], 'dispatch'>,
-  event: unknown,
-  { name: cluster }: ClusterConfiguration,
-): Request {
+function order(name: Command['workflow'], event: unknown, { name: cluster }: ClusterConfiguration): Request {
   const given = typeof event === 'object' && event !== null ? event : {};
   const manual = { kind: 'manual', source: 'invoke', at: new Date().toISOString() };
   const command = parseCommand(
@@ -165,23 +177,35 @@ function order(
 }
 
 async function run({ command, executionArn }: Request): Promise<RunReport> {
-  const load = WORKFLOWS[command.workflow];
-  if (load === undefined) {
-    const known = Object.keys(WORKFLOWS).join(', ');
-    throw new InvalidInputError('function', [
-      `found "${command.workflow}", which this version does not have, expected ${known}`,
-    ]);
-  }
-  const { handler } = await load();
-  const execution = await runLocally(handler, command, {
+  const execution = await execute(command, executionArn);
+  if (execution.status === 'FAILED') throw new Error(execution.error?.message ?? 'the execution failed without a word');
+  return execution.result as RunReport;
+}
+
+async function execute(command: Command, executionArn: string): Promise<LocalExecutionResult> {
+  const { handler } = await WORKFLOWS[command.workflow]();
+  return runLocally(handler, command, {
     executionArn,
+    invoke: pruneHere,
     onOperation: (change) => {
       const line = progressLine(change);
       if (line !== undefined) process.stderr.write(`${line}\n`);
     },
   });
-  if (execution.status === 'FAILED') throw new Error(execution.error?.message ?? 'the execution failed without a word');
-  return execution.result as RunReport;
+}
+
+/** What Lambda does for `context.invoke`. */
+async function pruneHere(functionName: string, payload: string): Promise<ChainedInvokeEnd> {
+  if (functionName !== PRUNE_HERE) throw new Error(`no function ${functionName} can be run here`);
+  const { status, result, error } = await execute(parseCommand(JSON.parse(payload)), localArn(randomUUID()));
+  if (status === 'SUCCEEDED') return { result: JSON.stringify(result) };
+  return { error: error ?? { type: 'Error', message: 'the execution failed without a word' } };
+}
+
+/** Not durable: one look, and its answer. */
+async function probe(event: unknown, dryRun: boolean): Promise<RunReport> {
+  const { handler } = await import('../functions/probe/handler.ts');
+  return handler(dryRun ? { dryRun } : (event ?? {}));
 }
 
 function nothingStarted(reason: string, { name: cluster }: ClusterConfiguration, dryRun: boolean): RunReport {

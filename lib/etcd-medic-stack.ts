@@ -4,14 +4,20 @@ import { Bucket, type IBucket } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/run/configuration.ts';
 import { AlarmTriggers } from './alarm-triggers.ts';
+import { ClusterAlarms } from './cluster-alarms.ts';
+import { Dashboard } from './dashboard.ts';
 import { DeadLetterQueue } from './dead-letter-queue.ts';
 import { DispatchFunction } from './dispatch-function.ts';
-import { alarmNames, functionName } from './names.ts';
+import { alarmNames, functionName, workflowsOf } from './names.ts';
 import { NodeCommands } from './node-commands.ts';
+import { Notifications } from './notifications.ts';
+import { ProbeFunction } from './probe-function.ts';
 import { SnapshotBucket } from './snapshot-bucket.ts';
 import { StateTable } from './state-table.ts';
 import { SwitchParameter } from './switch-parameter.ts';
+import { WidgetFunction } from './widget-function.ts';
 import { WorkflowFunction } from './workflow-function.ts';
+import { WorkflowSchedules } from './workflow-schedules.ts';
 
 export interface EtcdMedicStackProps extends StackProps {
   readonly cluster: ClusterConfiguration;
@@ -21,7 +27,7 @@ export interface EtcdMedicStackProps extends StackProps {
 export class EtcdMedicStack extends Stack {
   constructor(scope: Construct, id: string, { cluster, ...props }: EtcdMedicStackProps) {
     super(scope, id, {
-      description: `etcd-medic for the control plane ${cluster.name}: brings its etcd back from NOSPACE`,
+      description: `etcd-medic for the control plane ${cluster.name}: brings its etcd back from NOSPACE, and keeps it from getting there`,
       ...props,
     });
     const table = new StateTable(this, 'State');
@@ -30,36 +36,66 @@ export class EtcdMedicStack extends Stack {
     const nodeCommands =
       cluster.nodes && new NodeCommands(this, 'Nodes', { clusterName: cluster.name, tag: cluster.nodes.tag });
     const snapshotBucket = snapshotBucketOf(this, cluster);
+    const shared = { cluster, table, switchParameter, deadLetterQueue };
+
+    const prune =
+      cluster.kubernetes &&
+      new WorkflowFunction(this, 'Prune', {
+        ...shared,
+        workflow: 'prune',
+        description: describeWorkflow(cluster, `Deletes stale reports in cluster ${cluster.name}.`),
+      });
+    const onEtcd = { ...shared, nodeCommands, snapshotBucket, pruneFunction: prune?.live };
     const recover = new WorkflowFunction(this, 'Recover', {
-      cluster,
+      ...onEtcd,
       workflow: 'recover',
-      description:
-        `Brings etcd of cluster ${cluster.name} back from NOSPACE. Don't press Test here: a run outlasts a synchronous call. ` +
-        `Press Test on ${functionName(cluster, 'dispatch')}, which starts it.`,
-      table,
-      switchParameter,
-      nodeCommands,
-      snapshotBucket,
-      deadLetterQueue,
+      description: describeWorkflow(cluster, `Brings etcd of cluster ${cluster.name} back from NOSPACE.`),
+    });
+    const maintain = new WorkflowFunction(this, 'Maintain', {
+      ...onEtcd,
+      workflow: 'maintain',
+      description: describeWorkflow(cluster, `Compacts and defragments etcd of cluster ${cluster.name}.`),
     });
     const dispatch = new DispatchFunction(this, 'Dispatch', {
       cluster,
-      workflows: { recover: recover.live },
+      workflows: { recover: recover.live, maintain: maintain.live, ...(prune && { prune: prune.live }) },
       deadLetterQueue,
     });
+    const probe = new ProbeFunction(this, 'Probe', { cluster, table });
+    const { topic } = new Notifications(this, 'Notifications', {
+      cluster,
+      table,
+      deadLetterQueue,
+      workflowNames: workflowsOf(cluster).map((workflow) => functionName(cluster, workflow)),
+    });
+    const { alarms } = new ClusterAlarms(this, 'ClusterAlarms', { cluster, topic, deadLetterQueue });
     new AlarmTriggers(this, 'Alarms', {
       alarmNames: alarmNames(cluster),
       target: dispatch.function,
       deadLetterQueue,
     });
+    new WorkflowSchedules(this, 'Schedules', { cluster, target: dispatch.function, deadLetterQueue });
+    const widget = new WidgetFunction(this, 'Widget', {
+      cluster,
+      table,
+      switchParameter,
+      dispatchArn: dispatch.function.functionArn,
+    });
+    const dashboard = new Dashboard(this, 'Dashboard', { cluster, widget: widget.function, alarms });
 
     output(this, 'DispatchFunctionName', dispatch.function.functionName, 'Press Test on this function to start a run');
-    output(
-      this,
-      'RecoverFunctionName',
-      recover.function.functionName,
-      'The runs, step by step, under "Durable executions"',
-    );
+    output(this, 'ProbeFunctionName', probe.function.functionName, 'Press Test on this function to see how etcd is');
+    for (const [workflow, deployed] of Object.entries({ Recover: recover, Maintain: maintain, Prune: prune })) {
+      if (deployed)
+        output(
+          this,
+          `${workflow}FunctionName`,
+          deployed.function.functionName,
+          'The runs, step by step, under "Durable executions"',
+        );
+    }
+    output(this, 'DashboardName', dashboard.dashboardName, 'In CloudWatch, under Dashboards');
+    output(this, 'TopicArn', topic.topicArn, 'What happened, for people: subscribe to it');
     output(this, 'StateTableName', table.tableName, 'The lease and the reports of all runs');
     output(
       this,
@@ -68,10 +104,15 @@ export class EtcdMedicStack extends Stack {
       `To stop all changes: ${switchParameter.command}`,
     );
     if (snapshotBucket) {
-      output(this, 'SnapshotBucketName', snapshotBucket.bucketName, 'What etcd held before each recovery');
+      output(this, 'SnapshotBucketName', snapshotBucket.bucketName, 'What etcd held before each change');
     }
     output(this, 'DeadLetterQueueUrl', deadLetterQueue.queueUrl, 'Events that nothing could be made of');
   }
+}
+
+/** What the Lambda console shows above a workflow. */
+function describeWorkflow(cluster: ClusterConfiguration, what: string): string {
+  return `${what} Don't press Test here: a run outlasts a synchronous call. Press Test on ${functionName(cluster, 'dispatch')}, which starts it.`;
 }
 
 /** R13: the one that the configuration names, or a new one; undefined where no snapshots are wanted. */

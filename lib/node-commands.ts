@@ -1,7 +1,8 @@
 // What etcd-medic does on the control-plane nodes: its two SSM documents, and who may send them.
 import { Validations } from 'aws-cdk-lib';
-import { type IRole, Policy } from 'aws-cdk-lib/aws-iam';
+import { Policy, type Role } from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
+import type { DocumentKind } from '../functions/nodes/documents.ts';
 import { nodeCommandStatements, SsmDocument } from './documents/ssm-document.ts';
 
 export interface NodeCommandsProps {
@@ -22,11 +23,15 @@ export class NodeCommands extends Construct {
     );
   }
 
-  /** Lets a role find the nodes, send them these documents and read what came of it. */
-  grantTo(role: IRole): void {
+  /**
+   * Lets a role find the nodes, send them documents and read what came of it.
+   * @param kinds the documents that it may send
+   */
+  grantTo(role: Role, kinds: readonly DocumentKind[]): void {
+    const documents = this.documents.filter(({ kind }) => kinds.includes(kind));
     // A policy of its own, so that the reasons below stand for its statements alone.
-    const policy = new Policy(this, 'Policy', {
-      statements: nodeCommandStatements(this, { documents: this.documents, tag: this.#tag }),
+    const policy = new Policy(role, 'NodeCommands', {
+      statements: nodeCommandStatements(this, { documents, tag: this.#tag }),
       roles: [role],
     });
     Validations.of(policy).acknowledge(

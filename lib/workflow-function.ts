@@ -6,13 +6,14 @@ import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import type { DocumentKind } from '../functions/nodes/documents.ts';
 import { NAMESPACE } from '../functions/probe/metrics.ts';
 import type { Command } from '../functions/run/command.ts';
 import type { ClusterConfiguration } from '../functions/run/configuration.ts';
 import { codeOf } from './bundling.ts';
 import { arnInFindings } from './findings.ts';
 import { FunctionNetwork } from './function-network.ts';
-import { FunctionRole } from './function-role.ts';
+import { FunctionRole, readSecret } from './function-role.ts';
 import { EVENT_BUS, EVENT_SOURCE, functionArn, functionName } from './names.ts';
 import type { NodeCommands } from './node-commands.ts';
 import { grantSnapshotWrite } from './snapshot-bucket.ts';
@@ -36,6 +37,13 @@ const MAINTAIN_HOURS = 12 + PRUNE_HOURS;
 
 /** Lambda keeps a closed run's checkpoints, to be looked at in the console, for this long; the table keeps the report. */
 const CHECKPOINT_RETENTION = Duration.days(30);
+
+/** What each sends to nodes: maintenance looks at disks (R6), and only recovery restarts anything. */
+const DOCUMENTS: Readonly<Record<Command['workflow'], readonly DocumentKind[]>> = {
+  recover: ['RestartKubelet', 'InspectNode'],
+  maintain: ['InspectNode'],
+  prune: [],
+};
 
 export interface WorkflowFunctionProps {
   readonly cluster: ClusterConfiguration;
@@ -76,7 +84,7 @@ export class WorkflowFunction extends Construct {
       inVpc: network !== undefined,
       policies: workflowPolicies(Stack.of(this), name, props),
     });
-    props.nodeCommands?.grantTo(role);
+    props.nodeCommands?.grantTo(role, DOCUMENTS[props.workflow]);
     Validations.of(role).acknowledge({
       id: `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:lambda:<AWS::Region>:<AWS::AccountId>:function:${name}:*]`,
       reason:
@@ -175,22 +183,6 @@ function workflowPolicies(
       // A chained invocation is made with the role of the run that asks for it.
       Pruning: [new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: [pruneFunction.functionArn] })],
     }),
-    ...secretPolicy(workflow === 'prune' ? cluster.kubernetes?.credentials : cluster.etcd.credentials),
-  };
-}
-
-function secretPolicy(
-  credentials: NonNullable<ClusterConfiguration['etcd' | 'kubernetes']>['credentials'],
-): Record<string, PolicyStatement[]> {
-  if (!credentials || !('secretArn' in credentials)) return {};
-  return {
-    Credentials: [
-      new PolicyStatement({
-        actions: ['secretsmanager:GetSecretValue'],
-        // Secrets Manager ends each ARN in six characters of its own. Many leave them out, and a name such as
-        // "etcd-client" looks as if it had them, so both readings are granted.
-        resources: [credentials.secretArn, `${credentials.secretArn}-??????`],
-      }),
-    ],
+    ...readSecret(workflow === 'prune' ? cluster.kubernetes?.credentials : cluster.etcd.credentials),
   };
 }

@@ -109,6 +109,8 @@ function readOrder(event: object, { cluster, requestId }: DispatchContext): Disp
       z.literal(cluster, `${excerpt(cluster)}, the cluster that this function belongs to, or nothing`),
     ),
     dryRun: z.optional(z.boolean()),
+    // CloudWatch adds it to what a dashboard's button sends. Nothing of it is used.
+    widgetContext: z.optional(z.unknown()),
     trigger: z.optional(
       z.strictObject({
         kind: z.literal('schedule', '"schedule", or no trigger for a command of your own'),

@@ -14,6 +14,7 @@ export interface SsmDocumentProps {
 /** A changed script becomes a new version of the same document, and the default one at once. */
 export class SsmDocument extends CfnDocument {
   readonly documentName: string;
+  readonly kind: DocumentKind;
 
   constructor(scope: Construct, id: string, { clusterName, kind }: SsmDocumentProps) {
     const name = documentName(clusterName, kind);
@@ -26,6 +27,7 @@ export class SsmDocument extends CfnDocument {
       content: documentContent(kind),
     });
     this.documentName = name;
+    this.kind = kind;
   }
 }
 

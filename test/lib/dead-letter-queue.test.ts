@@ -22,18 +22,26 @@ describe('DeadLetterQueue', () => {
     });
   });
 
-  it('gets what each function and the rule give up on', () => {
+  it('gets what the functions, the rules and the schedules give up on', () => {
     using synthesis = synth();
 
     const template = synthesis.template();
     const functions = Object.values(template.findResources('AWS::Lambda::Function'));
     const rules = Object.values(template.findResources('AWS::Events::Rule'));
+    const schedules = Object.values(template.findResources('AWS::Scheduler::Schedule'));
 
     const [queueId] = Object.keys(template.findResources('AWS::SQS::Queue'));
-    expect(functions.map((fn) => text(fn.Properties.DeadLetterConfig.TargetArn))).toEqual([
-      `\${${queueId}.Arn}`,
-      `\${${queueId}.Arn}`,
-    ]);
-    expect(rules.map((rule) => text(rule.Properties.Targets[0].DeadLetterConfig.Arn))).toEqual([`\${${queueId}.Arn}`]);
+    const queue = `\${${queueId}.Arn}`;
+    const withQueue = functions.filter((fn) => fn.Properties.DeadLetterConfig !== undefined);
+    expect(withQueue.map((fn) => fn.Properties.FunctionName).sort()).toEqual(
+      ['dispatch', 'maintain', 'notify', 'recover'].map((name) => `etcd-medic-demo-${name}`),
+    );
+    for (const fn of withQueue) expect(text(fn.Properties.DeadLetterConfig.TargetArn)).toBe(queue);
+    // What comes every minute is worthless a minute later.
+    const lasting = rules.filter((rule) => rule.Properties.ScheduleExpression === undefined);
+    expect(lasting.length).toBeGreaterThan(1);
+    for (const rule of lasting) expect(text(rule.Properties.Targets[0].DeadLetterConfig.Arn)).toBe(queue);
+    expect(schedules).toHaveLength(1);
+    for (const each of schedules) expect(text(each.Properties.Target.DeadLetterConfig.Arn)).toBe(queue);
   });
 });

@@ -1,7 +1,8 @@
-import { Match } from 'aws-cdk-lib/assertions';
+import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
 import { permissionsOf } from './permissions.ts';
-import { synth } from './synth.ts';
+import { sampleKubernetes } from './small-stack.ts';
+import { sampleCluster, synth } from './synth.ts';
 
 describe('DispatchFunction', () => {
   it('is a plain function outside of the VPC that knows its cluster and the alias of each workflow', () => {
@@ -9,7 +10,7 @@ describe('DispatchFunction', () => {
 
     const template = synthesis.template();
 
-    const [aliasId] = Object.keys(template.findResources('AWS::Lambda::Alias'));
+    const [recover, maintain] = ['Recover', 'Maintain'].map((workflow) => aliasOf(template, workflow));
     template.hasResourceProperties('AWS::Lambda::Function', {
       FunctionName: 'etcd-medic-demo-dispatch',
       Runtime: 'nodejs24.x',
@@ -19,24 +20,39 @@ describe('DispatchFunction', () => {
       Environment: {
         Variables: {
           ETCD_MEDIC_CLUSTER: Match.serializedJson(Match.objectLike({ name: 'demo' })),
-          ETCD_MEDIC_WORKFLOWS: { 'Fn::Join': ['', ['{"recover":"', { Ref: aliasId }, '"}']] },
+          ETCD_MEDIC_WORKFLOWS: {
+            'Fn::Join': ['', ['{"recover":"', { Ref: recover }, '","maintain":"', { Ref: maintain }, '"}']],
+          },
           POWERTOOLS_SERVICE_NAME: 'etcd-medic-demo-dispatch',
         },
       },
     });
   });
 
-  it('may start that alias and nothing else', () => {
+  it('knows the alias of prune where there is an API server to prune', () => {
+    using synthesis = synth([{ ...sampleCluster, kubernetes: sampleKubernetes }]);
+
+    const template = synthesis.template();
+
+    const [dispatch] = Object.values(
+      template.findResources('AWS::Lambda::Function', { Properties: { FunctionName: 'etcd-medic-demo-dispatch' } }),
+    );
+    const workflows = JSON.stringify(dispatch?.Properties.Environment.Variables.ETCD_MEDIC_WORKFLOWS);
+    expect(workflows).toContain(`"prune\\":\\"",{"Ref":"${aliasOf(template, 'Prune')}"}`);
+  });
+
+  it('may start these aliases and nothing else', () => {
     using synthesis = synth();
 
     const template = synthesis.template();
     const permissions = permissionsOf(template, 'etcd-medic-demo-dispatch');
 
-    const [aliasId] = Object.keys(template.findResources('AWS::Lambda::Alias'));
+    const [recover, maintain] = ['Recover', 'Maintain'].map((workflow) => aliasOf(template, workflow));
     const [queueId] = Object.keys(template.findResources('AWS::SQS::Queue'));
     const logsId = Object.keys(template.findResources('AWS::Logs::LogGroup')).find((id) => id.startsWith('Dispatch'));
     expect(permissions).toEqual([
-      `Allow lambda:InvokeFunction on \${${aliasId}}`,
+      `Allow lambda:InvokeFunction on \${${maintain}}`,
+      `Allow lambda:InvokeFunction on \${${recover}}`,
       `Allow logs:CreateLogStream on \${${logsId}.Arn}`,
       `Allow logs:PutLogEvents on \${${logsId}.Arn}`,
       `Allow sqs:SendMessage on \${${queueId}.Arn}`,
@@ -44,11 +60,20 @@ describe('DispatchFunction', () => {
   });
 
   it('has descriptions that fit into the 256 characters of Lambda, for the longest name too', () => {
-    using synthesis = synth([{ name: 'a'.repeat(39), etcd: { endpoints: ['http://10.0.0.11:2379'] } }]);
+    using synthesis = synth([
+      { name: 'a'.repeat(39), etcd: { endpoints: ['http://10.0.0.11:2379'] }, kubernetes: sampleKubernetes },
+    ]);
 
     const functions = Object.values(synthesis.template().findResources('AWS::Lambda::Function'));
 
-    expect(functions.map((fn) => fn.Properties.Description.length <= 256)).toEqual([true, true]);
-    expect(functions.map((fn) => fn.Properties.FunctionName.length <= 64)).toEqual([true, true]);
+    expect(functions.length).toBeGreaterThan(5);
+    expect(functions.filter((fn) => fn.Properties.Description.length > 256)).toEqual([]);
+    expect(functions.filter((fn) => fn.Properties.FunctionName.length > 64)).toEqual([]);
   });
 });
+
+function aliasOf(template: Template, workflow: string): string {
+  const id = Object.keys(template.findResources('AWS::Lambda::Alias')).find((each) => each.startsWith(workflow));
+  if (id === undefined) throw new Error(`the template has no alias of ${workflow}`);
+  return id;
+}

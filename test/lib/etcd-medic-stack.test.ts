@@ -1,6 +1,7 @@
 import type { Template } from 'aws-cdk-lib/assertions';
 import { Bucket } from 'aws-cdk-lib/aws-s3';
 import { describe, expect, it } from 'vitest';
+import { sampleKubernetes } from './small-stack.ts';
 import { cdkContext, sampleCluster, synth } from './synth.ts';
 
 const { network: _, ...withoutNetwork } = sampleCluster;
@@ -17,6 +18,9 @@ describe('EtcdMedicStack', () => {
     ['with nodes, without a network', [{ ...withoutNetwork, nodes }]],
     ['without snapshots', [{ ...sampleCluster, snapshot: false }]],
     ["with snapshots in its user's bucket", [{ ...sampleCluster, snapshot: { bucket: 'my-snapshots' } }]],
+    ['with an API server to prune', [{ ...sampleCluster, nodes, kubernetes: sampleKubernetes }]],
+    ['with people to tell', [{ ...sampleCluster, notify: { emails: ['night@example.com'] } }]],
+    ['without schedules', [{ ...sampleCluster, maintain: { schedule: false } }]],
     ['two clusters', [sampleCluster, { ...sampleCluster, name: 'other' }]],
   ])('has no finding of AWS Solutions and no warning of the CDK: %s', (_, clusters) => {
     using synthesis = synth(clusters);
@@ -35,17 +39,35 @@ describe('EtcdMedicStack', () => {
   });
 
   it('gives two clusters stacks that share no name and know nothing of each other', () => {
-    const cluster = { ...sampleCluster, nodes };
+    const cluster = { ...sampleCluster, nodes, kubernetes: sampleKubernetes };
     using synthesis = synth([cluster, { ...cluster, name: 'other' }]);
 
     const [demo, other] = ['etcd-medic-demo', 'etcd-medic-other'].map((name) => synthesis.template(name));
 
     expect(names(demo)).toEqual([
       '/etcd-medic/demo/mode',
+      'etcd-medic-demo',
+      'etcd-medic-demo',
       'etcd-medic-demo-InspectNode',
       'etcd-medic-demo-RestartKubelet',
+      'etcd-medic-demo-corrupt',
+      'etcd-medic-demo-dead-letters',
       'etcd-medic-demo-dispatch',
+      'etcd-medic-demo-maintain',
+      'etcd-medic-demo-maintain',
+      'etcd-medic-demo-member-away',
+      'etcd-medic-demo-nospace',
+      'etcd-medic-demo-nospace-persists',
+      'etcd-medic-demo-notify',
+      'etcd-medic-demo-probe',
+      'etcd-medic-demo-probe-silent',
+      'etcd-medic-demo-prune',
+      'etcd-medic-demo-prune',
+      'etcd-medic-demo-quota-usage',
       'etcd-medic-demo-recover',
+      'etcd-medic-demo-run-failed',
+      'etcd-medic-demo-soon-full',
+      'etcd-medic-demo-widget',
     ]);
     expect(names(other)).toEqual(names(demo).map((name) => name.replace('demo', 'other')));
     expect(JSON.stringify(other)).not.toContain('etcd-medic-demo');
@@ -61,12 +83,16 @@ describe('EtcdMedicStack', () => {
     const outputs = synthesis.template().findOutputs('*');
 
     expect(Object.keys(outputs).sort()).toEqual([
+      'DashboardName',
       'DeadLetterQueueUrl',
       'DispatchFunctionName',
+      'MaintainFunctionName',
+      'ProbeFunctionName',
       'RecoverFunctionName',
       'SnapshotBucketName',
       'StateTableName',
       'SwitchParameterName',
+      'TopicArn',
     ]);
   });
 });
@@ -77,7 +103,7 @@ function names(template: Template | undefined): string[] {
   return (
     Object.values(resources)
       .flatMap(({ Properties = {} }) => Object.entries(Properties))
-      .filter(([key]) => /^(Bucket|Function|Table|Queue|Role|LogGroup|Rule)?Name$/.test(key))
+      .filter(([key]) => /^(Alarm|Bucket|Dashboard|Function|LogGroup|Queue|Role|Rule|Table|Topic)?Name$/.test(key))
       .flatMap(([, value]) => (typeof value === 'string' ? [value] : []))
       // An alias's name counts within its function.
       .filter((value) => value !== 'live')

@@ -107,7 +107,7 @@ describe('WorkflowFunction', () => {
     },
   );
 
-  it('maintain may what recover may, and read the history', () => {
+  it('maintain may what recover may but restart kubelets, and read the history', () => {
     const [recover, maintain] = (['recover', 'maintain'] as const).map((workflow) =>
       workflowStack(workflow).permissions.map((line) => line.replaceAll(workflow, 'WORKFLOW')),
     );
@@ -117,7 +117,9 @@ describe('WorkflowFunction', () => {
         /^Allow dynamodb:Query on \$\{State\w+\.Arn\} if \{ ForAllValues:StringEquals: \{ dynamodb:LeadingKeys: \[demo\] \} \}$/,
       ),
     ]);
-    expect(recover?.filter((line) => !maintain?.includes(line))).toEqual([]);
+    expect(recover?.filter((line) => !maintain?.includes(line))).toEqual([
+      expect.stringMatching(/^Allow ssm:SendCommand on .*document\/etcd-medic-demo-RestartKubelet$/),
+    ]);
   });
 
   it('prune reads the API server’s secret and no other, sends nothing to nodes, writes no snapshot, starts nothing', () => {

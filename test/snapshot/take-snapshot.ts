@@ -1,9 +1,9 @@
 // A process of its own that takes one snapshot and prints what came of it, how long it took and how much memory it needed at most.
 // Started by tests and by bench/snapshot.ts.
 import { discoverMembers } from '../../functions/etcd/discovery.ts';
-import { SNAPSHOT_TIMEOUT_MS, type TakenSnapshot, takeSnapshot } from '../../functions/sweep/snapshot.ts';
 import { parseCluster } from '../../functions/run/configuration.ts';
 import { loadTlsMaterial } from '../../functions/run/credentials.ts';
+import { SNAPSHOT_TIMEOUT_MS, type TakenSnapshot, takeSnapshot } from '../../functions/sweep/snapshot.ts';
 
 export interface TakenInProcess extends TakenSnapshot {
   /** Of the step alone. */
