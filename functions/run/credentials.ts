@@ -1,5 +1,5 @@
-// Fetches the client certificate for etcd, from files or from a secret. Whether the certificates are any good is
-// checked in the etcd room; here no error ever holds a word of what was read (R15).
+// Fetches credentials from files or from a secret. Whether certificates are any good is checked in the room that uses them;
+// here no error ever holds a word of what was read (R15).
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { TlsMaterial } from '../etcd/types.ts';
@@ -18,26 +18,43 @@ export async function loadTlsMaterial(
   baseDirectory = process.cwd(),
 ): Promise<TlsMaterial | undefined> {
   if (credentials === undefined) return undefined;
-  if ('secretArn' in credentials) return readSecret(credentials.secretArn);
+  if ('secretArn' in credentials) {
+    const { secretArn } = credentials;
+    const secret = await readSecret('etcd.credentials', secretArn, 'ca, cert and key, each in PEM');
+    return {
+      ca: secretField(secret, 'ca', secretArn),
+      cert: secretField(secret, 'cert', secretArn),
+      key: secretField(secret, 'key', secretArn),
+    };
+  }
   const { caFile, certFile, keyFile } = credentials;
   const [ca, cert, key] = await Promise.all([
-    readPem('caFile', resolve(baseDirectory, caFile)),
-    readPem('certFile', resolve(baseDirectory, certFile)),
-    readPem('keyFile', resolve(baseDirectory, keyFile)),
+    readCredentialFile('etcd.credentials.caFile', resolve(baseDirectory, caFile)),
+    readCredentialFile('etcd.credentials.certFile', resolve(baseDirectory, certFile)),
+    readCredentialFile('etcd.credentials.keyFile', resolve(baseDirectory, keyFile)),
   ]);
   return { ca, cert, key };
 }
 
-async function readPem(field: string, path: string): Promise<string> {
+/**
+ * @param field its place in the configuration, for the message
+ * @throws SetupError naming the field, the file and the system's code
+ */
+export async function readCredentialFile(field: string, path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8');
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown error';
-    throw new SetupError(`etcd.credentials.${field}: ${path} can't be read: ${code}`, { cause });
+    throw new SetupError(`${field}: ${path} can't be read: ${code}`, { cause });
   }
 }
 
-async function readSecret(secretArn: string): Promise<TlsMaterial> {
+/**
+ * @param field the place in the configuration that has `secretArn`
+ * @param expected what its JSON object should have, for the message
+ * @throws SetupError naming the secret
+ */
+export async function readSecret(field: string, secretArn: string, expected: string): Promise<object> {
   const { SecretsManagerClient, GetSecretValueCommand } = await import('@aws-sdk/client-secrets-manager');
   const client = new SecretsManagerClient(clientDefaults);
   let text: string | undefined;
@@ -45,19 +62,14 @@ async function readSecret(secretArn: string): Promise<TlsMaterial> {
     ({ SecretString: text } = await client.send(new GetSecretValueCommand({ SecretId: secretArn })));
   } catch (cause) {
     const name = cause instanceof Error ? cause.name : 'unknown error';
-    throw new SetupError(`etcd.credentials.secretArn: secret ${secretArn} can't be read: ${name}`, { cause });
+    throw new SetupError(`${field}.secretArn: secret ${secretArn} can't be read: ${name}`, { cause });
   } finally {
     client.destroy();
   }
-  const secret = parseObject(text, secretArn);
-  return {
-    ca: pemField(secret, 'ca', secretArn),
-    cert: pemField(secret, 'cert', secretArn),
-    key: pemField(secret, 'key', secretArn),
-  };
+  return parseObject(text, secretArn, expected);
 }
 
-function parseObject(text: string | undefined, secretArn: string): object {
+function parseObject(text: string | undefined, secretArn: string, expected: string): object {
   let value: unknown;
   try {
     value = JSON.parse(text ?? '');
@@ -66,14 +78,16 @@ function parseObject(text: string | undefined, secretArn: string): object {
     value = undefined;
   }
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
-  throw new SetupError(
-    `secret ${secretArn}: expected a JSON object with ca, cert and key, each in PEM; found no object`,
-  );
+  throw new SetupError(`secret ${secretArn}: expected a JSON object with ${expected}; found no object`);
 }
 
-function pemField(secret: object, field: keyof TlsMaterial, secretArn: string): string {
+/**
+ * @param expected what kind of text
+ * @throws SetupError naming the secret and the field
+ */
+export function secretField(secret: object, field: string, secretArn: string, expected = 'a PEM text'): string {
   const value: unknown = Reflect.get(secret, field);
   if (typeof value === 'string' && value.trim() !== '') return value;
   const found = value === undefined ? 'nothing' : typeof value === 'string' ? 'an empty text' : 'no text';
-  throw new SetupError(`secret ${secretArn}, field ${field}: expected a PEM text, found ${found}`);
+  throw new SetupError(`secret ${secretArn}, field ${field}: expected ${expected}, found ${found}`);
 }

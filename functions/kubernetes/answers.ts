@@ -1,0 +1,171 @@
+// Reads the API server's answers: what is needed of them is checked, and everything else dropped at once.
+import * as z from 'zod/mini';
+import { InvalidInputError } from '../run/errors.ts';
+import { validate } from '../run/validate.ts';
+import { type ApiCall, KubernetesError } from './errors.ts';
+import type { Answer } from './transport.ts';
+import type { DeleteOutcome, ObjectMetadata, ScaledOwner } from './types.ts';
+
+const text = z.string().check(z.minLength(1));
+/** Go writes an empty map or list as null, or not at all. */
+const nullable = <Schema extends z.ZodMiniType>(schema: Schema) => z.optional(z.nullable(schema));
+const texts = z.record(z.string(), z.string());
+
+const metadata = z.object({
+  uid: text,
+  name: text,
+  namespace: nullable(z.string()),
+  resourceVersion: text,
+  creationTimestamp: text,
+  deletionTimestamp: nullable(z.string()),
+  labels: nullable(texts),
+  annotations: nullable(texts),
+  ownerReferences: nullable(
+    z.array(z.object({ apiVersion: z.string(), kind: z.string(), name: z.string(), uid: text })),
+  ),
+  finalizers: nullable(z.array(z.string())),
+  managedFields: nullable(z.array(z.object({ time: nullable(z.string()) }))),
+});
+
+const listMetadata = z.object({ continue: nullable(z.string()) });
+const metadataList = z.object({
+  metadata: listMetadata,
+  items: nullable(z.array(z.object({ metadata }))),
+});
+const scaledList = z.object({
+  metadata: listMetadata,
+  items: nullable(
+    z.array(
+      z.object({ metadata: z.object({ uid: text }), spec: nullable(z.object({ replicas: nullable(z.number()) })) }),
+    ),
+  ),
+});
+const deleted = z.object({ metadata: nullable(z.object({ finalizers: nullable(z.array(z.string())) })) });
+const kindList = z.object({ resources: nullable(z.array(z.object({ name: text, kind: text }))) });
+
+const status = z.object({
+  kind: z.literal('Status'),
+  message: nullable(z.string()),
+  reason: nullable(z.string()),
+  metadata: nullable(z.object({ continue: nullable(z.string()) })),
+  details: nullable(z.object({ name: nullable(z.string()), retryAfterSeconds: nullable(z.number()) })),
+});
+
+/** What the server says went wrong, or well. */
+export interface Status {
+  readonly message: string | undefined;
+  readonly reason: string | undefined;
+  /** In a 410: with this the list goes on, from a newer snapshot. */
+  readonly continueToken: string | undefined;
+  /** The object that it is about. */
+  readonly objectName: string | undefined;
+  readonly retryAfterSeconds: number | undefined;
+}
+
+export interface Page<Item> {
+  readonly items: readonly Item[];
+  readonly continueToken: string | undefined;
+}
+
+/** @throws KubernetesError where it isn't a list as Kubernetes writes it */
+export function readMetadataList(answer: Answer, call: ApiCall): Page<ObjectMetadata> {
+  const list = read(answer, call, metadataList);
+  return {
+    items: (list.items ?? []).map((item) => plain(item.metadata)),
+    continueToken: list.metadata.continue || undefined,
+  };
+}
+
+/** Of whole objects. @throws KubernetesError */
+export function readScaledList(answer: Answer, call: ApiCall): Page<ScaledOwner> {
+  const list = read(answer, call, scaledList);
+  return {
+    items: (list.items ?? []).map((item) => ({ uid: item.metadata.uid, replicas: item.spec?.replicas ?? 1 })),
+    continueToken: list.metadata.continue || undefined,
+  };
+}
+
+/** Of one object. @throws KubernetesError */
+export function readMetadata(answer: Answer, call: ApiCall): ObjectMetadata {
+  return plain(read(answer, call, z.object({ metadata })).metadata);
+}
+
+/**
+ * What a delete that was accepted came to: a Status or the object as it was says that it is gone, one that still has finalizers that
+ * it only waits for them.
+ * @throws KubernetesError
+ */
+export function readDeleted(answer: Answer, call: ApiCall): Extract<DeleteOutcome, 'deleted' | 'finalizers'> {
+  const left = read(answer, call, deleted).metadata?.finalizers ?? [];
+  return left.length > 0 ? 'finalizers' : 'deleted';
+}
+
+/** @returns plural by kind; subresources are left out. @throws KubernetesError */
+export function readKinds(answer: Answer, call: ApiCall): ReadonlyMap<string, string> {
+  const { resources } = read(answer, call, kindList);
+  return new Map((resources ?? []).filter(({ name }) => !name.includes('/')).map(({ kind, name }) => [kind, name]));
+}
+
+/** Undefined where the answer is no Status: an object, a proxy's page, or the plain text of an unknown path. */
+export function readStatus(answer: Answer): Status | undefined {
+  const { success, data } = z.safeParse(status, parse(answer.text));
+  if (!success) return undefined;
+  return {
+    message: data.message ?? undefined,
+    reason: data.reason ?? undefined,
+    continueToken: data.metadata?.continue || undefined,
+    objectName: data.details?.name || undefined,
+    retryAfterSeconds: data.details?.retryAfterSeconds ?? undefined,
+  };
+}
+
+/** The server's own clock. @throws KubernetesError: every API server says what time it is, and ages are counted by it */
+export function servedAt(answer: Answer, call: ApiCall): string {
+  const ms = Date.parse(String(answer.headers.date));
+  if (Number.isNaN(ms)) throw notKubernetes(call, 'it does not say what time it is');
+  return new Date(ms).toISOString();
+}
+
+function plain(found: z.output<typeof metadata>): ObjectMetadata {
+  let lastWrittenAt = found.creationTimestamp;
+  // Both as the server writes them, in UTC and whole seconds, so that texts compare as times do.
+  for (const { time } of found.managedFields ?? []) if (time && time > lastWrittenAt) lastWrittenAt = time;
+  return {
+    uid: found.uid,
+    name: found.name,
+    namespace: found.namespace || undefined,
+    resourceVersion: found.resourceVersion,
+    creationTimestamp: found.creationTimestamp,
+    deletionTimestamp: found.deletionTimestamp ?? undefined,
+    lastWrittenAt,
+    labels: found.labels ?? {},
+    annotations: found.annotations ?? {},
+    ownerReferences: found.ownerReferences ?? [],
+    finalizers: found.finalizers ?? [],
+  };
+}
+
+function read<Schema extends z.ZodMiniType>(answer: Answer, call: ApiCall, schema: Schema): z.output<Schema> {
+  const document = parse(answer.text);
+  if (document === undefined) throw notKubernetes(call, 'it is no JSON');
+  try {
+    return validate(schema, document, 'the answer');
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error;
+    throw notKubernetes(call, error.problems.slice(0, 3).join('; '));
+  }
+}
+
+/** Undefined for what is no JSON; the parser's own error would quote it. */
+function parse(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}
+
+function notKubernetes(call: ApiCall, what: string): KubernetesError {
+  const text = `the answer is not a Kubernetes API server's: ${what}. Check kubernetes.server, and what is between it and here`;
+  return new KubernetesError(call, 'unknown', text);
+}

@@ -1,0 +1,185 @@
+// One API server as the rest of etcd-medic sees it. It reads metadata, and deletes exactly what was listed.
+import { SetupError } from '../run/errors.ts';
+import { readKinds, readMetadata, readMetadataList, readScaledList, readStatus, servedAt } from './answers.ts';
+import { Calls } from './calls.ts';
+import type { KubernetesCredentials } from './credentials.ts';
+import { deleteListed } from './delete.ts';
+import { type ApiCall, ListExpiredError } from './errors.ts';
+import { Pace } from './pace.ts';
+import { type ListOptions, type RequestContext, Requests } from './requests.ts';
+import { isNotServed, refusal } from './translate.ts';
+import { type Answer, Transport } from './transport.ts';
+import type { KubernetesClient, ListedObject, MetadataPage, ObjectMetadata, Resource } from './types.ts';
+
+export interface KubernetesOptions {
+  /** `kubernetes.server` of the configuration: an https URL. */
+  readonly server: string;
+  readonly credentials: KubernetesCredentials;
+  /** How many calls are under way at the same time at most, each on a connection of its own. @default 16 */
+  readonly connections?: number;
+  /** How long one answer may take. @default 30 s */
+  readonly timeoutMs?: number;
+  /** How long a call is tried again after 429, 5xx or a broken connection. @default 60 s */
+  readonly patienceMs?: number;
+}
+
+/** The server works on as many at a time as it has cores for; more wait there instead of here. */
+const CONNECTIONS = 16;
+/** The API server itself gives up after 60 s; a page of 500 objects takes well under one. */
+const TIMEOUT_MS = 30_000;
+/** An API server that was killed is back within about 20 s. */
+const PATIENCE_MS = 60_000;
+
+/**
+ * Nothing is connected before the first call.
+ * @throws SetupError for a server that is not reached by https: the credentials would be there for all to read
+ */
+export function openKubernetes(options: KubernetesOptions): KubernetesClient {
+  const { server, credentials, connections = CONNECTIONS } = options;
+  const { timeoutMs = TIMEOUT_MS, patienceMs = PATIENCE_MS } = options;
+  if (!server.startsWith('https://')) {
+    throw new SetupError(
+      `kubernetes.server: found ${server}, expected an https URL, because credentials are sent there`,
+    );
+  }
+  const transport = new Transport(credentials, { connections, timeoutMs });
+  const pace = new Pace(connections);
+  return new ApiServerClient(server, transport, pace, patienceMs);
+}
+
+class ApiServerClient implements KubernetesClient {
+  readonly #server: string;
+  readonly #transport: Transport;
+  readonly #pace: Pace;
+  readonly #calls: Calls;
+  readonly #requests: Requests;
+  /** Plural by kind, by API version; undefined: the server does not have that version of the group. */
+  readonly #kinds = new Map<string, Promise<ReadonlyMap<string, string> | undefined>>();
+
+  constructor(server: string, transport: Transport, pace: Pace, patienceMs: number) {
+    this.#server = server;
+    this.#transport = transport;
+    this.#pace = pace;
+    this.#calls = new Calls(transport, pace, patienceMs);
+    this.#requests = new Requests(server);
+  }
+
+  async listPage(resource: Resource, options: ListOptions): Promise<MetadataPage> {
+    const call = this.#call('list', resource);
+    const { answer, inconsistent } = await this.#page(call, options, (which) =>
+      this.#requests.listMetadata(resource, which),
+    );
+    const { receivedBytes } = answer;
+    return { ...readMetadataList(answer, call), servedAt: servedAt(answer, call), inconsistent, receivedBytes };
+  }
+
+  async listScaled(resource: Resource, options: ListOptions): ReturnType<KubernetesClient['listScaled']> {
+    const call = this.#call('list', resource);
+    const { answer } = await this.#page(call, options, (which) => this.#requests.listWhole(resource, which));
+    return { ...readScaledList(answer, call), servedAt: servedAt(answer, call) };
+  }
+
+  async count(
+    resource: Resource,
+    { labelSelector, limit }: { readonly labelSelector: string; readonly limit: number },
+  ): Promise<number> {
+    let found = 0;
+    let continueToken: string | undefined;
+    do {
+      // A page may have fewer than its limit, even none, and others after it.
+      const page = await this.listPage(resource, { labelSelector, limit: limit - found, continueToken });
+      found += page.items.length;
+      continueToken = page.continueToken;
+    } while (continueToken !== undefined && found < limit);
+    return Math.min(found, limit);
+  }
+
+  async resourceOf(apiVersion: string, kind: string): Promise<Resource | undefined> {
+    const parts = apiVersion.split('/');
+    const [group, version] = parts.length === 1 ? ['', parts[0]] : parts;
+    if (group === undefined || !version || parts.length > 2) return undefined;
+    let kinds = this.#kinds.get(apiVersion);
+    if (!kinds) {
+      kinds = this.#readKinds(group, version);
+      this.#kinds.set(apiVersion, kinds);
+      // What went wrong once is asked again.
+      kinds.catch(() => this.#kinds.delete(apiVersion));
+    }
+    const plural = (await kinds)?.get(kind);
+    return plural === undefined ? undefined : { group, version, plural };
+  }
+
+  async delete(resource: Resource, object: ListedObject) {
+    const call = this.#call('delete', resource, object);
+    return deleteListed(this.#calls, call, object, {
+      remove: () => this.#requests.delete(resource, object),
+      look: () => this.#look(resource, object),
+    });
+  }
+
+  async sizeBytes(resource: Resource, object: Pick<ListedObject, 'namespace' | 'name'>): Promise<number | undefined> {
+    const call = this.#call('get', resource, object);
+    const answer = await this.#calls.read(call, () => this.#requests.getWhole(resource, object), KNOWN);
+    if (isGone(answer)) return undefined;
+    if (answer.status !== 200) throw refusal(answer, call);
+    return Buffer.byteLength(answer.text.trimEnd());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#transport[Symbol.asyncDispose]();
+    this.#pace[Symbol.dispose]();
+  }
+
+  /** One page; where its token has expired, the same page of a newer snapshot. */
+  async #page(
+    call: ApiCall,
+    options: ListOptions,
+    make: (options: ListOptions) => Promise<RequestContext>,
+  ): Promise<{ answer: Answer; inconsistent: boolean }> {
+    const isKnown = options.continueToken !== undefined;
+    const answer = await this.#calls.read(call, () => make(options), { isKnown });
+    if (answer.status === 200) return { answer, inconsistent: false };
+    if (answer.status !== 410) throw refusal(answer, call);
+    const status = readStatus(answer);
+    if (status?.continueToken === undefined) {
+      const text = `the list's place has been lost (${status?.message ?? '410'}). Begin it again from the start`;
+      throw new ListExpiredError(call, 'not-done', text);
+    }
+    const { continueToken } = status;
+    const next = await this.#calls.read(call, () => make({ ...options, continueToken }));
+    if (next.status !== 200) throw refusal(next, call);
+    return { answer: next, inconsistent: true };
+  }
+
+  async #readKinds(group: string, version: string): Promise<ReadonlyMap<string, string> | undefined> {
+    const call = this.#call('get', { group, version, plural: '' });
+    const answer = await this.#calls.read(call, () => this.#requests.kinds(group, version));
+    if (answer.status === 200) return readKinds(answer, call);
+    if (isNotServed(answer)) return undefined;
+    throw refusal(answer, call);
+  }
+
+  /** Undefined: it is gone. */
+  async #look(resource: Resource, object: ListedObject): Promise<ObjectMetadata | undefined> {
+    const call = this.#call('get', resource, object);
+    const answer = await this.#calls.read(call, () => this.#requests.getMetadata(resource, object), KNOWN);
+    if (isGone(answer)) return undefined;
+    if (answer.status !== 200) throw refusal(answer, call);
+    return readMetadata(answer, call);
+  }
+
+  #call(verb: ApiCall['verb'], resource: Resource, object?: Pick<ListedObject, 'namespace' | 'name'>): ApiCall {
+    const { group, version, plural } = resource;
+    const kind =
+      plural === '' ? `the kinds of ${group || 'the core group'} ${version}` : group ? `${plural}.${group}` : plural;
+    const name = object && [object.namespace, object.name].filter(Boolean).join('/');
+    return { verb, target: name ? `${kind} ${name}` : kind, server: this.#server };
+  }
+}
+
+function isGone(answer: Answer): boolean {
+  return answer.status === 404 && !isNotServed(answer);
+}
+
+/** For what was listed before: its kind is there. */
+const KNOWN = { isKnown: true };

@@ -1,0 +1,73 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { Pace } from '../../functions/kubernetes/pace.ts';
+
+/** How many of `count` calls are under way at the same time; `each` is told after each of them. */
+async function mostAtOnce(pace: Pace, count: number, each = () => {}): Promise<number> {
+  let underWay = 0;
+  let most = 0;
+  const call = async () => {
+    most = Math.max(most, ++underWay);
+    await wait(1);
+    underWay--;
+    each();
+  };
+  await Promise.all(Array.from({ length: count }, () => pace.run(call)));
+  return most;
+}
+
+describe('the pace of calls', () => {
+  it('is as many at the same time as allowed', async () => {
+    using pace = new Pace(16);
+
+    expect(await mostAtOnce(pace, 40)).toBe(16);
+  });
+
+  it('is half as many after a 429, however many calls heard it at the same time', async () => {
+    using pace = new Pace(16);
+    for (let i = 0; i < 5; i++) pace.tooMany(20);
+
+    expect(await mostAtOnce(pace, 40)).toBe(8);
+  });
+
+  it('is never less than one', async () => {
+    using pace = new Pace(2);
+    for (let i = 0; i < 4; i++) {
+      pace.tooMany(1);
+      await wait(5);
+    }
+
+    expect(await mostAtOnce(pace, 5)).toBe(1);
+  });
+
+  it('lets none go before the pause that the server asked for is over', async () => {
+    using pace = new Pace(16);
+    const startedMs = performance.now();
+    pace.tooMany(60);
+    pace.tooMany(10);
+
+    await pace.run(async () => {});
+
+    // Timers may be early by a millisecond.
+    expect(performance.now() - startedMs).toBeGreaterThan(58);
+  });
+
+  it('grows again while calls go well, to just below what was too many', async () => {
+    using pace = new Pace(16);
+    pace.tooMany(1);
+    await wait(5);
+    pace.tooMany(1);
+
+    await mostAtOnce(pace, 200, () => pace.wentWell());
+
+    // 4 after two halvings; 8 was too many.
+    expect(await mostAtOnce(pace, 40)).toBe(7);
+  });
+
+  it('goes on where a call failed', async () => {
+    using pace = new Pace(1);
+
+    await expect(pace.run(() => Promise.reject(new Error('no')))).rejects.toThrow('no');
+    expect(await pace.run(async () => 'yes')).toBe('yes');
+  });
+});
