@@ -10,7 +10,7 @@ const EVERY_MS = 20;
 
 const { etcd } = parseCluster(JSON.parse(process.argv[2] ?? ''), 'the first argument');
 const { credentials, endpoints = [] } = etcd;
-if (credentials === undefined || 'secretArn' in credentials) throw new Error('credentials: expected files');
+if (credentials === undefined || !('caFile' in credentials)) throw new Error('credentials: expected files');
 const tls = {
   rootCertificate: readFileSync(credentials.caFile),
   certChain: readFileSync(credentials.certFile),

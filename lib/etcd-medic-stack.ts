@@ -2,9 +2,10 @@
 import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
 import { Bucket, type IBucket } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
-import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+import { type ClusterConfiguration, issuedBy } from '../functions/run/configuration.ts';
 import { AlarmTriggers } from './alarm-triggers.ts';
 import { ClusterAlarms } from './cluster-alarms.ts';
+import { CredentialsFunction } from './credentials-function.ts';
 import { Dashboard } from './dashboard.ts';
 import { DeadLetterQueue } from './dead-letter-queue.ts';
 import { DispatchFunction } from './dispatch-function.ts';
@@ -25,11 +26,22 @@ export interface EtcdMedicStackProps extends StackProps {
 
 /** Shares nothing with another cluster's stack, so that each can be deployed and removed by itself. */
 export class EtcdMedicStack extends Stack {
-  constructor(scope: Construct, id: string, { cluster, ...props }: EtcdMedicStackProps) {
+  constructor(scope: Construct, id: string, { cluster: configured, ...props }: EtcdMedicStackProps) {
     super(scope, id, {
-      description: `etcd-medic for the control plane ${cluster.name}: brings its etcd back from NOSPACE, and keeps it from getting there`,
+      description: `etcd-medic for the control plane ${configured.name}: brings its etcd back from NOSPACE, and keeps it from getting there`,
       ...props,
     });
+    const issue = issuedBy(configured);
+    const credentials =
+      issue.length > 0
+        ? new CredentialsFunction(this, 'Credentials', {
+            cluster: configured,
+            issue,
+            authorities: configured.nodes?.authorities,
+          })
+        : undefined;
+    // With the secrets of what is issued: all others are given them as any other secret.
+    const cluster = credentials?.cluster ?? configured;
     const table = new StateTable(this, 'State');
     const deadLetterQueue = new DeadLetterQueue(this, 'DeadLetters');
     const switchParameter = new SwitchParameter(this, 'Switch', cluster);
@@ -69,6 +81,7 @@ export class EtcdMedicStack extends Stack {
       workflowNames: workflowsOf(cluster).map((workflow) => functionName(cluster, workflow)),
     });
     const { alarms } = new ClusterAlarms(this, 'ClusterAlarms', { cluster, topic, deadLetterQueue });
+    credentials?.tell(topic);
     new AlarmTriggers(this, 'Alarms', {
       alarmNames: alarmNames(cluster),
       target: dispatch.function,
@@ -105,6 +118,17 @@ export class EtcdMedicStack extends Stack {
     );
     if (snapshotBucket) {
       output(this, 'SnapshotBucketName', snapshotBucket.bucketName, 'What etcd held before each change');
+    }
+    for (const purpose of issue) {
+      const issuedTo = cluster[purpose]?.credentials;
+      if (issuedTo && 'secretArn' in issuedTo) {
+        output(
+          this,
+          `${purpose === 'etcd' ? 'Etcd' : 'Kubernetes'}SecretArn`,
+          issuedTo.secretArn,
+          'The client certificate that was issued; kept when the stack goes',
+        );
+      }
     }
     output(this, 'DeadLetterQueueUrl', deadLetterQueue.queueUrl, 'Events that nothing could be made of');
   }

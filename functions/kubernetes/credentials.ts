@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { resolve } from 'node:path';
 import { checkTlsMaterial } from '../etcd/credentials.ts';
 import type { KubernetesConfiguration } from '../run/configuration.ts';
-import { readCredentialFile, readSecret, secretField } from '../run/credentials.ts';
+import { notDeployed, readCredentialFile, readSecret, secretField } from '../run/credentials.ts';
 import { InvalidInputError, SetupError } from '../run/errors.ts';
 
 /** Certificates and keys in PEM; a service account's token as the API server issued it. */
@@ -24,6 +24,7 @@ export async function loadKubernetesCredentials(
   baseDirectory = process.cwd(),
 ): Promise<KubernetesCredentials> {
   if ('secretArn' in credentials) return fromSecret(credentials.secretArn);
+  if ('issued' in credentials) throw notDeployed(FIELD);
   const read = (field: string, file: string) => readCredentialFile(`${FIELD}.${field}`, resolve(baseDirectory, file));
   const ca = await read('caFile', credentials.caFile);
   if ('tokenFile' in credentials) {

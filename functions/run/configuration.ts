@@ -1,6 +1,7 @@
 // One cluster's configuration: the entry in cdk.json's `clusters`, the file given to bin/invoke.ts, and what a function
 // finds in its environment are the same document, checked by this one schema.
 import * as z from 'zod/mini';
+import { authoritySchema } from '../credentials/purposes.ts';
 import { validate } from './validate.ts';
 
 const text = z.string().check(z.minLength(1, 'a text that is not empty'));
@@ -36,6 +37,8 @@ const endpoint = z.string().check(
 );
 
 const secret = z.strictObject({ secretArn: arn });
+/** The stack makes the secret, and the function credentials fills and renews it. */
+const issued = z.strictObject({ issued: z.literal(true) });
 const clientCertificate = z.strictObject({ caFile: text, certFile: text, keyFile: text });
 const token = z.strictObject({ caFile: text, tokenFile: text });
 
@@ -43,7 +46,10 @@ const etcd = z.strictObject({
   endpoints: z.optional(z.array(endpoint).check(z.minLength(1, 'at least one client URL'))),
   clientPort: z._default(port, 2379),
   credentials: z.optional(
-    z.union([secret, clientCertificate], '{ "secretArn" } or { "caFile", "certFile", "keyFile" }'),
+    z.union(
+      [secret, clientCertificate, issued],
+      '{ "secretArn" }, { "caFile", "certFile", "keyFile" } or { "issued": true }',
+    ),
   ),
   quotaBytes: z.optional(bytes),
   dataDir: z._default(absolutePath, '/var/lib/etcd'),
@@ -142,14 +148,18 @@ const clusterSchema = z
         tag: z.strictObject({ key: text, value: text }),
         kubeletUnit: z._default(unitName, 'kubelet'),
         manifestPath: z._default(absolutePath, '/etc/kubernetes/manifests/etcd.yaml'),
+        /** Where the authorities lie that sign what is `issued`. Left out: kubeadm's places. */
+        authorities: z.optional(
+          z.strictObject({ etcd: z.optional(authoritySchema), kubernetes: z.optional(authoritySchema) }),
+        ),
       }),
     ),
     kubernetes: z.optional(
       z.strictObject({
         server: endpoint,
         credentials: z.union(
-          [secret, token, clientCertificate],
-          '{ "secretArn" }, { "caFile", "tokenFile" } or { "caFile", "certFile", "keyFile" }',
+          [secret, token, clientCertificate, issued],
+          '{ "secretArn" }, { "caFile", "tokenFile" }, { "caFile", "certFile", "keyFile" } or { "issued": true }',
         ),
       }),
     ),
@@ -188,7 +198,21 @@ const clusterSchema = z
         (cluster.etcd.endpoints !== undefined && !cluster.etcd.endpoints.some((url) => url.startsWith('https:'))),
       { message: 'credentials, because etcd is reached by https', path: ['etcd', 'credentials'] },
     ),
+    z.refine((cluster) => cluster.nodes !== undefined || issuedBy(cluster).length === 0, {
+      message: 'the nodes that sign the certificates which are to be issued',
+      path: ['nodes'],
+    }),
   );
+
+/** What certificates the stack is to issue. */
+export function issuedBy(
+  cluster: Pick<ClusterConfiguration, 'etcd' | 'kubernetes'>,
+): readonly ('etcd' | 'kubernetes')[] {
+  return (['etcd', 'kubernetes'] as const).filter((purpose) => {
+    const credentials = cluster[purpose]?.credentials;
+    return credentials !== undefined && 'issued' in credentials;
+  });
+}
 
 /** Offsets such as "+01:00" are none: they know no daylight saving, and EventBridge Scheduler takes only names. */
 function isTimeZone(name: string): boolean {

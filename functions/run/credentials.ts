@@ -27,6 +27,7 @@ export async function loadTlsMaterial(
       key: secretField(secret, 'key', secretArn),
     };
   }
+  if ('issued' in credentials) throw notDeployed('etcd.credentials');
   const { caFile, certFile, keyFile } = credentials;
   const [ca, cert, key] = await Promise.all([
     readCredentialFile('etcd.credentials.caFile', resolve(baseDirectory, caFile)),
@@ -34,6 +35,13 @@ export async function loadTlsMaterial(
     readCredentialFile('etcd.credentials.keyFile', resolve(baseDirectory, keyFile)),
   ]);
   return { ca, cert, key };
+}
+
+/** What is issued is in a secret of the stack's, which only the stack knows. */
+export function notDeployed(field: string): SetupError {
+  return new SetupError(
+    `${field}: found { "issued": true }, expected the secret that the stack has made for it as { "secretArn" }: it is among the stack's outputs`,
+  );
 }
 
 /**

@@ -1,0 +1,56 @@
+// What the function is told at deployment: its cluster, and which certificates it issues by which authority.
+import * as z from 'zod/mini';
+import { type ClusterConfiguration, parseCluster } from '../run/configuration.ts';
+import { InvalidInputError, SetupError } from '../run/errors.ts';
+import { validate } from '../run/validate.ts';
+import { type AuthorityFiles, authoritySchema, PURPOSES, type Purpose } from './purposes.ts';
+
+/** One certificate that is issued, and the secret that it is kept in. */
+export interface Issuance {
+  readonly purpose: Purpose;
+  readonly secretArn: string;
+  readonly authority: AuthorityFiles;
+}
+
+export interface CredentialsEnvironment {
+  readonly configuration: ClusterConfiguration;
+  readonly issuances: readonly Issuance[];
+}
+
+const issuedSchema = z.strictObject({
+  etcd: z.optional(authoritySchema),
+  kubernetes: z.optional(authoritySchema),
+});
+
+/**
+ * @param env `ETCD_MEDIC_CLUSTER`: the cluster's configuration as JSON, with the secrets that the stack made for what is issued;
+ *   `ETCD_MEDIC_ISSUED`: the authority's files by purpose, as JSON
+ * @throws SetupError where a variable is missing, or what is to be issued has no secret
+ * @throws InvalidInputError naming the field, what was found and what was expected
+ */
+export function readEnvironment(env: Readonly<Record<string, string | undefined>>): CredentialsEnvironment {
+  const configuration = parseCluster(readJson(env, 'ETCD_MEDIC_CLUSTER'), 'ETCD_MEDIC_CLUSTER');
+  const issued = validate(issuedSchema, readJson(env, 'ETCD_MEDIC_ISSUED'), 'ETCD_MEDIC_ISSUED');
+  const issuances = PURPOSES.flatMap((purpose): Issuance[] => {
+    const authority = issued[purpose];
+    if (authority === undefined) return [];
+    const credentials = configuration[purpose]?.credentials;
+    if (credentials && 'secretArn' in credentials) return [{ purpose, secretArn: credentials.secretArn, authority }];
+    throw new SetupError(`${purpose}.credentials: found no secretArn, expected the secret that the stack made for it`);
+  });
+  return { configuration, issuances };
+}
+
+function readJson(env: Readonly<Record<string, string | undefined>>, name: string): unknown {
+  const text = env[name];
+  if (!text) {
+    throw new SetupError(
+      `environment variable ${name}: found nothing. Deploy the stack again: it sets what its functions need`,
+    );
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new InvalidInputError(name, ['(the whole document): found text that is not JSON'], { cause });
+  }
+}

@@ -1,0 +1,250 @@
+// Client certificates that nobody has to make by hand: the secrets that they are kept in, and the function that issues and renews them.
+import { ArnFormat, Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import { Alarm, ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
+import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import { Policy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import {
+  Architecture,
+  CfnPermission,
+  Function as LambdaFunction,
+  LoggingFormat,
+  Runtime,
+} from 'aws-cdk-lib/aws-lambda';
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { CfnRotationSchedule, CfnSecret } from 'aws-cdk-lib/aws-secretsmanager';
+import type { ITopic } from 'aws-cdk-lib/aws-sns';
+import { CfnDocument } from 'aws-cdk-lib/aws-ssm';
+import { Construct } from 'constructs';
+import {
+  type AuthorityFiles,
+  KUBEADM_AUTHORITIES,
+  type Purpose,
+  ROTATION_DAYS,
+  signingDocumentName,
+} from '../functions/credentials/purposes.ts';
+import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+import { codeOf } from './bundling.ts';
+import { signClientCertificateDocument } from './documents/sign-client-certificate.ts';
+import { FunctionNetwork } from './function-network.ts';
+import { FunctionRole } from './function-role.ts';
+import { functionName } from './names.ts';
+
+/** Each node that is asked in vain may take nearly two minutes; after four nothing new is begun (sign.ts), and then the new one is tried. */
+const TIMEOUT = Duration.minutes(10);
+
+/** What the secrets are for, for whoever finds them in the console. */
+const WHAT: Readonly<Record<Purpose, string>> = { etcd: 'etcd', kubernetes: 'the API server' };
+
+export interface CredentialsFunctionProps {
+  /** Its `nodes` sign. What it says of the credentials that are issued doesn't count. */
+  readonly cluster: ClusterConfiguration;
+  /** What certificates are issued; at least one. */
+  readonly issue: readonly Purpose[];
+  /** Where the authorities lie on the nodes. @default kubeadm's places */
+  readonly authorities?: { readonly [P in Purpose]?: AuthorityFiles | undefined } | undefined;
+}
+
+export class CredentialsFunction extends Construct {
+  readonly function: LambdaFunction;
+  /** Goes to ALARM where a certificate could not be issued or renewed. */
+  readonly alarm: Alarm;
+  /** The configuration with the secrets in it: what every other function of the cluster is to be given. */
+  readonly cluster: ClusterConfiguration;
+
+  /** @throws RangeError where nothing is to be issued, no nodes are configured, or no API server is */
+  constructor(scope: Construct, id: string, props: CredentialsFunctionProps) {
+    super(scope, id);
+    const { cluster, issue } = props;
+    const { nodes } = cluster;
+    if (issue.length === 0 || nodes === undefined)
+      throw new RangeError('certificates are issued by `nodes`: found none');
+    const secrets = issue.map((purpose) => new IssuedSecret(this, purpose, cluster.name));
+    this.cluster = withSecrets(cluster, secrets);
+    const name = functionName(cluster, 'credentials');
+    const document = new CfnDocument(this, 'SignClientCertificate', {
+      name: signingDocumentName(cluster.name),
+      documentType: 'Command',
+      documentFormat: 'JSON',
+      targetType: '/AWS::EC2::Instance',
+      updateMethod: 'NewVersion',
+      content: signClientCertificateDocument(),
+    });
+    const logGroup = new LogGroup(this, 'Logs', {
+      retention: RetentionDays.THREE_MONTHS,
+      removalPolicy: RemovalPolicy.DESTROY,
+    });
+    const network = cluster.network && new FunctionNetwork(this, 'Network', cluster.network);
+    const role = new FunctionRole(this, 'Role', {
+      functionName: name,
+      logGroup,
+      inVpc: network !== undefined,
+      policies: {
+        Secrets: [
+          new PolicyStatement({
+            actions: [
+              'secretsmanager:DescribeSecret',
+              'secretsmanager:GetSecretValue',
+              'secretsmanager:PutSecretValue',
+              'secretsmanager:UpdateSecretVersionStage',
+            ],
+            resources: secrets.map(({ ref }) => ref),
+          }),
+        ],
+      },
+    });
+    const signing = grantSigning(this, role, cluster.name, nodes.tag);
+
+    this.function = new LambdaFunction(this, 'Function', {
+      functionName: name,
+      description:
+        `Issues etcd-medic's client certificates for cluster ${cluster.name} and renews them every ${ROTATION_DAYS} days. Test with ` +
+        `{"issue":"${issue[0]}"} issues one at once; the one before stays valid.`,
+      ...codeOf('credentials'),
+      runtime: Runtime.NODEJS_24_X,
+      architecture: Architecture.ARM_64,
+      memorySize: 512,
+      timeout: TIMEOUT,
+      role,
+      logGroup,
+      loggingFormat: LoggingFormat.JSON,
+      ...(network ? { vpc: network.vpc, securityGroups: network.securityGroups } : {}),
+      environment: {
+        ETCD_MEDIC_CLUSTER: JSON.stringify(this.cluster),
+        ETCD_MEDIC_ISSUED: JSON.stringify(
+          Object.fromEntries(
+            issue.map((purpose) => [purpose, props.authorities?.[purpose] ?? KUBEADM_AUTHORITIES[purpose]]),
+          ),
+        ),
+        POWERTOOLS_SERVICE_NAME: name,
+      },
+    });
+    // The first rotation begins with the schedule, and needs all of this.
+    for (const secret of secrets) secret.rotateBy(this.function, [signing, document]);
+    this.alarm = alarmOf(this, name, cluster.name, this.function);
+  }
+
+  /** People hear through it where a certificate could not be issued or renewed. */
+  tell(topic: ITopic): void {
+    this.alarm.addAlarmAction(new SnsAction(topic));
+  }
+}
+
+/**
+ * Empty at first: the first rotation, right after its creation, puts the first certificate into it. A value here would be one that
+ * CloudFormation could write over what was issued. Encrypted with the account's own key for secrets, and kept when its stack goes.
+ */
+class IssuedSecret extends CfnSecret {
+  readonly purpose: Purpose;
+
+  constructor(scope: Construct, purpose: Purpose, clusterName: string) {
+    super(scope, `Secret-${purpose}`, {
+      description: `etcd-medic's client certificate for ${WHAT[purpose]} of cluster ${clusterName}: ca, cert and key in PEM`,
+    });
+    this.purpose = purpose;
+    this.applyRemovalPolicy(RemovalPolicy.RETAIN);
+  }
+
+  /** @param before what must be there before the first rotation */
+  rotateBy(rotation: LambdaFunction, before: readonly Construct[]): void {
+    const scope = this.node.scope ?? this;
+    const permission = new CfnPermission(scope, `Invoke-${this.purpose}`, {
+      action: 'lambda:InvokeFunction',
+      functionName: rotation.functionArn,
+      principal: 'secretsmanager.amazonaws.com',
+      sourceAccount: this.stack.account,
+      sourceArn: this.ref,
+    });
+    const schedule = new CfnRotationSchedule(scope, `Rotation-${this.purpose}`, {
+      secretId: this.ref,
+      rotationLambdaArn: rotation.functionArn,
+      rotationRules: { automaticallyAfterDays: ROTATION_DAYS },
+      rotateImmediatelyOnUpdate: true,
+    });
+    schedule.node.addDependency(permission, ...before);
+  }
+}
+
+function withSecrets(cluster: ClusterConfiguration, secrets: readonly IssuedSecret[]): ClusterConfiguration {
+  const credentialsFor = (purpose: Purpose) => {
+    const secret = secrets.find((each) => each.purpose === purpose);
+    return secret && { credentials: { secretArn: secret.ref } };
+  };
+  const { etcd, kubernetes } = cluster;
+  const forKubernetes = credentialsFor('kubernetes');
+  if (forKubernetes && kubernetes === undefined) throw new RangeError('kubernetes: a certificate for no API server');
+  return {
+    ...cluster,
+    etcd: { ...etcd, ...credentialsFor('etcd') },
+    ...(kubernetes && { kubernetes: { ...kubernetes, ...forKubernetes } }),
+  };
+}
+
+/** This document and no other, to the cluster's nodes and no others. */
+function grantSigning(
+  scope: Construct,
+  role: FunctionRole,
+  clusterName: string,
+  tag: { readonly key: string; readonly value: string },
+): Policy {
+  const stack = Stack.of(scope);
+  const instances = {
+    service: 'ec2',
+    resource: 'instance',
+    resourceName: '*',
+    arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
+  };
+  const resourceName = signingDocumentName(clusterName);
+  const policy = new Policy(scope, 'Signing', {
+    statements: [
+      new PolicyStatement({
+        actions: ['ssm:SendCommand'],
+        resources: [stack.formatArn({ service: 'ssm', resource: 'document', resourceName })],
+      }),
+      new PolicyStatement({
+        actions: ['ssm:SendCommand'],
+        resources: [stack.formatArn(instances)],
+        conditions: { StringEquals: { [`ssm:resourceTag/${tag.key}`]: tag.value } },
+      }),
+      new PolicyStatement({
+        actions: [
+          'ssm:DescribeInstanceInformation',
+          'ssm:GetCommandInvocation',
+          'ssm:ListCommandInvocations',
+          'ssm:ListCommands',
+        ],
+        resources: ['*'],
+      }),
+    ],
+    roles: [role],
+  });
+  Validations.of(policy).acknowledge(
+    {
+      id: 'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ec2:<AWS::Region>:<AWS::AccountId>:instance/*]',
+      reason:
+        "Which instances are the control plane's is said by their tag, which the statement asks for: nodes come and go.",
+    },
+    {
+      id: 'AwsSolutions-IAM5[Resource::*]',
+      reason:
+        'The four actions that list nodes and read what became of commands know no resources. They change nothing.',
+    },
+  );
+  return policy;
+}
+
+/** Every failure is an error of the function: Secrets Manager tries again some times, and then not before the next month. */
+function alarmOf(scope: Construct, name: string, clusterName: string, fn: LambdaFunction): Alarm {
+  return new Alarm(scope, 'Failed', {
+    alarmName: `etcd-medic-${clusterName}-credentials-failed`,
+    alarmDescription:
+      `A client certificate of etcd-medic for cluster ${clusterName} could not be issued or renewed. The one before is current still, ` +
+      `and was good for about two months when this first came. Do this week: read the log of function ${name}, mend what it says, ` +
+      'then Test on it with {"issue":"etcd"} or {"issue":"kubernetes"}.',
+    metric: fn.metricErrors({ period: Duration.minutes(5) }),
+    threshold: 1,
+    comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+    evaluationPeriods: 1,
+    // It runs for some seconds a month.
+    treatMissingData: TreatMissingData.NOT_BREACHING,
+  });
+}
