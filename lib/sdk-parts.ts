@@ -16,6 +16,7 @@ export const SDK_PARTS: SdkParts = {
     'DynamoDBClient',
     'GetItemCommand',
     'PutItemCommand',
+    'QueryCommand',
     'UpdateItemCommand',
   ],
   '@aws-sdk/client-eventbridge': ['EventBridgeClient', 'PutEventsCommand'],

@@ -1,5 +1,6 @@
 // What is deployed is what was tested: the bundles that synth makes, run by a plain Node process as Lambda would, on real etcd.
 import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { withDurableExecution } from '@aws/durable-execution-sdk-js';
@@ -9,14 +10,19 @@ import { startAws } from '../aws/stand-in.ts';
 import { listAlarms } from '../control-plane/alarms.ts';
 import { startControlPlane } from '../control-plane/control-plane.ts';
 import { fillWithReports } from '../control-plane/fill.ts';
-import { synthWithBundles } from '../lib/synth.ts';
+import { startStandIn } from '../kubernetes/stand-in.ts';
+import { sampleKubernetes } from '../lib/small-stack.ts';
+import { sampleCluster, synthWithBundles } from '../lib/synth.ts';
+import { churn, SMALL_FILES } from '../maintain/harness.ts';
+import { createOwners, createReports, KEPT } from '../prune/cluster.ts';
+import { reportNames } from '../prune/harness.ts';
 
 const MiB = 1024 * 1024;
 const runner = new URL('run-bundle.ts', import.meta.url).pathname;
 
 let synthesised: ReturnType<typeof synthWithBundles>;
 beforeAll(() => {
-  synthesised = synthWithBundles();
+  synthesised = synthWithBundles([{ ...sampleCluster, kubernetes: sampleKubernetes }]);
 });
 afterAll(() => synthesised?.[Symbol.dispose]());
 
@@ -28,6 +34,9 @@ async function run(bundle: string, event: unknown, env: Readonly<Record<string, 
     {
       env: { PATH: process.env.PATH, ...env },
       maxBuffer: 16 * MiB,
+      // Before the test's own end, which would leave the process behind.
+      timeout: 90_000,
+      killSignal: 'SIGKILL',
     },
   );
   const last = stdout.trimEnd().split('\n').at(-1) ?? '';
@@ -86,5 +95,82 @@ describe('the bundle of', () => {
 
     expect(result).toMatchObject({ started: [{ workflow: 'recover' }], ignored: [] });
     expect(aws.lambda.executions).toHaveLength(1);
+  });
+
+  it('maintain compacts and defragments a real etcd, once it has read how earlier runs went', async () => {
+    await using plane = await startControlPlane({ members: 1 });
+    await churn(plane, { reports: 50, reportBytes: 20_000, rewrites: 10 });
+    await using aws = await startAws();
+    const command = { cluster: 'demo', workflow: 'maintain', trigger: { kind: 'manual', source: 'test' } };
+
+    const result = (await run(synthesised.assetFolder('maintain'), command, {
+      ...aws.environment,
+      AWS_LAMBDA_FUNCTION_NAME: 'etcd-medic-demo-maintain',
+      ETCD_MEDIC_CLUSTER: JSON.stringify({ ...plane.configuration({ name: 'demo' }), maintain: SMALL_FILES }),
+    })) as RunReport;
+
+    expect(result.outcome, result.reason).toBe('maintained');
+    expect(result.members.map(({ defragmented }) => defragmented)).toEqual([true]);
+    expect(result.steps).toContainEqual(expect.objectContaining({ name: 'rates', outcome: 'done' }));
+    expect(aws.events.map(({ detailType }) => detailType)).toEqual(['Etcd Maintenance Finished']);
+  });
+
+  it('prune deletes what is stale, with the part of undici that is packed', async () => {
+    await using api = await startStandIn();
+    await using aws = await startAws();
+    await createOwners(api);
+    await createReports(api);
+    const command = { cluster: 'demo', workflow: 'prune', trigger: { kind: 'manual', source: 'test' } };
+    const etcd = { endpoints: ['http://127.0.0.1:1'] };
+
+    const result = await run(synthesised.assetFolder('prune'), command, {
+      ...aws.environment,
+      AWS_LAMBDA_FUNCTION_NAME: 'etcd-medic-demo-prune',
+      ETCD_MEDIC_CLUSTER: JSON.stringify({ name: 'demo', etcd, kubernetes: api.configuration() }),
+    });
+
+    expect((result as RunReport).outcome, (result as RunReport).reason).toBe('pruned');
+    expect(await reportNames(api)).toEqual(KEPT);
+  });
+
+  it('probe looks at a real etcd, and widget draws what it saw', async () => {
+    await using plane = await startControlPlane({ members: 1 });
+    await using aws = await startAws();
+    const environment = {
+      ...aws.environment,
+      ETCD_MEDIC_CLUSTER: JSON.stringify(plane.configuration({ name: 'demo' })),
+      ETCD_MEDIC_DISPATCH: 'arn:aws:lambda:eu-west-1:111122223333:function:etcd-medic-demo-dispatch',
+    };
+
+    const look = await run(
+      synthesised.assetFolder('probe'),
+      {},
+      { ...environment, AWS_LAMBDA_FUNCTION_NAME: 'etcd-medic-demo-probe' },
+    );
+    const page = await run(
+      synthesised.assetFolder('widget'),
+      { widgetContext: { theme: 'light', width: 1_200 } },
+      { ...environment, AWS_LAMBDA_FUNCTION_NAME: 'etcd-medic-demo-widget' },
+    );
+
+    expect((look as RunReport).outcome).toBe('healthy');
+    expect(page).toContain('<svg');
+    expect(page).toContain((look as RunReport).members[0]?.name);
+  });
+
+  it('notify tells of a run that has ended', async () => {
+    await using aws = await startAws();
+    const event: unknown = JSON.parse(
+      await readFile(new URL('../../events/run-finished.json', import.meta.url), 'utf8'),
+    );
+
+    const result = await run(synthesised.assetFolder('notify'), event, {
+      ...aws.environment,
+      AWS_LAMBDA_FUNCTION_NAME: 'etcd-medic-demo-notify',
+      ETCD_MEDIC_CLUSTER: JSON.stringify({ name: 'demo', etcd: { endpoints: ['http://127.0.0.1:1'] } }),
+    });
+
+    expect(result).toEqual({ told: [expect.stringMatching(/^arn:aws:sns:/)], ignored: null });
+    expect(aws.calls.map(({ action }) => action)).toContain('sns:Publish');
   });
 });
