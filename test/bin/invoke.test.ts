@@ -140,14 +140,17 @@ describe('invoke recover, where nothing can be done', () => {
     expect(report(invocation).reason).toMatch(words);
     expect(await snapshotOfState(plane)).toEqual(before);
   });
+});
 
-  it('a workflow that this version does not have: says which there are, exit code 1', async () => {
+describe('invoke probe', () => {
+  it('healthy: exit code 0, and one JSON document', async () => {
     const config = await file('cluster.json', plane.configuration());
 
-    const invocation = await invoke('maintain', '--config', config);
+    const invocation = await invoke('probe', '--config', config);
 
-    expect(invocation).toMatchObject({ exitCode: 1, stdout: '' });
-    expect(invocation.stderr).toContain('recover');
+    expect(invocation.exitCode, invocation.stderr).toBe(0);
+    expect(report(invocation)).toMatchObject({ workflow: 'probe', outcome: 'healthy' });
+    expect(report(invocation).members).toHaveLength(plane.members.length);
   });
 });
 

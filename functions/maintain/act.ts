@@ -1,0 +1,269 @@
+// Carries out a night's maintenance, beat by beat, and ends it before the next change as soon as something speaks against it.
+
+import { nameOf, type Observation } from '../recover/decide.ts';
+import { lookForAlarms } from '../recover/disarm.ts';
+import { votersOf } from '../recover/members.ts';
+import { inspectDisks } from '../recover/nodes.ts';
+import type { Reached } from '../recover/workflow.ts';
+import { EtcdMedicError } from '../run/errors.ts';
+import { GuardError } from '../run/journal.ts';
+import { pruneFirst } from '../run/prune-child.ts';
+import type { PrunedResource } from '../run/report.ts';
+import { snapshotFirst } from '../sweep/snapshot-first.ts';
+import { refusing, Stop, Sweep, type SweptMember } from '../sweep/sweep.ts';
+import type { Voter } from '../sweep/voters.ts';
+import { checkBefore, commitCanary, timeWrites } from './checks.ts';
+import { decide, type Judgement, type MaintenancePlan } from './decide.ts';
+import { look } from './look.ts';
+import type { SeenRate } from './stall.ts';
+import { windowOver } from './window.ts';
+
+/** While a revision grows old the alarms are looked at, and the lease is renewed, so often. */
+const AGING_LOOK_SECONDS = 60;
+
+/**
+ * A defragmentation leaves the disks busy for some seconds. While the leadership moves, which takes a write to the new leader's disk,
+ * etcd drops the writes that come in, and their clients wait for 7 s in vain: the slower the disk, the more of them.
+ */
+const SETTLE_SECONDS = 15;
+const SETTLE_WAITS = 4;
+/** etcd asks for disks that sync within 10 ms; a write takes two of them, one after the other. */
+const SETTLED_WRITE_MS = 25;
+
+/** How a night ended early. */
+export interface Ending {
+  readonly outcome: 'maintained' | 'refused' | 'escalated';
+  readonly reason: string;
+}
+
+export interface Acted {
+  /** By member id. */
+  readonly defragmented: Readonly<Record<string, SweptMember>>;
+  readonly pruned: readonly PrunedResource[] | undefined;
+  /** A decimal string; undefined: nothing was compacted. */
+  readonly compactedTo: string | undefined;
+  /** Of every member, after the compaction; empty where it did not come to that. */
+  readonly judgements: readonly Judgement[];
+  /** What was seen after the compaction: the sizes by which the members were judged. */
+  readonly judged: Observation | undefined;
+  /** Undefined: everything that was planned was done. */
+  readonly ended: Ending | undefined;
+}
+
+export interface Night {
+  readonly reached: Reached;
+  /** What `decide` went by. */
+  readonly observation: Observation;
+  readonly rates: readonly SeenRate[];
+  /** Milliseconds since 1970: nothing new is begun from then on. */
+  readonly windowEndMs: number;
+  /** Why the nodes could not be listed, where they could not. */
+  readonly nodesProblem: string | undefined;
+}
+
+/** Never throws for what speaks against going on: that is `ended`, and what is done stays done. */
+export async function act(night: Night): Promise<Acted> {
+  const acting = new Acting(night);
+  let ended: Ending | undefined;
+  try {
+    await acting.carryOut();
+  } catch (error) {
+    if (error instanceof Ended) ended = error.ending;
+    else if (error instanceof Stop) ended = { outcome: 'escalated', reason: error.message };
+    else if (error instanceof GuardError)
+      ended = { outcome: 'escalated', reason: `${error.message}. ${acting.done()}` };
+    else throw error;
+  }
+  const { defragmented, pruned, compactedTo, judgements, judged } = acting;
+  return { defragmented, pruned, compactedTo, judgements, judged, ended };
+}
+
+/** Ends the night where it is. */
+class Ended extends EtcdMedicError {
+  override readonly name = 'Ended';
+  readonly ending: Ending;
+
+  constructor(ending: Ending) {
+    super(ending.reason);
+    this.ending = ending;
+  }
+}
+
+class Acting {
+  defragmented: Readonly<Record<string, SweptMember>> = {};
+  pruned: readonly PrunedResource[] | undefined;
+  compactedTo: string | undefined;
+  judgements: readonly Judgement[] = [];
+  judged: Observation | undefined;
+  readonly #night: Night;
+
+  constructor(night: Night) {
+    this.#night = night;
+  }
+
+  /** @throws Ended, Stop, GuardError */
+  async carryOut(): Promise<void> {
+    await this.#snapshot();
+    await this.#prune();
+    const revision = await this.#noteRevision();
+    await this.#growOld();
+    await this.#compact(revision);
+    await this.#countAgain();
+    const plan = await this.#judge();
+    if (plan.kind === 'steps') await this.#sweep(plan.memberIds);
+  }
+
+  /** R14: which is done and which is not. */
+  done(): string {
+    const { members } = this.#night.observation;
+    const done = Object.keys(this.defragmented).map((id) => nameOf(members, id));
+    return `Compacted: ${this.compactedTo ?? 'no'}; defragmented: ${done.join(', ') || 'none'}.`;
+  }
+
+  async #snapshot(): Promise<void> {
+    const { reached, observation } = this.#night;
+    const unsaved = await snapshotFirst(reached, votersOf(observation));
+    if (unsaved !== undefined) throw new Ended({ outcome: 'escalated', reason: unsaved });
+  }
+
+  /** A pruning that fails has said so in a report of its own, and what history there is can be cleared all the same. */
+  async #prune(): Promise<void> {
+    const { reached } = this.#night;
+    if (!reached.configuration.maintain.prune) return;
+    const pruning = await pruneFirst(reached);
+    if (pruning.kind === 'report') this.pruned = pruning.report.pruned;
+  }
+
+  async #noteRevision(): Promise<string> {
+    const { revision } = await this.#lookAgain('revision');
+    return revision;
+  }
+
+  /** Whoever reads at the noted revision now has so long to finish before it is compacted. */
+  async #growOld(): Promise<void> {
+    const { reached, observation } = this.#night;
+    const { context, journal, cluster, configuration } = reached;
+    const seconds = configuration.maintain.revisionAgeSeconds;
+    for (let waited = 0; waited < seconds; ) {
+      const pause = Math.min(AGING_LOOK_SECONDS, seconds - waited);
+      await context.wait('the revision grows old', { seconds: pause });
+      waited += pause;
+      if (waited >= seconds) return;
+      const seen = await journal.quietStep(`alarms, after ${waited} s`, () =>
+        lookForAlarms(cluster, votersOf(observation)),
+      );
+      // Ends the night where the alarm stands still; the revision grows on where it was gone again.
+      if (seen.outcome === 'failed') await this.#lookAgain('observe again');
+    }
+  }
+
+  async #compact(revision: string): Promise<void> {
+    const observation = await this.#lookAgain('observe again');
+    await this.#newSweep(observation).compact(BigInt(revision));
+    this.compactedTo = revision;
+  }
+
+  /** So that `dbSizeInUse` is what is live. */
+  async #countAgain(): Promise<void> {
+    const { journal, cluster } = this.#night.reached;
+    const voters = votersOf(this.#night.observation);
+    const step = await journal.insist('canary', () => refusing(() => commitCanary(cluster, voters)));
+    journal.note('canary', step);
+    if (step.outcome === 'done') return;
+    await this.#lookAgain('observe again'); // an alarm has words of its own
+    throw new Ended({
+      outcome: 'escalated',
+      reason: `After the compaction a key could not be written through every voter, so no member was defragmented: ${step.detail}. Look at that member's log.`,
+    });
+  }
+
+  async #judge(): Promise<Exclude<MaintenancePlan, { kind: 'refusal' }>> {
+    const { reached, rates, nodesProblem } = this.#night;
+    let observation = await this.#lookAgain('sizes');
+    let plan = this.#decide(observation, rates);
+    if (plan.kind === 'steps') {
+      observation = { ...observation, disks: await inspectDisks(reached, observation, nodesProblem) };
+      plan = this.#decide(observation, rates);
+    }
+    this.judgements = plan.judgements;
+    this.judged = observation;
+    return plan;
+  }
+
+  async #sweep(memberIds: readonly string[]): Promise<void> {
+    const observation = this.judged ?? this.#night.observation;
+    const sweep = this.#newSweep(observation);
+    this.defragmented = sweep.defragmented;
+    const { journal, cluster } = this.#night.reached;
+    const voters = votersOf(observation);
+    await sweep.defragment(memberIds, {
+      before: async (target) => {
+        await this.#letDisksSettle(target, sweep);
+        const check = await journal.insist(`check before ${target.name}`, () =>
+          refusing(() => checkBefore(cluster, voters, this.#night.windowEndMs)),
+        );
+        if (check.outcome === 'done') return undefined;
+        journal.note(`check before ${target.name}`, check);
+        if (check.outcome === 'skipped') {
+          const left = memberIds.filter((id) => sweep.defragmented[id] === undefined);
+          const names = left.map((id) => nameOf(observation.members, id)).join(', ');
+          const reason = `${capital(check.detail)}, so ${names} ${left.length === 1 ? 'is' : 'are'} left for the next night.`;
+          throw new Ended({ outcome: 'maintained', reason });
+        }
+        throw new Ended({
+          outcome: 'escalated',
+          reason: `The sweep stopped before ${target.name}: ${check.detail}. ${sweep.done()}`,
+        });
+      },
+    });
+  }
+
+  /** Before the leader's turn, which begins with a move of the leadership. Never longer than a minute: a disk may always be slow. */
+  async #letDisksSettle(target: Voter, { defragmented }: Sweep): Promise<void> {
+    const leads = this.judged?.members.some(({ id, isLeader }) => id === target.id && isLeader);
+    if (!leads || Object.keys(defragmented).length === 0) return;
+    const { context, journal, cluster } = this.#night.reached;
+    for (let waits = 1; ; waits++) {
+      await context.wait('the disks settle', { seconds: SETTLE_SECONDS });
+      const name = `disks, after ${waits * SETTLE_SECONDS} s`;
+      const step = await journal.quietStep(name, () => timeWrites(cluster, votersOf(this.#night.observation)));
+      const settled = step.data !== undefined && step.data <= SETTLED_WRITE_MS;
+      if (!settled && waits < SETTLE_WAITS) continue;
+      journal.note('disks settle', step);
+      return;
+    }
+  }
+
+  /** A look with the gates that stand before every change. */
+  async #lookAgain(name: string): Promise<Observation> {
+    const { reached, observation: before, rates, windowEndMs } = this.#night;
+    const { observation, detail, atMs } = await look(reached, name, before.nodes);
+    const outcome = this.compactedTo === undefined ? 'refused' : 'escalated';
+    if (observation === undefined) throw new Ended({ outcome, reason: `${detail} ${this.done()}` });
+    this.#decide(observation, rates);
+    const over = windowOver(windowEndMs, atMs);
+    if (over === undefined) return observation;
+    if (this.compactedTo !== undefined) {
+      throw new Ended({ outcome: 'maintained', reason: `${capital(over)}, so no member was defragmented.` });
+    }
+    throw new Ended({ outcome: 'refused', reason: `${capital(over)} before anything was compacted.` });
+  }
+
+  /** @throws Ended where nothing more may be changed */
+  #decide(observation: Observation, rates: readonly SeenRate[]): Exclude<MaintenancePlan, { kind: 'refusal' }> {
+    const plan = decide(observation, this.#night.reached.configuration.maintain, rates);
+    if (plan.kind !== 'refusal') return plan;
+    const outcome = this.compactedTo === undefined ? plan.outcome : 'escalated';
+    throw new Ended({ outcome, reason: `${plan.rule}: ${plan.reason} ${this.done()}` });
+  }
+
+  #newSweep(observation: Observation): Sweep {
+    const { journal, context, cluster } = this.#night.reached;
+    const dbSizes = Object.fromEntries(observation.members.map(({ id, dbSize = 0 }) => [id, dbSize]));
+    return new Sweep({ journal, context, cluster, voters: votersOf(observation), dbSizes });
+  }
+}
+
+function capital(sentence: string): string {
+  return sentence.charAt(0).toUpperCase() + sentence.slice(1);
+}

@@ -1,0 +1,59 @@
+// What stands directly before a night's changes: a last check before each member, and the write that makes the sizes true.
+import { nameOf } from '../recover/decide.ts';
+import { CANARY_PREFIX, canary } from '../recover/disarm.ts';
+import type { StepResult } from '../run/journal.ts';
+import { checkOthersHealthy, clientOf, type OpenCluster, reach, type Voter } from '../sweep/voters.ts';
+import { windowOver } from './window.ts';
+
+/** etcd commits what was written, and counts what became free by it, 100 ms later at most. */
+const COMMITTED_WITHIN_MS = 250;
+
+/**
+ * `skipped`: the window is over. `refused`: an alarm stands.
+ * @throws SweepStoppedError where a voter is away (R2) or an alarm other than NOSPACE stands (R1)
+ */
+export async function checkBefore(
+  open: OpenCluster,
+  voters: readonly Voter[],
+  windowEndMs: number,
+): Promise<StepResult<never>> {
+  const over = windowOver(windowEndMs, Date.now());
+  if (over !== undefined) return { outcome: 'skipped', detail: over };
+  const statuses = await checkOthersHealthy(await reach(open, voters), voters, undefined);
+  const raised = [...statuses.values()].flatMap(({ alarms }) => alarms);
+  if (raised.length === 0) return { outcome: 'done', detail: 'every voter is healthy, no alarm' };
+  const named = [...new Set(raised.map(({ type, memberId }) => `${type} on ${nameOf(voters, memberId)}`))].join(', ');
+  return { outcome: 'refused', detail: `${named}: recover answers that` };
+}
+
+/**
+ * After a compaction `dbSizeInUse` stays what it was until something is written and committed: a key is written and deleted through
+ * every voter, which also shows that each takes writes.
+ */
+export async function commitCanary(open: OpenCluster, voters: readonly Voter[]): Promise<StepResult<never>> {
+  const written = await canary(open, voters);
+  await new Promise((resolve) => setTimeout(resolve, COMMITTED_WITHIN_MS));
+  return written;
+}
+
+/** As many as show a disk that is slow now and then. */
+const TIMED_WRITES = 4;
+
+/** How long the slowest of a few small writes through every voter takes, in milliseconds. */
+export async function timeWrites(open: OpenCluster, voters: readonly Voter[]): Promise<StepResult<number>> {
+  const cluster = await reach(open, voters);
+  const key = `${CANARY_PREFIX}timed`;
+  const [first] = voters;
+  let slowestMs = 0;
+  try {
+    for (const voter of Array.from({ length: TIMED_WRITES }, () => voters).flat()) {
+      const began = performance.now();
+      await clientOf(cluster, voter).put(key, '');
+      slowestMs = Math.max(slowestMs, performance.now() - began);
+    }
+  } finally {
+    if (first !== undefined) await clientOf(cluster, first).delete(key);
+  }
+  const ms = Math.ceil(slowestMs);
+  return { outcome: 'done', detail: `the slowest of ${TIMED_WRITES * voters.length} writes took ${ms} ms`, data: ms };
+}

@@ -1,0 +1,160 @@
+// What a night's maintenance is to do about what was observed: a pure function, no client, no clock, no environment.
+import { diskProblem, nameOf, type Observation, type ObservedMember, troubles } from '../recover/decide.ts';
+import type { MaintenancePolicy } from '../run/configuration.ts';
+import { formatBytes } from '../run/report.ts';
+import { estimateStall, type SeenRate } from './stall.ts';
+
+/**
+ * Of a file that fills its quota's `usageShare`, at least this share has to come back: with less it would be as large again within
+ * days, and each defragmentation stalls its member. What is left then is live data, and that is for a person.
+ */
+export const WORTHWHILE_GAIN_SHARE = 0.1;
+
+/** What one member's own numbers say. */
+export interface Judgement {
+  readonly memberId: string;
+  readonly name: string;
+  /** `live-data`: its file fills its quota, and a defragmentation would not help. */
+  readonly verdict: 'defragment' | 'not-worth-it' | 'learner' | 'live-data' | 'stalls-too-long' | 'no-disk';
+  /** One sentence, with the numbers. */
+  readonly reason: string;
+  /** What a defragmentation would give back. */
+  readonly gainBytes: number;
+}
+
+export type MaintenancePlan =
+  | {
+      readonly kind: 'refusal';
+      /** `refused`: another run, or the same one later, will do. `escalated`: a person has to decide. */
+      readonly outcome: 'refused' | 'escalated';
+      readonly rule: string;
+      readonly reason: string;
+    }
+  /** No member is to be defragmented; compacting is worth it every night. */
+  | { readonly kind: 'nothing-to-do'; readonly judgements: readonly Judgement[] }
+  | {
+      readonly kind: 'steps';
+      /** In the order of the sweep: most to gain first, the leader last (R3). */
+      readonly memberIds: readonly string[];
+      readonly judgements: readonly Judgement[];
+    };
+
+/**
+ * Decides on what is now (design.md, R1 to R3, R6): whether anything may be changed, and which members are worth a stall.
+ * `dbSizeInUse` says what is live only after a compaction and a write; before that it is a forecast.
+ * @param rates of earlier defragmentations, newest first
+ */
+export function decide(
+  observation: Observation,
+  policy: MaintenancePolicy,
+  rates: readonly SeenRate[],
+): MaintenancePlan {
+  const refusal = refuseAlarm(observation) ?? refuseUnhealthyVoter(observation);
+  if (refusal !== undefined) return refusal;
+  const judgements = observation.members.map((member) => judge(member, observation, policy, rates));
+  const memberIds = inSweepOrder(observation.members, judgements);
+  return memberIds.length === 0 ? { kind: 'nothing-to-do', judgements } : { kind: 'steps', memberIds, judgements };
+}
+
+/** Whether the member's file fills so much of its quota that it must not be left so. A quota that is not known fills nothing. */
+export function isFull({ dbSize = 0, quota, isLearner }: ObservedMember, { usageShare }: MaintenancePolicy): boolean {
+  return !isLearner && quota.kind === 'limit' && dbSize >= usageShare * quota.bytes;
+}
+
+/** R1; and NOSPACE is an emergency, which has a workflow of its own. */
+function refuseAlarm({ alarms, members }: Observation): MaintenancePlan | undefined {
+  if (alarms.length === 0) return undefined;
+  const named = alarms.map(({ type, memberId }) => `${type} on ${nameOf(members, memberId)}`).join(', ');
+  if (alarms.some(({ type }) => type !== 'NOSPACE')) {
+    return {
+      kind: 'refusal',
+      outcome: 'escalated',
+      rule: 'R1',
+      reason: `${named}: nothing more is changed. Compare the members' data (etcdctl endpoint hashkv --cluster) and replace the member that differs; this alarm is never disarmed by a program.`,
+    };
+  }
+  return {
+    kind: 'refusal',
+    outcome: 'refused',
+    rule: 'NOSPACE',
+    reason: `${named}: maintenance changes nothing more, recover answers that. If it has not begun by itself, start it: { "workflow": "recover" }.`,
+  };
+}
+
+/** R2: a sweep that could not be finished isn't begun. */
+function refuseUnhealthyVoter({ members }: Observation): MaintenancePlan | undefined {
+  const voters = members.filter(({ isLearner }) => !isLearner);
+  const away = voters.filter(({ healthy }) => !healthy);
+  if (away.length === 0) return undefined;
+  return {
+    kind: 'refusal',
+    outcome: 'refused',
+    rule: 'R2',
+    reason: `${away.length} of ${voters.length} voters away. ${troubles(away)} Maintenance can wait until all are well.`,
+  };
+}
+
+function judge(
+  member: ObservedMember,
+  { disks }: Observation,
+  policy: MaintenancePolicy,
+  rates: readonly SeenRate[],
+): Judgement {
+  const { id: memberId, name, dbSize = 0, dbSizeInUse = dbSize } = member;
+  const gainBytes = Math.max(0, dbSize - dbSizeInUse);
+  const judged = (verdict: Judgement['verdict'], reason: string): Judgement => ({
+    memberId,
+    name: name || memberId,
+    verdict,
+    reason,
+    gainBytes,
+  });
+  if (member.isLearner) return judged('learner', 'a learner: it refuses to be defragmented and is left alone');
+
+  const freeShare = dbSize > 0 ? gainBytes / dbSize : 0;
+  const file = `${percent(freeShare)} of ${formatBytes(dbSize)} free, ${formatBytes(gainBytes)} to gain${usage(member)}`;
+  const full = isFull(member, policy);
+  const sparse = freeShare >= policy.freeShare && gainBytes >= policy.reclaimBytes;
+  if (!sparse && !full) return judged('not-worth-it', `not worth a stall: ${file}`);
+  if (!sparse && freeShare < WORTHWHILE_GAIN_SHARE) {
+    return judged('live-data', `full of live data, which a defragmentation does not make smaller: ${file}`);
+  }
+
+  const stall = estimateStall(memberId, dbSizeInUse, rates);
+  if (stall.ms > policy.stallSeconds * 1000) {
+    return judged(
+      'stalls-too-long',
+      `it would not answer for about ${Math.round(stall.ms / 1000)} s (${formatBytes(dbSizeInUse)} live at ${formatBytes(stall.bytesPerMs * 1000)}/s, by ${stall.from}), longer than maintain.stallSeconds of ${policy.stallSeconds} s, and the kubelet may kill it half-way: ${file}. Defragment it by hand at a quiet hour with its liveness probe relaxed, or raise maintain.stallSeconds`,
+    );
+  }
+  const diskTrouble = disks === undefined ? undefined : diskProblem(member, disks);
+  if (diskTrouble !== undefined) {
+    return judged('no-disk', `R6: its disk cannot be seen to hold the new file: ${diskTrouble}; ${file}`);
+  }
+  return judged('defragment', file);
+}
+
+/** How full its quota is; why that is not known, where it is not. */
+function usage({ dbSize = 0, quota }: ObservedMember): string {
+  if (quota.kind === 'none') return '';
+  if (quota.kind === 'unknown')
+    return `; its quota could not be read (${quota.problem}), so only the free share counts`;
+  return `; ${percent(dbSize / quota.bytes)} of its quota of ${formatBytes(quota.bytes)}`;
+}
+
+function inSweepOrder(members: readonly ObservedMember[], judgements: readonly Judgement[]): string[] {
+  const leads = (memberId: string) => members.some(({ id, isLeader }) => id === memberId && isLeader);
+  return judgements
+    .filter(({ verdict }) => verdict === 'defragment')
+    .sort(
+      (a, b) =>
+        Number(leads(a.memberId)) - Number(leads(b.memberId)) ||
+        b.gainBytes - a.gainBytes ||
+        a.name.localeCompare(b.name),
+    )
+    .map(({ memberId }) => memberId);
+}
+
+function percent(share: number): string {
+  return `${Math.round(100 * share)} %`;
+}

@@ -1,0 +1,23 @@
+// The maintain function: compacts and defragments etcd at night, before it is an emergency. Its event is a Command; its result, the
+// RunReport.
+import { clusterWorkflow } from '../run/cluster-workflow.ts';
+import { currentSession, withSession } from '../run/session.ts';
+import { maintain } from './workflow.ts';
+
+export const handler = withSession(
+  clusterWorkflow(({ command, context, environment, journal }) => {
+    const { cluster: configuration, table, snapshotBucket, switchParameter, pruneFunction } = environment;
+    const session = currentSession();
+    return maintain({
+      context,
+      configuration,
+      command,
+      table,
+      pruneFunction,
+      journal,
+      snapshotBucket,
+      switchParameter,
+      cluster: (endpoints) => session.cluster(configuration, endpoints),
+    });
+  }),
+);

@@ -1,0 +1,158 @@
+// The nightly maintenance: observe, decide, act, verify (design.md, "The way of an event").
+import { readMode } from '../nodes/mode.ts';
+import type { Observation, ObservedMember } from '../recover/decide.ts';
+import { whatFillsIt } from '../recover/live-data.ts';
+import { reportMember } from '../recover/members.ts';
+import { endpointsOf, inspectDisks, listNodes } from '../recover/nodes.ts';
+import type { Reached, Recovery } from '../recover/workflow.ts';
+import type { Conclusion } from '../run/conduct.ts';
+import { formatBytes, type ReportMember } from '../run/report.ts';
+import { type Acted, act, type Night } from './act.ts';
+import { decide, isFull, type Judgement } from './decide.ts';
+import { readRates } from './history.ts';
+import { look } from './look.ts';
+import { describePlan } from './plan.ts';
+import type { SeenRate } from './stall.ts';
+import { windowEnd, windowOver } from './window.ts';
+
+export interface Maintenance extends Recovery {
+  /** The table with the earlier runs' reports; undefined: not configured. */
+  readonly table: string | undefined;
+}
+
+/** One night, from the first look to the last. Everything it finds out or does is in the journal's steps. */
+export async function maintain(maintenance: Maintenance): Promise<Conclusion> {
+  const { configuration, journal, command } = maintenance;
+  const { maintain: policy } = configuration;
+  const mode = await readMode(maintenance);
+  const { nodes, problem } = await listNodes(maintenance);
+  const endpoints = endpointsOf(configuration, nodes);
+  if (endpoints.length === 0) {
+    const reason = `etcd.endpoints: found nothing, and no node to ask for them: ${problem ?? 'no node has the tag'}. Nothing was changed.`;
+    return { outcome: 'failed', reason, members: [] };
+  }
+  const reached: Reached = { ...maintenance, endpoints, cluster: () => maintenance.cluster(endpoints) };
+  const rates = await earlierRates(maintenance);
+
+  const first = await look(reached, 'observe', nodes);
+  if (first.observation === undefined) {
+    return {
+      outcome: 'failed',
+      reason: `etcd could not be read, and nothing in it was changed: ${first.detail}`,
+      members: [],
+    };
+  }
+  let observation = first.observation;
+  let plan = decide(observation, policy, rates);
+  const unchanged = observation.members.map((member) => reportMember(member, observation, observation));
+  if (plan.kind === 'refusal') {
+    return { outcome: plan.outcome, reason: `${plan.rule}: ${plan.reason} Nothing was changed.`, members: unchanged };
+  }
+  if (command.dryRun || mode === 'observe') {
+    if (plan.kind === 'steps') {
+      observation = { ...observation, disks: await inspectDisks(reached, observation, problem) };
+      const withDisks = decide(observation, policy, rates);
+      if (withDisks.kind !== 'refusal') plan = withDisks;
+    }
+    const steps = describePlan(plan, observation, maintenance);
+    const why = command.dryRun ? 'A dry run' : 'R16: the switch says observe';
+    const reason = `${why}: nothing was changed. ${plan.kind === 'steps' ? plan.memberIds.length : 'No'} members are worth a defragmentation as of now.`;
+    return { outcome: 'planned', reason, members: withNotes(unchanged, plan.judgements), plan: steps };
+  }
+  const startedAt = journal.steps[0]?.startedAt ?? new Date(first.atMs).toISOString();
+  const windowEndMs = windowEnd(command.trigger, startedAt, policy.windowMinutes);
+  const over = windowOver(windowEndMs, first.atMs);
+  if (over !== undefined) {
+    return { outcome: 'refused', reason: `Too late: ${over}. Nothing was changed.`, members: unchanged };
+  }
+  return carryOut({ reached, observation, rates, windowEndMs, nodesProblem: problem });
+}
+
+/** What cannot be read is guessed cautiously: a night's stall estimates must not depend on a service's hiccup. */
+async function earlierRates({ journal, table, configuration }: Maintenance): Promise<readonly SeenRate[]> {
+  if (table === undefined) {
+    journal.missing('rates', 'no table with earlier reports: not configured');
+    return [];
+  }
+  const step = await journal.insist(
+    'rates',
+    async () => {
+      const { rates, reports, unreadable } = await readRates({ table, cluster: configuration.name });
+      const lost = unreadable > 0 ? `, ${unreadable} could not be understood` : '';
+      const detail = `${rates.length} defragmentations in the last ${reports} reports${lost}`;
+      return { outcome: 'done', detail, data: rates };
+    },
+    { unguarded: true },
+  );
+  journal.note('rates', step);
+  return step.data ?? [];
+}
+
+async function carryOut(night: Night): Promise<Conclusion> {
+  const { reached, observation: before } = night;
+  const acted = await act(night);
+  const verified = await look(reached, 'verify', before.nodes);
+  const after = verified.observation;
+  const swept = before.members.map((member) => ({
+    ...reportMember(member, before, after),
+    ...acted.defragmented[member.id],
+  }));
+  const conclusion = { members: withNotes(swept, acted.judgements), pruned: acted.pruned };
+  const { ended } = acted;
+  if (ended !== undefined && ended.outcome !== 'maintained') return { ...ended, ...conclusion };
+
+  const told = [summary(acted, before, after), ended?.reason].filter(Boolean).join(' ');
+  const away = after?.members.filter(({ healthy, isLearner }) => !healthy && !isLearner) ?? [];
+  if (after === undefined || after.alarms.length > 0 || away.length > 0) {
+    const reason = `${told} But the last look did not find everything well: ${verified.detail}`;
+    return { outcome: 'escalated', reason, ...conclusion };
+  }
+  const full = after.members.filter((member) => isFull(member, reached.configuration.maintain));
+  if (full.length > 0) {
+    return { outcome: 'escalated', reason: `${told} ${await stillFull(reached, full)}`, ...conclusion };
+  }
+  return { outcome: 'maintained', reason: told, ...conclusion };
+}
+
+/** Why a member was left alone stands beside it; what the observation has to say of it comes first. */
+function withNotes(members: readonly ReportMember[], judgements: readonly Judgement[]): ReportMember[] {
+  return members.map((member) => {
+    const judgement = judgements.find(({ memberId }) => memberId === member.id);
+    if (member.note !== undefined || judgement === undefined || judgement.verdict === 'defragment') return member;
+    return { ...member, note: judgement.reason };
+  });
+}
+
+function summary(
+  { compactedTo, defragmented, judgements, judged }: Acted,
+  before: Observation,
+  after?: Observation,
+): string {
+  const sizeIn = (observation: Observation | undefined, memberId: string) =>
+    formatBytes(observation?.members.find(({ id }) => id === memberId)?.dbSize ?? 0);
+  const done = judgements
+    .filter(({ memberId }) => defragmented[memberId] !== undefined)
+    .map(({ memberId, name }) => `${name} ${sizeIn(judged ?? before, memberId)} → ${sizeIn(after, memberId)}`);
+  const left = judgements
+    .filter(({ verdict }) => verdict !== 'defragment')
+    .map(({ name, reason }) => `${name}: ${reason}`);
+  return [
+    `Compacted to revision ${compactedTo}; defragmented ${done.join(', ') || 'none'}.`,
+    ...(left.length > 0 ? [`Left alone: ${left.join('; ')}.`] : []),
+  ].join(' ');
+}
+
+async function stillFull(
+  { journal, cluster, configuration }: Reached,
+  full: readonly ObservedMember[],
+): Promise<string> {
+  const named = full.map(
+    ({ name, dbSize = 0, quota }) =>
+      `${name} has ${formatBytes(dbSize)} of ${quota.kind === 'limit' ? formatBytes(quota.bytes) : 'no quota'}`,
+  );
+  const [member] = full;
+  const filling =
+    member && (await journal.unguardedStep('what fills it', async () => whatFillsIt(await cluster(), member)));
+  const share = Math.round(100 * configuration.maintain.usageShare);
+  return `Above ${share} % of the quota all the same: ${named.join(', ')}. Before it is full, delete what is not needed or raise --quota-backend-bytes. Largest: ${filling?.detail}.`;
+}

@@ -1,0 +1,48 @@
+// What the handlers of all workflows share: whose cluster it is, the lease, and where the report goes.
+import type { DurableContext, DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
+import type { Command } from './command.ts';
+import { type Conclusion, conduct, LEASE_TTL_MS, type ReportSinks } from './conduct.ts';
+import { type RunEnvironment, readEnvironment } from './environment.ts';
+import { InvalidInputError } from './errors.ts';
+import { publishReport } from './events.ts';
+import { recordRun } from './history.ts';
+import type { Journal } from './journal.ts';
+import { createLease } from './lease.ts';
+import { durableWorkflow } from './pipeline.ts';
+
+/** One run, as a workflow's own part gets it. */
+export interface ClusterRun {
+  readonly command: Command;
+  readonly context: DurableContext;
+  readonly environment: RunEnvironment;
+  readonly journal: Journal;
+}
+
+/**
+ * Makes a durable handler of a workflow's own part, under the cluster's lease (R9). A command with a `parent` works under that run's
+ * lease, and leaves it to it.
+ */
+export function clusterWorkflow(work: (run: ClusterRun) => Promise<Conclusion>): DurableLambdaHandler {
+  return durableWorkflow(async (command, context) => {
+    const environment = readEnvironment(process.env);
+    const { cluster, table, bus } = environment;
+    if (command.cluster !== cluster.name) {
+      throw new InvalidInputError('command', [`cluster: found "${command.cluster}", expected "${cluster.name}"`]);
+    }
+    const execution = context.executionContext.durableExecutionArn;
+    const lease = createLease({
+      table,
+      cluster: cluster.name,
+      owner: command.parent ?? execution,
+      workflow: command.workflow,
+      ttlMs: LEASE_TTL_MS,
+    });
+    const sinks: ReportSinks = {
+      history: table === undefined ? undefined : async (report) => void (await recordRun({ table, report, execution })),
+      bus: bus === undefined ? undefined : async (report) => void (await publishReport({ bus, report, execution })),
+    };
+    return conduct({ command, context, lease, borrowed: command.parent !== undefined, sinks }, (journal) =>
+      work({ command, context, environment, journal }),
+    );
+  });
+}

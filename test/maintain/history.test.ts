@@ -1,0 +1,102 @@
+// What earlier reports in the table tell of the members' rates, over DynamoDB's wire.
+import { DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readRates } from '../../functions/maintain/history.ts';
+import { SetupError } from '../../functions/run/errors.ts';
+import { recordRun } from '../../functions/run/history.ts';
+import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
+import { sampleReport } from '../run/sample-report.ts';
+
+const MiB = 1024 * 1024;
+
+let aws: AwsStandIn;
+beforeAll(async () => {
+  aws = await startAws();
+  aws.enter();
+});
+afterAll(async () => {
+  await aws?.stop();
+});
+
+let clusters = 0;
+const freshCluster = () => `cluster-${++clusters}`;
+
+interface Defragmented {
+  readonly id: string;
+  readonly liveMiB: number;
+  readonly ms: number;
+  readonly defragmented?: boolean;
+}
+
+async function record(cluster: string, day: number, members: readonly Defragmented[]): Promise<void> {
+  const startedAt = new Date(Date.UTC(2026, 0, day, 2, 30)).toISOString();
+  const [sample] = sampleReport().members;
+  if (sample === undefined) throw new Error('the sample report has no member');
+  const report = {
+    ...sampleReport(),
+    cluster,
+    startedAt,
+    members: members.map(({ id, liveMiB, ms, defragmented = true }) => ({
+      ...sample,
+      id,
+      defragmented,
+      durationMs: ms,
+      after: { dbSize: liveMiB * MiB, dbSizeInUse: liveMiB * MiB, alarms: [] },
+    })),
+  };
+  await recordRun({ table: aws.table, report, execution: `arn:aws:test:${cluster}:${day}` });
+}
+
+describe('readRates', () => {
+  it('gives what each defragmentation wrote a millisecond, newest first, of this cluster alone', async () => {
+    const cluster = freshCluster();
+    await record(cluster, 3, [{ id: 'a', liveMiB: 100, ms: 2000 }]);
+    await record(cluster, 20, [
+      { id: 'a', liveMiB: 100, ms: 1000 },
+      { id: 'b', liveMiB: 100, ms: 4000 },
+    ]);
+    await record(freshCluster(), 21, [{ id: 'a', liveMiB: 100, ms: 100_000 }]);
+
+    expect(await readRates({ table: aws.table, cluster })).toEqual({
+      rates: [
+        { memberId: 'a', bytesPerMs: (100 * MiB) / 1000 },
+        { memberId: 'b', bytesPerMs: (100 * MiB) / 4000 },
+        { memberId: 'a', bytesPerMs: (100 * MiB) / 2000 },
+      ],
+      reports: 2,
+      unreadable: 0,
+    });
+  });
+
+  it.each([
+    ['was not defragmented', { id: 'a', liveMiB: 100, ms: 1000, defragmented: false }],
+    ['is too small to measure a rate with', { id: 'a', liveMiB: 15, ms: 1000 }],
+    ['was found done after a crash, faster than any disk', { id: 'a', liveMiB: 2000, ms: 5 }],
+  ])('learns nothing of a member that %s', async (_name, member) => {
+    const cluster = freshCluster();
+    await record(cluster, 1, [member]);
+
+    expect(await readRates({ table: aws.table, cluster })).toMatchObject({ rates: [], reports: 1 });
+  });
+
+  it('passes over a report that it cannot understand, and counts it', async () => {
+    const cluster = freshCluster();
+    await record(cluster, 1, [{ id: 'a', liveMiB: 100, ms: 1000 }]);
+    const client = new DynamoDBClient({});
+    for (const [i, text] of ['{"members":[{"id":7}]}', '{ cut'].entries()) {
+      const Item = { cluster: { S: cluster }, record: { S: `run#2027-01-0${i + 1}` }, report: { S: text } };
+      await client.send(new PutItemCommand({ TableName: aws.table, Item }));
+    }
+    client.destroy();
+
+    expect(await readRates({ table: aws.table, cluster })).toMatchObject({
+      rates: [{ memberId: 'a' }],
+      reports: 3,
+      unreadable: 2,
+    });
+  });
+
+  it('throws SetupError where there is no such table', async () => {
+    await expect(readRates({ table: 'not-there', cluster: 'c' })).rejects.toThrow(SetupError);
+  });
+});
