@@ -1,6 +1,5 @@
 // The stack's own alarms: what the probe, the workflows and the dead-letter queue tell, and when somebody is told of it.
 import { Alarm, type AlarmProps, ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
-import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
@@ -8,6 +7,7 @@ import { CLUSTER_METRICS } from '../functions/probe/metrics.ts';
 import type { ClusterConfiguration } from '../functions/run/configuration.ts';
 import { clusterMetric, FIVE_MINUTES, failedRuns, hoursUntilFull } from './alarm-metrics.ts';
 import { type AlarmKind, alarmName, functionName } from './names.ts';
+import { toldByAlarms } from './told-by-alarms.ts';
 
 /** A member that is upgraded is away for a minute or two, and so is a probe whose function is deployed. */
 const SUSTAINED_MINUTES = 5;
@@ -48,7 +48,7 @@ export class ClusterAlarms extends Construct {
       ...absences(cluster),
       ...ownTroubles(cluster, deadLetterQueue),
     ];
-    const action = new SnsAction(topic);
+    const actions = toldByAlarms(this, topic, cluster);
     this.alarms = definitions.map(({ kind, description, comparison, tellsWhenOver, ...props }) => {
       const alarm = new Alarm(this, kind, {
         alarmName: alarmName(cluster, kind),
@@ -56,8 +56,8 @@ export class ClusterAlarms extends Construct {
         comparisonOperator: comparison ?? ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
         ...props,
       });
-      alarm.addAlarmAction(action);
-      if (tellsWhenOver) alarm.addOkAction(action);
+      alarm.addAlarmAction(...actions);
+      if (tellsWhenOver) alarm.addOkAction(...actions);
       return alarm;
     });
   }

@@ -1,7 +1,6 @@
 // Client certificates that nobody has to make by hand: the secrets that they are kept in, and the function that issues and renews them.
 import { ArnFormat, Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { Alarm, ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
-import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import { Policy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import {
   Architecture,
@@ -28,6 +27,7 @@ import { signClientCertificateDocument } from './documents/sign-client-certifica
 import { FunctionNetwork } from './function-network.ts';
 import { FunctionRole } from './function-role.ts';
 import { functionName } from './names.ts';
+import { toldByAlarms } from './told-by-alarms.ts';
 
 /** Each node that is asked in vain may take nearly two minutes; after four nothing new is begun (sign.ts), and then the new one is tried. */
 const TIMEOUT = Duration.minutes(10);
@@ -125,7 +125,7 @@ export class CredentialsFunction extends Construct {
 
   /** People hear through it where a certificate could not be issued or renewed. */
   tell(topic: ITopic): void {
-    this.alarm.addAlarmAction(new SnsAction(topic));
+    this.alarm.addAlarmAction(...toldByAlarms(this, topic, this.cluster));
   }
 }
 

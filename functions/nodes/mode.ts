@@ -1,6 +1,6 @@
 // R16 in a run: reads the switch as a step of its own, before anything else.
 import type { Journal } from '../run/journal.ts';
-import { readSwitch } from './switch.ts';
+import { readSwitch, switchWatch } from './switch.ts';
 
 export interface ModeSource {
   readonly journal: Journal;
@@ -18,5 +18,8 @@ export async function readMode({ journal, switchParameter }: ModeSource): Promis
     const { mode, detail, isProblem } = await readSwitch({ parameterName: switchParameter });
     return { outcome: isProblem ? 'failed' : 'done', detail, data: mode };
   });
-  return step.data ?? 'observe';
+  const mode = step.data ?? 'observe';
+  // From here on a person who turns it ends the run before its next change.
+  if (mode === 'auto') journal.heed(switchWatch(switchParameter));
+  return mode;
 }

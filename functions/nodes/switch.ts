@@ -10,6 +10,8 @@ export interface Switch {
   readonly detail: string;
   /** True when the switch could not be understood or read, and the run stands still for that reason alone. */
   readonly isProblem: boolean;
+  /** Parameter Store did not tell, so nobody knows what it says. */
+  readonly isUnread?: true;
 }
 
 /**
@@ -32,10 +34,29 @@ export async function readSwitch({ parameterName }: { readonly parameterName: st
     if (error instanceof Error && error.name === 'ParameterNotFound') {
       return { mode: 'auto', detail: `there is no ${where}, which means auto`, isProblem: false };
     }
-    return observe(`${where} could not be read, so nothing is changed: ${problemOf(error)}`);
+    return { ...observe(`${where} could not be read, so nothing is changed: ${problemOf(error)}`), isUnread: true };
   }
 }
 
 function observe(detail: string): Switch {
   return { mode: 'observe', detail, isProblem: true };
+}
+
+/** A person who turns the switch does not wait longer than this for the next change to be left out. */
+const LOOK_AGAIN_MS = 15_000;
+/** Where Parameter Store does not answer, each look takes seconds that a recovery does not have. */
+const LOOK_AGAIN_AFTER_TROUBLE_MS = 5 * 60_000;
+
+/**
+ * The switch as it is looked at while a run is under way: to be called before every change, and inside of its step.
+ * @returns why nothing more may be changed. Undefined: go on, also where the switch can't be read now, as the run began with `auto`
+ */
+export function switchWatch(parameterName: string): () => Promise<string | undefined> {
+  let nextLookAtMs = 0;
+  return async () => {
+    if (Date.now() < nextLookAtMs) return undefined;
+    const { mode, detail, isUnread = false } = await readSwitch({ parameterName });
+    nextLookAtMs = Date.now() + (isUnread ? LOOK_AGAIN_AFTER_TROUBLE_MS : LOOK_AGAIN_MS);
+    return mode === 'observe' && !isUnread ? detail : undefined;
+  };
 }

@@ -1,10 +1,10 @@
 // What every workflow has in common: a lease around it, one report at its end, whatever happened in between.
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { Command } from './command.ts';
-import { describeError, redact } from './errors.ts';
+import { describeError, EtcdMedicError, LeaseLostError, redact } from './errors.ts';
 import { Journal, type RecordedStep, type StepResult } from './journal.ts';
 import type { Lease } from './lease.ts';
-import type { Outcome, PlannedStep, PrunedResource, ReportMember, RunReport } from './report.ts';
+import type { Outcome, PlannedStep, PrunedResource, ReportMember, RunReport, StepOutcome } from './report.ts';
 
 /** What a workflow's own part comes to; the rest of the report is the same for all of them. */
 export interface Conclusion {
@@ -42,11 +42,9 @@ export const LEASE_TTL_MS = 16 * 60_000;
  */
 export async function conduct(run: Conduct, work: (journal: Journal) => Promise<Conclusion>): Promise<RunReport> {
   const { command, context, lease, sinks } = run;
-  const journal = new Journal(context, async () => {
-    if (!command.dryRun) await lease.renew();
-  });
+  const journal = new Journal(context, () => guard(run));
   const begin = await takeTurn(run, journal);
-  const conclusion = await conclude(begin.outcome, begin.detail, () => work(journal));
+  const conclusion = await conclude(begin, () => work(journal));
   const finished = await journal.quietUnguardedStep('finish', async () => ({ outcome: 'done', detail: 'finished' }));
   const report = (): RunReport => ({
     cluster: command.cluster,
@@ -74,22 +72,45 @@ export async function conduct(run: Conduct, work: (journal: Journal) => Promise<
   return report();
 }
 
+/** Stands before every change. @throws EtcdMedicError naming the rule */
+async function guard({ command, lease }: Conduct): Promise<void> {
+  if (command.dryRun) return;
+  try {
+    await lease.renew();
+  } catch (error) {
+    throw new EtcdMedicError(`R9: ${describeError(error)}`, { cause: error });
+  }
+}
+
 /** Between two tries to take a lease that another workflow holds; waiting costs nothing. */
 const TRY_AGAIN_SECONDS = 30;
-/** Maintenance stops before its next change when it sees the alarm, but a pruning or a defragmentation may have to end first. */
-const WAIT_FOR_TURN_SECONDS = 2 * 60 * 60;
+/** Maintenance stops before its next change when it sees an alarm, but a pruning goes on for as long as it may: 3 hours, and its lists. */
+export const WAIT_FOR_TURN_HOURS = 4;
+
+interface Turn {
+  readonly outcome: StepOutcome;
+  readonly detail: string;
+  readonly startedAt: string;
+  /** It waited as long as it may, and the other run was still there. */
+  readonly inVain: boolean;
+}
 
 /**
- * An alarm comes once. So a run that one has started waits until a run of another workflow has ended; one of its own workflow is
- * already at what it was started for.
+ * An alarm comes once, and a night only once a day. So a run that no person has started waits until a run of another workflow has ended;
+ * one of its own workflow is already at what it was started for.
  */
-async function takeTurn({ command, context, lease }: Conduct, journal: Journal): Promise<RecordedStep<string>> {
+async function takeTurn({ command, context, lease }: Conduct, journal: Journal): Promise<Turn> {
   for (let waitedSeconds = 0; ; waitedSeconds += TRY_AGAIN_SECONDS) {
     const step = await journal.insist('lease', () => takeLease(lease, command), { unguarded: true });
-    const waits = step.outcome === 'refused' && command.trigger.kind === 'alarm' && step.data !== command.workflow;
-    if (!waits || waitedSeconds >= WAIT_FOR_TURN_SECONDS) {
+    const waits =
+      step.outcome === 'refused' &&
+      command.parent === undefined &&
+      command.trigger.kind !== 'manual' &&
+      step.data !== command.workflow;
+    const inVain = waits && waitedSeconds >= WAIT_FOR_TURN_HOURS * 60 * 60;
+    if (!waits || inVain) {
       journal.note('lease', step);
-      return step;
+      return { ...step, inVain };
     }
     await context.wait('lease held', { seconds: TRY_AGAIN_SECONDS });
   }
@@ -99,28 +120,43 @@ async function takeTurn({ command, context, lease }: Conduct, journal: Journal):
  * A dry run changes nothing, so it neither waits for another run nor keeps one away.
  * @returns as its data, where the lease is held: the holder's workflow
  */
-async function takeLease(lease: Lease, { dryRun }: Command): Promise<StepResult<string>> {
+async function takeLease(lease: Lease, { dryRun, parent }: Command): Promise<StepResult<string>> {
   if (dryRun) return { outcome: 'skipped', detail: 'a dry run changes nothing and takes no lease' };
+  if (parent !== undefined) return borrowLease(lease);
   const answer = await lease.acquire();
   if (answer.kind === 'acquired') return { outcome: 'done', detail: 'acquired' };
-  if (answer.kind === 'not-configured') return { outcome: 'not-configured', detail: 'no lease table: not configured' };
+  if (answer.kind === 'not-configured') return { outcome: 'not-configured', detail: NO_TABLE };
   const { workflow, by, until } = answer;
   const detail = `held by the ${workflow} run ${by}, until ${until} if nobody renews it`;
   return { outcome: 'refused', detail, data: workflow };
 }
 
-async function conclude(
-  leaseOutcome: string,
-  leaseDetail: string,
-  work: () => Promise<Conclusion>,
-): Promise<Conclusion> {
-  if (leaseOutcome === 'refused') {
-    return { outcome: 'skipped', reason: `Another run is at work on this cluster: ${leaseDetail}.`, members: [] };
+const NO_TABLE = 'no lease table: not configured';
+
+/** Never taken in the name of a parent that is gone: nobody would let go of it. */
+async function borrowLease(lease: Lease): Promise<StepResult<string>> {
+  try {
+    const renewed = await lease.renew();
+    if (renewed === 'not-configured') return { outcome: 'not-configured', detail: NO_TABLE };
+    return { outcome: 'done', detail: 'renewed for the run on whose behalf this one works' };
+  } catch (error) {
+    if (!(error instanceof LeaseLostError)) throw error;
+    return { outcome: 'refused', detail: `the run on whose behalf this one works does not hold it any more` };
   }
-  if (leaseOutcome === 'failed') {
+}
+
+async function conclude({ outcome, detail, inVain }: Turn, work: () => Promise<Conclusion>): Promise<Conclusion> {
+  if (inVain) {
+    const reason = `R9: waited ${WAIT_FOR_TURN_HOURS} hours for another run on this cluster to end, in vain, and nothing was changed: ${detail}. See what that run does, stop it if it hangs, then run again.`;
+    return { outcome: 'refused', reason, members: [] };
+  }
+  if (outcome === 'refused') {
+    return { outcome: 'skipped', reason: `Another run is at work on this cluster: ${detail}.`, members: [] };
+  }
+  if (outcome === 'failed') {
     return {
       outcome: 'failed',
-      reason: `The lease could not be taken, nothing was changed: ${leaseDetail}`,
+      reason: `The lease could not be taken, nothing was changed: ${detail}`,
       members: [],
     };
   }

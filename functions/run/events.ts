@@ -61,9 +61,13 @@ export async function publishReport({ bus, report, execution }: PublishOptions):
   return { detailTypes, shortened };
 }
 
-/** Whether somebody has to act. A refusal is an answer to the person who asked; to an alarm at night it is none. */
-export function needsAPerson({ outcome, trigger }: RunReport): boolean {
-  return outcome === 'escalated' || outcome === 'failed' || (outcome === 'refused' && trigger.kind === 'alarm');
+/**
+ * Whether somebody has to act. A refusal is an answer to the person who asked; to an alarm at night it is none, where it is a recovery
+ * that was refused: what maintenance and pruning refuse has alarms of its own, or can wait.
+ */
+export function needsAPerson({ outcome, trigger, workflow }: RunReport): boolean {
+  if (outcome === 'escalated' || outcome === 'failed') return true;
+  return outcome === 'refused' && trigger.kind === 'alarm' && workflow === 'recover';
 }
 
 async function putEvents(entries: PutEventsRequestEntry[], bus: string): Promise<void> {

@@ -17,7 +17,7 @@ export type RecordedStep<Data> = StepResult<Data> & {
   readonly unguarded?: true;
 };
 
-/** The lease could not be renewed (or was lost) before a step: that step and all after it were not done (R9). */
+/** Before a step the lease was lost or could not be renewed (R9), or somebody had turned the switch (R16): nothing more was done. */
 export class GuardError extends EtcdMedicError {
   override readonly name = 'GuardError';
 }
@@ -36,11 +36,17 @@ export class Journal {
   readonly steps: ReportStep[] = [];
   readonly #context: DurableContext;
   readonly #guard: () => Promise<void>;
+  #switchedOff: () => Promise<string | undefined> = async () => undefined;
 
-  /** @param guard runs inside every guarded step, before its work: renews the lease, and throws if it was lost (R9) */
+  /** @param guard runs inside every guarded step, before its work, and throws where nothing more may be changed, naming the rule */
   constructor(context: DurableContext, guard: () => Promise<void>) {
     this.#context = context;
     this.#guard = guard;
+  }
+
+  /** R16: from here on, also before every change: why nothing more may be changed, or undefined where the run may go on. */
+  heed(switchedOff: () => Promise<string | undefined>): void {
+    this.#switchedOff = switchedOff;
   }
 
   /**
@@ -62,11 +68,12 @@ export class Journal {
       } catch (error) {
         return { outcome: 'failed', detail: describeError(error), unguarded: true };
       }
-      return work();
+      const why = await this.#switchedOff();
+      return why === undefined ? work() : { outcome: 'skipped', detail: `R16: ${why}`, unguarded: true };
     });
     if (result.unguarded === undefined) return result;
     this.note(name, result);
-    throw new GuardError(`R9: ${result.detail}: "${name}" and all after it were not done`);
+    throw new GuardError(`${result.detail}: "${name}" and all after it were not done`);
   }
 
   /** A step that must also be done when the lease is lost: it changes nothing in the cluster. */

@@ -12,6 +12,8 @@ export interface Defragmented {
   /** Bytes. */
   readonly dbSize: number;
   readonly dbSizeInUse: number;
+  /** How long the member worked on it, in milliseconds; undefined where its end was only found by looking. */
+  readonly tookMs?: number | undefined;
 }
 
 /** How a defragmentation ended: through; not sent, because the member leads now; or sent, with its outcome not known yet. */
@@ -54,6 +56,7 @@ export async function defragment(
   if (voters.length > 1 && before.leaderId === target.id) {
     return { outcome: 'skipped', detail: `${target.name} leads now: its turn comes last`, data: { kind: 'leads' } };
   }
+  const began = performance.now();
   try {
     await client.defragment();
   } catch (error) {
@@ -61,7 +64,8 @@ export async function defragment(
     if (!(error instanceof EtcdError && error.outcome === 'unknown')) throw error;
     return unknown(target, describeError(error), { sent: true, serving: false });
   }
-  return settled(target, dbSizeBefore, await client.status());
+  const tookMs = Math.ceil(performance.now() - began);
+  return settled(target, dbSizeBefore, await client.status(), tookMs);
 }
 
 /**
@@ -107,9 +111,10 @@ function settled(
   target: Voter,
   dbSizeBefore: number,
   { dbSize, dbSizeInUse }: { readonly dbSize: number; readonly dbSizeInUse: number },
+  tookMs?: number,
 ): StepResult<Defragmentation> {
   const detail = `${target.name}: ${formatBytes(dbSizeBefore)} → ${formatBytes(dbSize)}`;
-  return { outcome: 'done', detail, data: { kind: 'defragmented', dbSize, dbSizeInUse } };
+  return { outcome: 'done', detail, data: { kind: 'defragmented', dbSize, dbSizeInUse, tookMs } };
 }
 
 function unknown(

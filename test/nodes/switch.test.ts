@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { readSwitch } from '../../functions/nodes/switch.ts';
+import { readSwitch, switchWatch } from '../../functions/nodes/switch.ts';
 import { type Service, startService } from './service.ts';
 
 const parameterName = '/etcd-medic/demo/mode';
@@ -9,7 +9,10 @@ let service: Service;
 beforeEach(async () => {
   service = await startService();
 });
-afterEach(() => service[Symbol.asyncDispose]());
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await service[Symbol.asyncDispose]();
+});
 
 describe('the switch', () => {
   it.each(['auto', 'observe'] as const)('R16: is %s when it says so', async (mode) => {
@@ -64,5 +67,41 @@ describe('the switch', () => {
     service.ssm.refuseNext('GetParameter', 2);
 
     expect(await readSwitch({ parameterName })).toMatchObject({ mode: 'observe', isProblem: false });
+  });
+});
+
+describe('the switch, while a run is under way', () => {
+  it.each(['observe', 'stop!'])('R16: ends it where it says %j now', async (value) => {
+    service.ssm.parameters.set(parameterName, value);
+
+    const why = await switchWatch(parameterName)();
+
+    expect(why).toContain(value);
+  });
+
+  it.each([
+    ['says auto', () => service.ssm.parameters.set(parameterName, 'auto')],
+    ['is not there', () => {}],
+    ['can not be read, since the run began with auto', () => vi.stubEnv('AWS_ENDPOINT_URL_SSM', 'http://127.0.0.1:1')],
+  ])('R16: lets it go on where it %s', async (_, prepare) => {
+    prepare();
+
+    expect(await switchWatch(parameterName)()).toBeUndefined();
+  });
+
+  it('R16: is not asked again at once, and asked again a little later', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    service.ssm.parameters.set(parameterName, 'auto');
+    const watch = switchWatch(parameterName);
+    await watch();
+    service.ssm.parameters.set(parameterName, 'observe');
+
+    const atOnce = await watch();
+    vi.setSystemTime(Date.now() + 16_000);
+    const later = await watch();
+    vi.useRealTimers();
+
+    expect(atOnce).toBeUndefined();
+    expect(later).toContain('observe');
   });
 });

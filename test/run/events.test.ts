@@ -35,15 +35,18 @@ describe('publishing a report', () => {
     { outcome: 'failed', kind: 'schedule', escalates: true },
     { outcome: 'refused', kind: 'alarm', escalates: true },
     { outcome: 'refused', kind: 'manual', escalates: false },
+    { outcome: 'refused', kind: 'alarm', escalates: false, workflow: 'maintain' },
+    { outcome: 'escalated', kind: 'schedule', escalates: true, workflow: 'maintain' },
     { outcome: 'skipped', kind: 'alarm', escalates: false },
     { outcome: 'recovered', kind: 'alarm', escalates: false },
   ] as const)(
     'calls a person: $escalates, when a run that $kind began is $outcome',
-    async ({ outcome, kind, escalates }) => {
-      await publish(sampleReport({ outcome, trigger: { kind, source: 'test' } }));
+    async ({ outcome, kind, escalates, ...others }) => {
+      await publish(sampleReport({ outcome, trigger: { kind, source: 'test' }, ...others }));
 
-      const detailTypes = aws.events.map(({ detailType }) => detailType);
-      expect(detailTypes).toEqual(['Etcd Recovery Finished', ...(escalates ? ['Etcd Medic Escalation'] : [])]);
+      const [finished, ...calls] = aws.events.map(({ detailType }) => detailType);
+      expect(finished).toMatch(/Finished$/);
+      expect(calls).toEqual(escalates ? ['Etcd Medic Escalation'] : []);
     },
   );
 

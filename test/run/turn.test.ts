@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { runLocally } from '../../bin/local-execution.ts';
 import type { Command } from '../../functions/run/command.ts';
 import { conduct, LEASE_TTL_MS } from '../../functions/run/conduct.ts';
+import { needsAPerson } from '../../functions/run/events.ts';
 import { createLease } from '../../functions/run/lease.ts';
 import { durableWorkflow } from '../../functions/run/pipeline.ts';
 import type { RunReport } from '../../functions/run/report.ts';
@@ -28,6 +29,8 @@ afterAll(() => aws.stop());
 const leaseOf = (owner: string, workflow: string) =>
   createLease({ table: aws.table, cluster: CLUSTER, owner, workflow, ttlMs: LEASE_TTL_MS });
 
+const sinks = { history: undefined, bus: undefined };
+
 /** A run that does nothing; `onWait` is called at each wait for its turn. */
 async function run(
   command: Pick<Command, 'workflow' | 'trigger' | 'parent'>,
@@ -39,7 +42,6 @@ async function run(
     await waited;
     const owner = order.parent ?? context.executionContext.durableExecutionArn;
     const lease = leaseOf(owner, order.workflow);
-    const sinks = { history: undefined, bus: undefined };
     return conduct({ command: order, context, lease, borrowed: order.parent !== undefined, sinks }, async () => ({
       outcome: 'nothing-to-do',
       reason: 'a test',
@@ -74,13 +76,29 @@ describe('R9: whose turn it is', () => {
     expect(report.steps.find(({ name }) => name === 'lease')).toMatchObject({ outcome: 'done' });
   });
 
-  it('it does not wait for ever', async () => {
+  it('it does not wait for ever, and then a person is told', async () => {
     await leaseOf(HOLDER, 'maintain').acquire();
+    let waits = 0;
 
-    const report = await run({ workflow: 'recover', trigger: alarm });
+    const report = await run({ workflow: 'recover', trigger: alarm }, async () => {
+      // The holder is at work all the while.
+      if (++waits % 10 === 0) await leaseOf(HOLDER, 'maintain').renew();
+    });
 
-    expect(report.outcome).toBe('skipped');
+    expect(report.outcome).toBe('refused');
+    expect(report.reason).toMatch(/^R9: waited 4 hours .* in vain/);
     expect(report.reason).toContain(HOLDER);
+    expect(needsAPerson(report)).toBe(true);
+  });
+
+  it('a night waits for its turn, too', async () => {
+    await leaseOf(HOLDER, 'prune').acquire();
+
+    const report = await run({ workflow: 'maintain', trigger: { ...alarm, kind: 'schedule' } }, async () =>
+      leaseOf(HOLDER, 'prune').release(),
+    );
+
+    expect(report.outcome).toBe('nothing-to-do');
   });
 
   it.each([
@@ -103,6 +121,19 @@ describe('R9: whose turn it is', () => {
 
     expect(report.outcome).toBe('nothing-to-do');
     expect(await leaseOf(HOLDER, 'maintain').renew()).toBe('renewed');
+    // It is the parent's still: a run of the parent's workflow is not to wait for it.
+    expect(await leaseOf('arn:aws:another', 'maintain').acquire()).toMatchObject({
+      kind: 'held',
+      workflow: 'maintain',
+    });
+  });
+
+  it('a child does not take the lease in the name of a parent that has let go of it', async () => {
+    const report = await run({ workflow: 'prune', trigger: manual, parent: HOLDER });
+
+    expect(report.outcome).toBe('skipped');
+    expect(await leaseOf('arn:aws:another', 'recover').acquire()).toEqual({ kind: 'acquired' });
+    await leaseOf('arn:aws:another', 'recover').release();
   });
 
   it('a child whose parent has lost the lease changes nothing', async () => {
@@ -112,5 +143,37 @@ describe('R9: whose turn it is', () => {
     await leaseOf('arn:aws:another', 'recover').release();
 
     expect(report.outcome).toBe('skipped');
+  });
+});
+
+describe('R16: the switch, while a run is under way', () => {
+  it('stops the run before its next change, and what was done stays done', async () => {
+    let switchedOff: string | undefined;
+    const done: string[] = [];
+    const handler = durableWorkflow(async (order, context) => {
+      const owner = context.executionContext.durableExecutionArn;
+      return conduct({ command: order, context, lease: leaseOf(owner, order.workflow), sinks }, async (journal) => {
+        journal.heed(async () => switchedOff);
+        for (const name of ['first', 'second']) {
+          await journal.step(name, async () => {
+            done.push(name);
+            switchedOff = 'parameter /etcd-medic/demo/mode says observe';
+            return { outcome: 'done', detail: name };
+          });
+        }
+        return { outcome: 'maintained', reason: 'all done', members: [] };
+      });
+    });
+
+    const { result } = await runLocally(
+      handler,
+      { cluster: CLUSTER, workflow: 'maintain', trigger: manual },
+      { skipTime: true },
+    );
+
+    expect(done).toEqual(['first']);
+    expect((result as RunReport).outcome).toBe('failed');
+    expect((result as RunReport).reason).toMatch(/^R16: .* says observe: "second" and all after it were not done$/);
+    expect(await leaseOf(HOLDER, 'maintain').acquire()).toEqual({ kind: 'acquired' }); // it let go of its own
   });
 });
