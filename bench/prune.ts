@@ -1,0 +1,201 @@
+// How many reports a second are deleted: etcd-medic's prune function against the plainest loop over the API (one connection, one DELETE
+// after the other, as `kubectl delete` sends them), on the same list, in turns; then with a server that allows few changes at the same
+// time and says 429. On a real API server and three real etcd members. Prints every run and the medians; asserts nothing.
+import { subscribe } from 'node:diagnostics_channel';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { Agent } from 'undici';
+import type { RunReport } from '../functions/run/report.ts';
+import { startControlPlane } from '../test/control-plane/control-plane.ts';
+import type { TestApiServer } from '../test/kubernetes/api-server.ts';
+import { kindNamed } from '../test/kubernetes/kinds.ts';
+import { startRealApiServer, whyNoRealApiServer } from '../test/kubernetes/real-api-server.ts';
+import { createOwners, staleReports } from '../test/prune/cluster.ts';
+import { createAll } from '../test/prune/harness.ts';
+
+const MiB = 1024 * 1024;
+const REPORT = kindNamed('VulnerabilityReport');
+const KIND = 'vulnerabilityreports.aquasecurity.github.io';
+const { values: options } = parseArgs({
+  options: {
+    runs: { type: 'string', default: '5' },
+    reports: { type: 'string', default: '3000' },
+    bytes: { type: 'string', default: '12000' },
+    'in-flight': { type: 'string', default: '4' },
+    'settle-seconds': { type: 'string', default: '3' },
+    // What lies between a function and an API server in another zone; without it both share this machine's cores and nothing waits.
+    'rtt-ms': { type: 'string', default: '0' },
+  },
+});
+const runs = Number(options.runs);
+const reports = Number(options.reports);
+const inFlight = Number(options['in-flight']);
+process.env.POWERTOOLS_LOG_LEVEL = 'SILENT';
+process.env.POWERTOOLS_METRICS_DISABLED = 'true';
+
+const missing = whyNoRealApiServer();
+if (missing !== undefined) {
+  console.error(missing);
+  process.exit(1);
+}
+const { handler } = await import('../functions/prune/handler.ts');
+const { runLocally } = await import('../bin/local-execution.ts');
+
+/** How often a server has said 429 since it was last asked. */
+let refusals = 0;
+subscribe('undici:request:headers', (message) => {
+  const response: unknown = Reflect.get(Object(message), 'response');
+  if (Reflect.get(Object(response), 'statusCode') === 429) refusals++;
+});
+
+interface Run {
+  /** From the first delete to the last. */
+  readonly deleteMs: number;
+  /** With the list, and for ours with all that a run does besides. */
+  readonly wholeMs: number;
+  readonly refusals: number;
+}
+
+type Contestant = (api: TestApiServer) => Promise<Pick<Run, 'deleteMs'>>;
+
+const contestants: Readonly<Record<string, Contestant>> = { 'etcd-medic': ours, 'plain loop': plainLoop };
+
+await using plane = await startControlPlane({ members: 3, quotaBytes: 2048 * MiB });
+await contest('the server’s own limits', {});
+await contest(`at most ${inFlight} changes at the same time`, { maxMutatingInFlight: inFlight });
+
+async function contest(title: string, limits: { readonly maxMutatingInFlight?: number }): Promise<void> {
+  await using direct = await startRealApiServer({ plane, ...limits });
+  await using distance = await startDistance(direct.server, Number(options['rtt-ms']) / 2);
+  const api = away(direct, distance.server);
+  await createOwners(api);
+  console.log(`${title}, ${options['rtt-ms']} ms away: ${reports} reports of ${options.bytes} bytes`);
+  const results = new Map<string, Run[]>();
+  for (let turn = 1; turn <= runs; turn++) {
+    for (const [name, contestant] of Object.entries(contestants)) {
+      const content = { report: { text: 'x'.repeat(Number(options.bytes)) } };
+      await createAll(api, REPORT, staleReports(reports, content));
+      // What was written is still on its way through the server's caches.
+      await wait(Number(options['settle-seconds']) * 1000);
+      refusals = 0;
+      const started = performance.now();
+      const { deleteMs } = await contestant(api);
+      const run = { deleteMs, wholeMs: performance.now() - started, refusals };
+      const left = (await api.list(REPORT)).length;
+      if (left > 0) throw new Error(`${name} has left ${left} reports`);
+      results.set(name, [...(results.get(name) ?? []), run]);
+      console.log(`  ${name}, run ${turn}: ${describe(run)}`);
+    }
+  }
+  for (const [name, list] of results) console.log(`  median of ${list.length}: ${name}: ${describe(medianRun(list))}`);
+  const ratio = (of: (run: Run) => number) =>
+    median((results.get('plain loop') ?? []).map(of)) / median((results.get('etcd-medic') ?? []).map(of));
+  const [deletes, whole] = [ratio(({ deleteMs }) => deleteMs), ratio(({ wholeMs }) => wholeMs)];
+  console.log(`  etcd-medic is ${deletes.toFixed(2)} × as fast at deleting, ${whole.toFixed(2)} × from begin to end`);
+}
+
+async function ours(api: TestApiServer): Promise<{ deleteMs: number }> {
+  process.env.ETCD_MEDIC_CLUSTER = JSON.stringify({
+    name: 'bench',
+    etcd: { endpoints: plane.endpoints, ...(plane.credentials && { credentials: plane.credentials }) },
+    kubernetes: api.configuration(),
+    prune: { maxStaleShare: 1, maxDeletes: 1_000_000 },
+  });
+  const trigger = { kind: 'manual', source: 'bench' } as const;
+  const { result, error } = await runLocally(handler, { cluster: 'bench', workflow: 'prune', trigger, dryRun: false });
+  const report = result as RunReport | undefined;
+  const step = report?.steps.find(({ name }) => name === `delete ${KIND}`);
+  if (step === undefined) throw new Error(`nothing was deleted: ${error?.message ?? report?.reason}`);
+  return { deleteMs: step.durationMs };
+}
+
+async function plainLoop(api: TestApiServer): Promise<{ deleteMs: number }> {
+  const { credentials, server } = api.configuration();
+  const names = (await api.list(REPORT)).map(({ namespace, name }) => ({ namespace, name }));
+  const agent = new Agent({ connections: 1, pipelining: 1, connect: { ca: readFileSync(credentials.caFile) } });
+  const authorization = `Bearer ${readFileSync(credentials.tokenFile, 'utf8').trim()}`;
+  const headers = { authorization, 'content-type': 'application/json' };
+  const body = JSON.stringify({ apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Background' });
+  const started = performance.now();
+  for (const { namespace, name } of names) {
+    const path = `/apis/aquasecurity.github.io/v1alpha1/namespaces/${namespace}/vulnerabilityreports/${name}`;
+    for (;;) {
+      const answer = await agent.request({ origin: server, path, method: 'DELETE', headers, body });
+      await answer.body.dump();
+      if (answer.statusCode !== 429) break;
+      await wait(Number(answer.headers['retry-after'] ?? 1) * 1000);
+    }
+  }
+  const deleteMs = performance.now() - started;
+  await agent.close();
+  return { deleteMs };
+}
+
+/** The same server as it is reached over the distance: the contestants' calls go there, all else does not. */
+function away(api: TestApiServer, server: string): TestApiServer {
+  const configuration: TestApiServer['configuration'] = (user) => ({ ...api.configuration(user), server });
+  return new Proxy(api, {
+    get: (target, field) => {
+      if (field === 'configuration') return configuration;
+      const value: unknown = Reflect.get(target, field);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
+/** Passes bytes on, each later by `oneWayMs`. */
+async function startDistance(server: string, oneWayMs: number): Promise<{ server: string } & AsyncDisposable> {
+  const { hostname, port } = new URL(server);
+  const sockets = new Set<Socket>();
+  const pass = (from: Socket, to: Socket) => {
+    sockets.add(from);
+    from.setNoDelay();
+    from.on('data', (bytes) => setTimeout(() => to.destroyed || to.write(bytes), oneWayMs));
+    from.on('close', () => {
+      sockets.delete(from);
+      setTimeout(() => to.destroy(), oneWayMs);
+    });
+    from.on('error', () => {}); // it closes, which is passed on
+  };
+  const listener = createServer((near) => {
+    const far = connect(Number(port), hostname);
+    pass(near, far);
+    pass(far, near);
+  });
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const address = listener.address();
+  const own = typeof address === 'object' && address !== null ? address.port : 0;
+  return {
+    server: oneWayMs > 0 ? `https://127.0.0.1:${own}` : server,
+    [Symbol.asyncDispose]: async () => {
+      listener.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+function describe({ deleteMs, wholeMs, refusals: refused }: Run): string {
+  const rate = (reports / (deleteMs / 1000)).toFixed(0);
+  const whole = (reports / (wholeMs / 1000)).toFixed(0);
+  return `${rate} deletes a second, ${whole} reports a second from begin to end; 429 said ${refused} times`;
+}
+
+function medianRun(list: readonly Run[]): Run {
+  return {
+    deleteMs: median(list.map(({ deleteMs }) => deleteMs)),
+    wholeMs: median(list.map(({ wholeMs }) => wholeMs)),
+    refusals: median(list.map((run) => run.refusals)),
+  };
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  const [low = Number.NaN, high = Number.NaN] =
+    sorted.length % 2 ? [sorted[middle], sorted[middle]] : [sorted[middle - 1], sorted[middle]];
+  return (low + high) / 2;
+}

@@ -1,0 +1,129 @@
+// Report: what a run found and did, in numbers for the record and in words for a person.
+import { formatBytes, type Outcome, type PlannedStep, type PrunedResource } from '../run/report.ts';
+import type { Progress } from './act.ts';
+import { describeReasons, format } from './guard.ts';
+import type { Found } from './look.ts';
+
+/** One kind, from the look at it to what became of it. */
+export interface Handled extends Found {
+  /** Why the guard did not let it be touched. */
+  readonly guarded: string | undefined;
+  /** Undefined: nothing was to be deleted, or it was not begun. */
+  readonly progress: Progress | undefined;
+}
+
+export function prunedResource({ kind, surveyed, trouble, guarded, progress }: Handled): PrunedResource {
+  const notes = [
+    trouble?.kind === 'not-served' ? 'not served by this cluster' : trouble?.detail,
+    guarded,
+    progress?.stopped?.detail,
+    surveyed && surveyed.finalizers.length > 0
+      ? `stale ones with finalizers are left to whoever set them: ${surveyed.finalizers.join(', ')}`
+      : undefined,
+    surveyed && surveyed.unknownOwners.length > 0
+      ? `owners could not be listed: ${surveyed.unknownOwners.join('; ')}`
+      : undefined,
+    progress && progress.missing > 0
+      ? `${format(progress.missing)} were not there any more after an interruption: in all likelihood this run had deleted them`
+      : undefined,
+  ].filter((note) => note !== undefined);
+  const { fresh: _, ...kept } = surveyed?.kept ?? {};
+  return {
+    resource: kind.name,
+    listed: surveyed?.listed ?? 0,
+    stale: surveyed?.stale ?? 0,
+    deleted: progress?.deleted ?? 0,
+    skipped: progress ? progress.gone + progress.changed + progress.finalizers + progress.missing : 0,
+    reasons: surveyed?.reasons ?? {},
+    ...(Object.keys(kept).length > 0 && { kept }),
+    ...(surveyed?.staleBytes !== undefined && { staleBytes: surveyed.staleBytes }),
+    ...(notes.length > 0 && { note: notes.join('. ') }),
+  };
+}
+
+/** A line for each kind of which something is stale. */
+export function planOf(all: readonly Handled[]): PlannedStep[] {
+  return all.flatMap(({ kind, surveyed, guarded }) => {
+    if (surveyed === undefined || surveyed.stale === 0) return [];
+    if (guarded !== undefined) return [{ name: `leave ${kind.name}`, detail: guarded }];
+    const { stale, listed, reasons, staleBytes } = surveyed;
+    const bytes = staleBytes === undefined ? '' : `; about ${formatBytes(staleBytes)} in etcd`;
+    const detail = `${format(stale)} of ${format(listed)}: ${describeReasons(reasons)}${bytes}`;
+    return [{ name: `delete ${kind.name}`, detail }];
+  });
+}
+
+export interface Ending {
+  readonly outcome: Outcome;
+  readonly reason: string;
+}
+
+/** How a run ended that got as far as deleting. */
+export function endingOf(all: readonly Handled[]): Ending {
+  const guarded = all.flatMap((one) => one.guarded ?? []);
+  const stops = all.flatMap(({ kind, progress }) =>
+    progress?.stopped ? [{ ...progress.stopped, name: kind.name }] : [],
+  );
+  const broken = stops.filter(({ why }) => why === 'away' || why === 'fatal');
+  const late = stops.filter(({ why }) => why === 'guard').map(({ detail }) => detail);
+  const refused = stops.filter(({ why }) => why === 'refused' || why === 'not-served');
+  const done = `${describeDone(all)}${left(all)}`;
+  const reason = (...more: readonly string[]) => [done, ...more, ...refusals(all)].join(' ');
+  if (broken.length > 0) {
+    const why = broken.map(({ detail }) => detail).join('; ');
+    return { outcome: 'failed', reason: reason(`Then the API server could not be used any more: ${why}. Run again.`) };
+  }
+  if (guarded.length + late.length > 0) {
+    return { outcome: 'escalated', reason: reason(...[...guarded, ...late].map((text) => `R12: ${text}.`)) };
+  }
+  const nothingDone = all.every(({ progress }) => progress === undefined || progress.deleted === 0);
+  if (refused.length > 0 && nothingDone) {
+    return { outcome: 'refused', reason: reason(...refused.map(({ detail }) => `${detail}.`)) };
+  }
+  return { outcome: 'pruned', reason: reason(...refused.map(({ detail }) => `${detail}.`)) };
+}
+
+/** Kinds that could not be looked at, in a sentence each. */
+export function refusals(all: readonly Found[]): string[] {
+  return all.flatMap(({ trouble }) => (trouble?.kind === 'refused' ? [`Passed over: ${trouble.detail}.`] : []));
+}
+
+/** "Deleted 5,900 stale reports of 2 kinds, about 70.1 MiB in etcd." */
+export function describeDone(all: readonly Handled[]): string {
+  const sum = (of: (progress: Progress) => number) =>
+    all.reduce((total, { progress }) => total + (progress ? of(progress) : 0), 0);
+  const deleted = sum((progress) => progress.deleted);
+  const skipped = sum(({ gone, changed, finalizers }) => gone + changed + finalizers);
+  const missing = sum((progress) => progress.missing);
+  const kinds = all.filter(({ progress }) => progress && progress.deleted > 0).length;
+  const bytes = all.reduce((total, { surveyed, progress }) => {
+    const share = progress && surveyed && surveyed.stale > 0 ? progress.deleted / surveyed.stale : 0;
+    return total + share * (surveyed?.staleBytes ?? 0);
+  }, 0);
+  const size = bytes > 0 ? `, about ${formatBytes(bytes)} in etcd once it is compacted and defragmented` : '';
+  const of = kinds === 1 ? '1 kind' : `${kinds} kinds`;
+  return [
+    deleted === 0 ? 'Deleted nothing.' : `Deleted ${format(deleted)} stale ${plural(deleted)} of ${of}${size}.`,
+    ...(skipped > 0
+      ? [`${format(skipped)} more changed, vanished or got a finalizer in the meantime and were left alone.`]
+      : []),
+    ...(missing > 0
+      ? [
+          `${format(missing)} more were not there any more after an interruption: in all likelihood this run had deleted them.`,
+        ]
+      : []),
+  ].join(' ');
+}
+
+/** What this run did not get to, the guard's kinds aside. */
+function left(all: readonly Handled[]): string {
+  const reports = all.reduce((total, { surveyed, guarded, progress }) => {
+    if (guarded !== undefined) return total;
+    return total + (progress ? progress.left : (surveyed?.stale ?? 0));
+  }, 0);
+  return reports === 0 ? '' : ` ${format(reports)} stale ${plural(reports)} are left for the next run.`;
+}
+
+function plural(reports: number): string {
+  return reports === 1 ? 'report' : 'reports';
+}

@@ -1,0 +1,17 @@
+// The prune function: deletes stale reports. Its event is a Command; its result, the RunReport.
+import type { DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
+import { clusterWorkflow } from '../run/cluster-workflow.ts';
+import { currentPruneSession, type SessionOptions, withPruneSession } from './session.ts';
+import { prune } from './workflow.ts';
+
+/** @param options for tests, which have less patience */
+export function pruneHandler(options: SessionOptions = {}): DurableLambdaHandler {
+  const workflow = clusterWorkflow(({ command, context, environment, journal }) => {
+    const { cluster: configuration, switchParameter } = environment;
+    const session = currentPruneSession();
+    return prune({ context, configuration, dryRun: command.dryRun, journal, switchParameter, session });
+  });
+  return withPruneSession(workflow, options);
+}
+
+export const handler = pruneHandler();

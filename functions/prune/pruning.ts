@@ -1,0 +1,28 @@
+// What a pruning works with, and how patient it is.
+import type { DurableContext } from '@aws/durable-execution-sdk-js';
+import type { ClusterConfiguration } from '../run/configuration.ts';
+import type { Journal } from '../run/journal.ts';
+import type { Api, PruneSession } from './session.ts';
+
+/** etcd holds 8 GiB at most, which is a million small reports; their metadata is listed in two or three minutes. */
+export const SURVEY_NEEDS_MS = 5 * 60_000;
+/** Beside the client's own patience of a minute each: an API server that is away for longer is not coming back tonight. */
+export const AWAY_ATTEMPTS = 3;
+export const AWAY_AGAIN_SECONDS = 30;
+
+export interface Pruning {
+  readonly context: DurableContext;
+  readonly configuration: ClusterConfiguration;
+  readonly dryRun: boolean;
+  readonly journal: Journal;
+  /** R16; undefined: not configured. */
+  readonly switchParameter: string | undefined;
+  /** Of this invocation. */
+  readonly session: PruneSession;
+}
+
+/** A pruning that knows where the API server is. */
+export interface Reached extends Pruning {
+  /** Connected once an invocation and shared by its steps. @throws SetupError */
+  readonly api: () => Promise<Api>;
+}

@@ -1,0 +1,73 @@
+// One invocation's connection to the API server and what it has learned there: gone with the invocation, and learned anew in the next.
+import { AsyncLocalStorage } from 'node:async_hooks';
+import type { DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
+import { type KubernetesOptions, openKubernetes } from '../kubernetes/client.ts';
+import { loadKubernetesCredentials } from '../kubernetes/credentials.ts';
+import type { KubernetesClient, ListedObject, Resource } from '../kubernetes/types.ts';
+import type { KubernetesConfiguration } from '../run/configuration.ts';
+import { OwnerDirectory } from './owners.ts';
+
+/** How patient the client is. @default its own values */
+export type SessionOptions = Pick<KubernetesOptions, 'patienceMs' | 'timeoutMs'>;
+
+/** The stale reports of one kind that are still to be deleted. */
+export interface Candidates {
+  readonly resource: Resource;
+  readonly list: ListedObject[];
+  /** In all; the list may have been too long to be remembered whole. */
+  left: number;
+}
+
+export interface Api {
+  readonly client: KubernetesClient;
+  readonly directory: OwnerDirectory;
+}
+
+export class PruneSession implements AsyncDisposable {
+  readonly #options: SessionOptions;
+  #opening: Promise<Api> | undefined;
+  /** By the kind's name. Not there: this invocation has not looked at the kind, or all that it remembered is done. */
+  readonly candidates = new Map<string, Candidates>();
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+  }
+
+  /** @throws SetupError for credentials that can't be read or used */
+  api(kubernetes: KubernetesConfiguration): Promise<Api> {
+    const opening = this.#opening ?? open(kubernetes, this.#options);
+    this.#opening = opening;
+    // What could not be read once is read again.
+    opening.catch(() => {
+      this.#opening = undefined;
+    });
+    return opening;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const api = await this.#opening?.catch(() => undefined);
+    await api?.client[Symbol.asyncDispose]();
+  }
+}
+
+async function open({ server, credentials }: KubernetesConfiguration, options: SessionOptions): Promise<Api> {
+  const client = openKubernetes({ server, credentials: await loadKubernetesCredentials(credentials), ...options });
+  return { client, directory: new OwnerDirectory(client) };
+}
+
+const sessions = new AsyncLocalStorage<PruneSession>();
+
+/** The session of the invocation that this code runs in. */
+export function currentPruneSession(): PruneSession {
+  const session = sessions.getStore();
+  if (session === undefined) throw new Error('pruning runs outside of withPruneSession');
+  return session;
+}
+
+/** Gives each invocation a session. Around the durable handler, since nothing inside of it runs at a suspension. */
+export function withPruneSession(handler: DurableLambdaHandler, options: SessionOptions): DurableLambdaHandler {
+  return async (event, context) => {
+    await using session = new PruneSession(options);
+    return await sessions.run(session, () => handler(event, context));
+  };
+}

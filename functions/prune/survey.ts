@@ -1,0 +1,141 @@
+// One look at all reports of a kind: how many there are, which are stale and why, and about how many bytes they take.
+import { NotServedError } from '../kubernetes/errors.ts';
+import type { KubernetesClient, ListedObject, ObjectMetadata, Resource } from '../kubernetes/types.ts';
+import type { Counts } from './guard.ts';
+import { type ReportKind, resourceOfKind } from './kinds.ts';
+import type { OwnerDirectory } from './owners.ts';
+import { judge, type KeepReason, ownerKind, type StaleReason } from './stale.ts';
+import { troubleOf } from './trouble.ts';
+
+/**
+ * The server holds the whole objects of one page, and this process its metadata, about 200 kB. Answers below 128 KiB it would not
+ * compress, which would be five times the bytes; with several times as many reports a page, memory grows with the number of pages.
+ */
+const PAGE_SIZE = 200;
+/** Reports of a kind differ in size by what they report on: ten spread over all of them tell the average well enough. */
+const SAMPLES = 10;
+/** Of finalizers and owners' kinds: enough to go and look. */
+const NAMES = 5;
+
+/** Plain data, small however many reports there are. */
+export interface Surveyed extends Counts {
+  readonly version: string;
+  /** Of all stale ones, by the average of a few; undefined: none is stale, or none could be read. */
+  readonly staleBytes?: number | undefined;
+  /** The finalizers that keep stale reports. */
+  readonly finalizers: readonly string[];
+  /** Kinds of owners that could not be listed, and why. */
+  readonly unknownOwners: readonly string[];
+  /** As it came over the wire. */
+  readonly receivedBytes: number;
+}
+
+export interface Survey {
+  readonly surveyed: Surveyed;
+  readonly resource: Resource;
+  /** The first stale ones, at most as many as asked for. */
+  readonly candidates: ListedObject[];
+}
+
+/**
+ * @param capacity how many candidates to remember
+ * @throws KubernetesError, SetupError
+ */
+export async function survey(
+  client: KubernetesClient,
+  directory: OwnerDirectory,
+  kind: ReportKind,
+  capacity: number,
+): Promise<Survey> {
+  const producers = await directory.producers();
+  const { resource, first } = await firstPage(client, kind);
+  const stale: Partial<Record<StaleReason, number>> = {};
+  const kept: Partial<Record<KeepReason, number>> = {};
+  const finalizers = new Set<string>();
+  const unknownOwners = new Set<string>();
+  const candidates: ListedObject[] = [];
+  const totals = { listed: 0, stale: 0, receivedBytes: 0 };
+  for (let page = first; ; ) {
+    await directory.learn(page.items);
+    const circumstances = { kind, producers, owners: directory.owners, nowMs: Date.parse(page.servedAt) };
+    totals.listed += page.items.length;
+    totals.receivedBytes += page.receivedBytes;
+    for (const report of page.items) {
+      const verdict = judge(report, circumstances);
+      if ('stale' in verdict) {
+        totals.stale++;
+        stale[verdict.stale] = (stale[verdict.stale] ?? 0) + 1;
+        if (candidates.length < capacity) candidates.push(listedObject(report));
+      } else {
+        kept[verdict.keep] = (kept[verdict.keep] ?? 0) + 1;
+        if (verdict.keep === 'finalizers') addSome(finalizers, report.finalizers);
+        if (verdict.keep === 'owner-unknown') addSome(unknownOwners, problemsOf(report, directory));
+      }
+    }
+    const { continueToken } = page;
+    if (continueToken === undefined) break;
+    page = await client.listPage(resource, { limit: PAGE_SIZE, continueToken });
+  }
+  const surveyed: Surveyed = {
+    ...totals,
+    version: resource.version,
+    reasons: stale,
+    kept,
+    finalizers: [...finalizers],
+    unknownOwners: [...unknownOwners],
+    staleBytes: await sizeOfStale(client, resource, candidates, totals.stale),
+  };
+  return { surveyed, resource, candidates };
+}
+
+/** @throws NotServedError where the cluster has none of the kind's versions */
+async function firstPage(client: KubernetesClient, kind: ReportKind) {
+  let notServed: unknown;
+  for (const version of kind.versions) {
+    const resource = resourceOfKind(kind, version);
+    try {
+      return { resource, first: await client.listPage(resource, { limit: PAGE_SIZE }) };
+    } catch (error) {
+      if (!(error instanceof NotServedError)) throw error;
+      notServed ??= error;
+    }
+  }
+  throw notServed;
+}
+
+function listedObject({ namespace, name, uid, resourceVersion }: ObjectMetadata): ListedObject {
+  return { namespace, name, uid, resourceVersion };
+}
+
+function problemsOf({ ownerReferences }: ObjectMetadata, { problems }: OwnerDirectory): string[] {
+  return ownerReferences.flatMap((reference) => {
+    const name = ownerKind(reference);
+    const problem = problems.get(name);
+    return problem === undefined ? [] : [`${name}: ${problem}`];
+  });
+}
+
+function addSome(names: Set<string>, more: readonly string[]): void {
+  for (const name of more) if (names.size < NAMES) names.add(name);
+}
+
+async function sizeOfStale(
+  client: KubernetesClient,
+  resource: Resource,
+  candidates: readonly ListedObject[],
+  stale: number,
+): Promise<number | undefined> {
+  const samples = Math.min(SAMPLES, candidates.length);
+  const step = candidates.length / samples;
+  const spread = Array.from({ length: samples }, (_, i) => candidates[Math.floor((i + 0.5) * step)]);
+  try {
+    const sizes = await Promise.all(spread.map((object) => object && client.sizeBytes(resource, object)));
+    const known = sizes.filter((size) => size !== undefined);
+    if (known.length === 0) return undefined;
+    return Math.round((known.reduce((sum, size) => sum + size, 0) / known.length) * stale);
+  } catch (error) {
+    // How large they are is good to know, and not needed to delete them.
+    if (troubleOf(error).kind === 'refused') return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,96 @@
+// Pruning of stale reports: observe, decide, act, report (design.md, "The way of an event").
+import { readMode } from '../nodes/mode.ts';
+import type { Conclusion } from '../run/conduct.ts';
+import type { ClusterConfiguration } from '../run/configuration.ts';
+import { GuardError } from '../run/journal.ts';
+import { Acting } from './act.ts';
+import { describeDone, endingOf, type Handled, planOf, prunedResource, refusals } from './conclude.ts';
+import { format, guard } from './guard.ts';
+import { kindsToPrune } from './kinds.ts';
+import { endsRun, type Found, lookAtAll } from './look.ts';
+import type { Pruning, Reached } from './pruning.ts';
+
+/** One pruning, from the first look to the last batch. Everything it finds out or does is in the journal's steps. */
+export async function prune(pruning: Pruning): Promise<Conclusion> {
+  const { configuration, session } = pruning;
+  const { kubernetes } = configuration;
+  if (kubernetes === undefined) {
+    const reason =
+      'Nothing was looked at: the configuration has no `kubernetes`. Set kubernetes.server to the API server’s URL and kubernetes.credentials to a token or client certificate with the rights of docs/rbac.yaml.';
+    return { outcome: 'refused', reason, members: [] };
+  }
+  const kinds = kindsToPrune(configuration.prune.kinds);
+  const mode = await readMode(pruning);
+  const reached: Reached = { ...pruning, api: () => session.api(kubernetes) };
+  const found = await lookAtAll(reached, kinds);
+  const handled = found.map((one) => ({ ...one, guarded: guardOf(one, configuration), progress: undefined }));
+  return unusable(found) ?? (await decide(reached, handled, mode));
+}
+
+function guardOf({ kind, surveyed }: Found, { prune }: ClusterConfiguration): string | undefined {
+  return surveyed && guard(kind, surveyed, prune);
+}
+
+/** What ends a run before anything is decided. */
+function unusable(found: readonly Found[]): Conclusion | undefined {
+  const pruned = found.map((one) => prunedResource({ ...one, guarded: undefined, progress: undefined }));
+  const last = found.at(-1)?.trouble;
+  if (endsRun(last)) {
+    const reason = `The API server could not be used, and nothing was changed: ${last?.detail}`;
+    return { outcome: 'failed', reason, members: [], pruned };
+  }
+  const refused = refusals(found);
+  if (refused.length === 0 || found.some(({ surveyed }) => surveyed !== undefined)) return undefined;
+  const reason = `No kind of report may be looked at, so nothing was changed. ${refused[0]} Give it the rights of docs/rbac.yaml.`;
+  return { outcome: 'refused', reason, members: [], pruned };
+}
+
+async function decide(pruning: Reached, handled: readonly Handled[], mode: 'auto' | 'observe'): Promise<Conclusion> {
+  const members: Conclusion['members'] = [];
+  const pruned = handled.map(prunedResource);
+  const sum = (of: (one: NonNullable<Found['surveyed']>) => number) =>
+    handled.reduce((total, { surveyed }) => total + (surveyed ? of(surveyed) : 0), 0);
+  const stale = sum((surveyed) => surveyed.stale);
+  const passedOver = refusals(handled);
+  if (stale === 0) {
+    const served = handled.filter(({ surveyed }) => surveyed !== undefined).length;
+    const looked =
+      served === 0
+        ? 'This cluster serves none of the kinds of reports.'
+        : `None of ${format(sum((surveyed) => surveyed.listed))} reports of ${served} kinds is stale.`;
+    return { outcome: 'nothing-to-do', reason: [looked, ...passedOver].join(' '), members, pruned };
+  }
+  if (pruning.dryRun || mode === 'observe') {
+    const plan = planOf(handled);
+    const why = pruning.dryRun ? 'A dry run' : 'R16: the switch says observe';
+    const blocked = handled.filter(({ guarded }) => guarded !== undefined).length;
+    const but = blocked === 0 ? '' : ` Of ${blocked} kinds too many seem stale to delete them unasked.`;
+    const reason = `${why}: nothing was changed. ${format(stale)} reports are stale.${but}`;
+    return { outcome: 'planned', reason: [reason, ...passedOver].join(' '), members, plan, pruned };
+  }
+  return act(pruning, handled);
+}
+
+async function act(pruning: Reached, handled: readonly Handled[]): Promise<Conclusion> {
+  const acting = new Acting(pruning);
+  const progress = new Map<string, Handled['progress']>();
+  const all = () => handled.map((one) => ({ ...one, progress: progress.get(one.kind.name) }));
+  const conclude = (ending: Pick<Conclusion, 'outcome' | 'reason'>): Conclusion => ({
+    ...ending,
+    members: [],
+    pruned: all().map(prunedResource),
+  });
+  try {
+    for (const { kind, surveyed, guarded } of handled) {
+      if (surveyed === undefined || surveyed.stale === 0 || guarded !== undefined) continue;
+      if (acting.isSpent()) break;
+      await acting.deleteStale(kind, surveyed.stale, (now) => progress.set(kind.name, now));
+      const why = progress.get(kind.name)?.stopped?.why;
+      if (why === 'time' || why === 'count' || why === 'away' || why === 'fatal') break;
+    }
+  } catch (error) {
+    if (!(error instanceof GuardError)) throw error;
+    return conclude({ outcome: 'escalated', reason: `${error.message}. ${describeDone(all())}` });
+  }
+  return conclude(endingOf(all()));
+}

@@ -1,0 +1,183 @@
+// For any reports and owners: nothing is stale whose owner lives and whose TTL has not passed.
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { ObjectMetadata, OwnerReference } from '../../functions/kubernetes/types.ts';
+import { KNOWN_KINDS } from '../../functions/prune/kinds.ts';
+import { type Circumstances, judge, type Owners, ownerKind, type Presence } from '../../functions/prune/stale.ts';
+import { ago, HOUR_MS, MINUTE_MS, NOW_MS, TRIVY_TTL } from './samples.ts';
+
+const uid = fc.constantFrom('a', 'b', 'c', 'd', 'e');
+const ownerReference: fc.Arbitrary<OwnerReference> = fc.record({
+  apiVersion: fc.constantFrom('apps/v1', 'v1'),
+  kind: fc.constantFrom('ReplicaSet', 'Pod'),
+  name: fc.constant('app'),
+  uid,
+});
+const ageMs = fc.oneof(
+  fc.integer({ min: -10 * MINUTE_MS, max: 10 * MINUTE_MS }),
+  fc.integer({ min: 0, max: 100 * HOUR_MS }),
+);
+const ttlHours = fc.option(fc.integer({ min: 0, max: 100 }), { nil: undefined });
+
+const report: fc.Arbitrary<ObjectMetadata> = fc
+  .record({
+    createdMs: ageMs,
+    writtenMs: ageMs,
+    ttl: ttlHours,
+    ownerReferences: fc.array(ownerReference, { maxLength: 3 }),
+    finalizers: fc.constantFrom([], [], [], ['example.com/archive']),
+    managedBy: fc.constantFrom('trivy-operator', 'kyverno', 'falco'),
+  })
+  .map(({ createdMs, writtenMs, ttl, managedBy, ...rest }) => ({
+    uid: 'report',
+    name: 'report',
+    namespace: 'default',
+    resourceVersion: '1',
+    creationTimestamp: ago(Math.max(createdMs, writtenMs)),
+    deletionTimestamp: undefined,
+    lastWrittenAt: ago(writtenMs),
+    labels: { 'app.kubernetes.io/managed-by': managedBy },
+    annotations: ttl === undefined ? {} : { [TRIVY_TTL]: `${ttl}h` },
+    ...rest,
+  }));
+
+const owners: fc.Arbitrary<Owners> = fc
+  .dictionary(
+    fc.constantFrom('ReplicaSet (apps/v1)', 'Pod (v1)', 'ReplicaSet (v1)', 'Pod (apps/v1)'),
+    fc.record({
+      listedAtMs: fc.integer({ min: NOW_MS - 30 * MINUTE_MS, max: NOW_MS }),
+      uids: fc.uniqueArray(uid).map((uids) => new Set(uids)),
+      zeros: fc.uniqueArray(uid),
+    }),
+  )
+  .map(
+    (kinds) =>
+      new Map(
+        Object.entries(kinds).map(([name, { zeros, ...listed }]) => [
+          name,
+          { ...listed, scaledToZero: new Set(zeros.filter((zero) => listed.uids.has(zero))) },
+        ]),
+      ),
+  );
+
+const presence = fc.constantFrom('there' as const, 'gone' as const, 'unknown' as const);
+const circumstances: fc.Arbitrary<Circumstances> = fc.record({
+  kind: fc
+    .tuple(fc.constantFrom(...KNOWN_KINDS), ttlHours)
+    .map(([kind, hours]) => ({ ...kind, ttlHours: hours === 0 ? undefined : hours })),
+  owners,
+  producers: fc.record({ trivy: presence, kyverno: presence, hasEphemeralReports: fc.boolean() }),
+  nowMs: fc.constant(NOW_MS),
+});
+
+type Case = readonly [report: ObjectMetadata, circumstances: Circumstances];
+
+/** Of any case, one with a further owner that lives. */
+function living([one, around]: Case): Case {
+  const alive: OwnerReference = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'app', uid: 'alive' };
+  const {
+    listedAtMs = NOW_MS,
+    uids = [],
+    scaledToZero = new Set<string>(),
+  } = around.owners.get(ownerKind(alive)) ?? {};
+  const listed = { listedAtMs, uids: new Set([...uids, alive.uid]), scaledToZero };
+  return [
+    { ...one, ownerReferences: [...one.ownerReferences, alive] },
+    { ...around, owners: new Map(around.owners).set(ownerKind(alive), listed) },
+  ];
+}
+
+const hasOwnTtl = (one: ObjectMetadata, { kind }: Circumstances) =>
+  kind.ttlAnnotation !== undefined && kind.ttlAnnotation in one.annotations;
+
+/** Of any case, one with a TTL of its own or of its kind that has not passed, counted from its creation. */
+function withinTtl([one, around]: Case): Case {
+  const ageHours = (around.nowMs - Date.parse(one.creationTimestamp)) / HOUR_MS;
+  const hours = Math.max(0, Math.ceil(ageHours));
+  if (hasOwnTtl(one, around)) return [{ ...one, annotations: { [TRIVY_TTL]: `${hours}h` } }, around];
+  return [one, { ...around, kind: { ...around.kind, ttlHours: hours } }];
+}
+
+/** Of any case, one without a TTL, whose producer may be away for a moment but is not gone, and still makes this kind. */
+function produced([one, around]: Case): Case {
+  const { kind, producers } = around;
+  const present = (presence: Presence) => (presence === 'gone' ? 'there' : presence);
+  return [
+    { ...one, annotations: {} },
+    {
+      ...around,
+      kind: { ...kind, ttlHours: undefined, leftover: false },
+      producers: { ...producers, trivy: present(producers.trivy), kyverno: present(producers.kyverno) },
+    },
+  ];
+}
+
+const staleFor = (...[one, around]: Case) => {
+  const verdict = judge(one, around);
+  return 'stale' in verdict ? verdict.stale : 'not stale';
+};
+const RUNS = 5_000;
+const check = (property: (one: Case) => void) =>
+  fc.assert(
+    fc.property(fc.tuple(report, circumstances), (one) => property(one)),
+    { numRuns: RUNS },
+  );
+
+describe('for any set of reports and owners, R12: nothing is stale', () => {
+  it('whose owner lives and whose TTL has not passed', () => {
+    check((any) => {
+      expect(staleFor(...withinTtl(living(any)))).toBe('not stale');
+    });
+  });
+
+  it('whose owner lives, that has no TTL, and whose producer still makes it', () => {
+    check((any) => {
+      expect(staleFor(...produced(living(any)))).toBe('not stale');
+    });
+  });
+
+  it('for its owner, where the report is younger than the list of owners', () => {
+    check(([one, around]) => {
+      const writtenMs = Date.parse(one.lastWrittenAt);
+      const owners = new Map([...around.owners].map(([name, listed]) => [name, { ...listed, listedAtMs: writtenMs }]));
+
+      expect(['owner-gone', 'owner-scaled-to-zero']).not.toContain(staleFor(one, { ...around, owners }));
+    });
+  });
+
+  it('for its owner, where that owner’s kind could not be listed', () => {
+    check(([one, around]) => {
+      const [reference] = one.ownerReferences;
+      const owners = new Map(around.owners);
+      if (reference !== undefined) owners.delete(ownerKind(reference));
+
+      if (reference !== undefined) {
+        expect(['owner-gone', 'owner-scaled-to-zero']).not.toContain(staleFor(one, { ...around, owners }));
+      }
+    });
+  });
+
+  it('that has finalizers, is being deleted, or is another tool’s', () => {
+    check(([one, around]) => {
+      const shared = { ...around, kind: { ...around.kind, shared: true } };
+
+      expect(staleFor({ ...one, finalizers: ['example.com/archive'] }, around)).toBe('not stale');
+      expect(staleFor({ ...one, deletionTimestamp: ago(0) }, around)).toBe('not stale');
+      expect(staleFor({ ...one, labels: { 'app.kubernetes.io/managed-by': 'falco' } }, shared)).toBe('not stale');
+    });
+  });
+});
+
+it('the cases of these properties have every reason and every kind of owner in them', () => {
+  const seen = new Set(fc.sample(fc.tuple(report, circumstances), RUNS).map((one) => staleFor(...one)));
+
+  expect([...seen].toSorted()).toEqual([
+    'leftover',
+    'not stale',
+    'owner-gone',
+    'owner-scaled-to-zero',
+    'producer-gone',
+    'ttl-passed',
+    'unowned-ephemeral',
+  ]);
+});

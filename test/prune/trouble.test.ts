@@ -1,0 +1,542 @@
+// Pruning where something is not as it should be: budgets, the guard, rights, a lost lease, a server that is away.
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { LEASE_TTL_MS } from '../../functions/run/conduct.ts';
+import { createLease } from '../../functions/run/lease.ts';
+import type { RunReport } from '../../functions/run/report.ts';
+import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
+import { createAuthority } from '../control-plane/certificates.ts';
+import type { ApiServerOptions } from '../kubernetes/api-server.ts';
+import { kindNamed } from '../kubernetes/kinds.ts';
+import { type StandInApiServer, startStandIn } from '../kubernetes/stand-in.ts';
+import { recordsOf } from '../recover/harness.ts';
+import { createOwners, createReports, GONE, KEPT, STALE, staleReports, trivyReport } from './cluster.ts';
+import {
+  CLUSTER,
+  executePrune,
+  of,
+  only,
+  type PruneOptions,
+  reportNames,
+  runPrune,
+  temporaryFile,
+  VULNERABILITY_REPORTS,
+} from './harness.ts';
+
+const REPORT = kindNamed('VulnerabilityReport');
+const SBOM = kindNamed('SbomReport');
+const SBOM_REPORTS = 'sbomreports.aquasecurity.github.io';
+const KINDS = only(VULNERABILITY_REPORTS, SBOM_REPORTS);
+const ALLOWED = { maxStaleShare: 1, kinds: KINDS };
+const IMPATIENT = { session: { patienceMs: 100, timeoutMs: 2_000 } };
+
+let api: StandInApiServer;
+let cleanUp: AsyncDisposableStack;
+beforeEach(async () => {
+  cleanUp = new AsyncDisposableStack();
+  await start();
+});
+afterEach(() => cleanUp.disposeAsync());
+
+async function start(options: ApiServerOptions = {}): Promise<void> {
+  api = cleanUp.use(await startStandIn(options));
+  await createOwners(api);
+}
+
+async function startServices(): Promise<AwsStandIn> {
+  const aws = cleanUp.use(await startAws());
+  aws.enter();
+  return aws;
+}
+
+const deletes = () => api.requests.filter(({ method }) => method === 'DELETE').length;
+const stepNames = (report: RunReport) => report.steps.map(({ name }) => name);
+
+describe('R12: the budget of a run', () => {
+  it('ends it after so many reports, of all kinds together, and says how many are left', async () => {
+    await api.create(REPORT, staleReports(30));
+    await api.create(SBOM, staleReports(30));
+
+    const report = await runPrune(api, { prune: { ...ALLOWED, maxDeletes: 40 } });
+
+    expect(report.outcome).toBe('pruned');
+    expect(report.reason).toContain('Deleted 40 stale reports of 2 kinds');
+    expect(report.reason).toContain('20 stale reports are left for the next run.');
+    expect(await api.list(REPORT)).toHaveLength(0);
+    expect(await api.list(SBOM)).toHaveLength(20);
+    expect(deletes()).toBe(40);
+  });
+
+  it('is not touched further where it is used up to the last report', async () => {
+    await api.create(REPORT, staleReports(20));
+    await api.create(SBOM, staleReports(20));
+
+    const report = await runPrune(api, { prune: { ...ALLOWED, maxDeletes: 20 } });
+
+    expect(report.reason).toContain('20 stale reports are left for the next run.');
+    expect(of(report, SBOM_REPORTS)).toMatchObject({ stale: 20, deleted: 0 });
+    expect(deletes()).toBe(20);
+  });
+
+  it('ends it after so many minutes', async () => {
+    await api.create(REPORT, staleReports(520));
+    let now = Date.now();
+    const clock = Date.now;
+    cleanUp.defer(() => {
+      Date.now = clock;
+    });
+
+    const report = await runPrune(api, {
+      prune: { ...ALLOWED, maxMinutes: 5 },
+      onOperation: ({ name, to }) => {
+        if (name === `delete ${VULNERABILITY_REPORTS}, batch 1` && to === 'SUCCEEDED') {
+          now = clock() + 6 * 60_000;
+          Date.now = () => now;
+        }
+      },
+    });
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(of(report)).toMatchObject({ stale: 520, deleted: 500 });
+    expect(of(report).note).toContain('prune.maxMinutes');
+    expect(report.reason).toContain('20 stale reports are left for the next run.');
+  });
+
+  it('lets batches follow one another until nothing stale is left', async () => {
+    await api.create(REPORT, staleReports(520));
+
+    const report = await runPrune(api, { prune: ALLOWED });
+
+    expect(of(report)).toMatchObject({ stale: 520, deleted: 520 });
+    expect(report.steps.find(({ name }) => name === `delete ${VULNERABILITY_REPORTS}`)?.detail).toContain(
+      '520 deleted, in 2 batches',
+    );
+    expect(await api.list(REPORT)).toHaveLength(0);
+  });
+});
+
+describe('R12: the blast-radius guard', () => {
+  it('does not touch a kind of which too much seems stale, prunes the others, and escalates', async () => {
+    await api.create(REPORT, [...staleReports(60), trivyReport('keep-one')]);
+    await api.create(SBOM, staleReports(10));
+
+    const report = await runPrune(api, { prune: { kinds: KINDS } });
+
+    expect(report.outcome).toBe('escalated');
+    expect(report.reason).toContain('R12: 60 of 61 vulnerabilityreports.aquasecurity.github.io (98 %) seem stale');
+    expect(report.reason).toContain('Deleted 10 stale reports of 1 kind');
+    expect(await api.list(REPORT)).toHaveLength(61);
+    expect(await api.list(SBOM)).toHaveLength(0);
+    expect(of(report)).toMatchObject({ stale: 60, deleted: 0, note: expect.stringContaining('maxStaleShare') });
+  });
+
+  it('says in a dry run what it would not touch', async () => {
+    await api.create(REPORT, staleReports(60));
+
+    const report = await runPrune(api, { dryRun: true, prune: { kinds: KINDS } });
+
+    expect(report.outcome).toBe('planned');
+    expect(report.plan).toEqual([
+      { name: `leave ${VULNERABILITY_REPORTS}`, detail: expect.stringContaining('maxStaleShare') },
+    ]);
+  });
+
+  it('is asked again where the kind is looked at again', async () => {
+    await api.create(REPORT, [
+      ...staleReports(520),
+      ...Array.from({ length: 700 }, (_, i) => trivyReport(`keep-${i}`)),
+    ]);
+
+    const report = await runPrune(api, {
+      prune: { kinds: KINDS },
+      // The first batch's invocation has no time for another one, and meanwhile their owner goes.
+      remainingTimeMs: (invocation) => (invocation === 1 && deletes() > 0 ? 1_000 : 900_000),
+      onOperation: ({ name, to }) => {
+        if (name === 'a fresh invocation' && to === 'STARTED') {
+          void api.remove(kindNamed('ReplicaSet'), { namespace: 'default', name: 'at-work' });
+        }
+      },
+    });
+
+    expect(report.outcome, report.reason).toBe('escalated');
+    expect(report.reason).toMatch(/R12: 720 of 720 .* seem stale/);
+    expect(of(report).deleted).toBe(500);
+    expect(await api.list(REPORT)).toHaveLength(720);
+  });
+});
+
+describe('the invocations of a run', () => {
+  it('are changed for a fresh one where too little is left, which looks at the kind again', async () => {
+    await api.create(REPORT, staleReports(520));
+
+    const execution = await executePrune(api, {
+      prune: ALLOWED,
+      remainingTimeMs: (invocation) => (invocation === 1 && deletes() > 0 ? 60_000 : 900_000),
+    });
+
+    expect(execution.result).toMatchObject({ outcome: 'pruned' });
+    expect(execution.invocations).toBeGreaterThan(1);
+    expect(of(execution.result as RunReport)).toMatchObject({ deleted: 520, skipped: 0 });
+    expect(deletes()).toBe(520);
+  });
+
+  it('list each kind of owner once, however many reports and kinds of reports there are', async () => {
+    await api.create(REPORT, [
+      ...staleReports(520),
+      ...Array.from({ length: 700 }, (_, i) => trivyReport(`keep-${i}`)),
+    ]);
+    await api.create(SBOM, staleReports(300));
+
+    await runPrune(api, { prune: { ...ALLOWED, maxDeletes: 1 } });
+
+    const lists = api.requests.filter(({ method, path }) => method === 'GET' && /\/replicasets\?/.test(path));
+    expect(lists).toHaveLength(1);
+    const found = api.requests.filter(({ method, path }) => method === 'GET' && /\/apis\/apps\/v1\?/.test(path));
+    expect(found).toHaveLength(1);
+  });
+
+  it('list metadata only, a page at a time', async () => {
+    await api.create(REPORT, staleReports(450));
+
+    await runPrune(api, { dryRun: true, prune: ALLOWED });
+
+    const lists = api.requests.filter(({ path }) => /\/vulnerabilityreports\?/.test(path));
+    expect(lists).toHaveLength(3);
+    for (const { headers, path } of lists) {
+      expect(headers.accept).toContain('as=PartialObjectMetadataList');
+      expect(path).toContain('limit=200');
+    }
+  });
+});
+
+describe('R16: the switch', () => {
+  it('ends a run after its decision where it says observe', async () => {
+    const aws = await startServices();
+    aws.ssm.parameters.set(aws.switchParameter, 'observe');
+    await createReports(api);
+
+    const report = await runPrune(api);
+
+    expect(report).toMatchObject({ outcome: 'planned', dryRun: false });
+    expect(report.reason).toContain('R16');
+    expect(report.plan).toHaveLength(8);
+    expect(deletes()).toBe(0);
+  });
+});
+
+describe('R9: the lease', () => {
+  it('is held while it deletes, and let go at the end', async () => {
+    const aws = await startServices();
+    await createReports(api);
+    let during: readonly string[] = [];
+
+    const report = await runPrune(api, {
+      onOperation: ({ name, to }) => {
+        if (name === 'finish' && to === 'SUCCEEDED') void recordsOf(aws, CLUSTER).then((found) => (during = found));
+      },
+    });
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(during).toContain('lease');
+    expect(await recordsOf(aws, CLUSTER)).toEqual([expect.stringMatching(/^run#/)]);
+    expect(aws.events.map(({ detailType }) => detailType)).toEqual(['Report Pruning Finished']);
+    expect(aws.events[0]?.detail).toMatchObject({ outcome: 'pruned' });
+  });
+
+  it('of another run keeps it from touching anything', async () => {
+    const aws = await startServices();
+    await createReports(api);
+    const other = 'arn:aws:lambda:eu-west-1:1:function:other:1/durable-execution/a/b';
+    await runPrune(api, { parent: other, prune: { kinds: only() } });
+
+    const report = await runPrune(api);
+
+    expect(report.outcome).toBe('skipped');
+    expect(deletes()).toBe(0);
+    expect(await recordsOf(aws, CLUSTER)).toContain('lease');
+  });
+
+  it('of the run on whose behalf it works is its own, and is left to that run', async () => {
+    const aws = await startServices();
+    await createReports(api);
+    const parent = 'arn:aws:lambda:eu-west-1:1:function:recover:1/durable-execution/a/b';
+    await runPrune(api, { parent, prune: { kinds: only() } });
+
+    const report = await runPrune(api, { parent });
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(await reportNames(api)).toEqual(KEPT);
+    expect(await recordsOf(aws, CLUSTER)).toContain('lease');
+    expect(stepNames(report)).not.toContain('release lease');
+    expect(stepNames(report)).toEqual(expect.arrayContaining(['history', 'bus']));
+  });
+
+  it('that is lost stops it before the next batch, and the report says what is done', async () => {
+    const aws = await startServices();
+    await api.create(REPORT, staleReports(520));
+    const later = () => Date.now() + 2 * LEASE_TTL_MS;
+    const thief = createLease({
+      table: aws.table,
+      cluster: CLUSTER,
+      owner: 'x',
+      workflow: 'recover',
+      ttlMs: 1,
+      now: later,
+    });
+    let theft: Promise<unknown> | undefined;
+
+    const report = await runPrune(api, {
+      prune: ALLOWED,
+      onOperation: ({ name }) => {
+        if (name === `delete ${VULNERABILITY_REPORTS}, batch 1`) theft ??= thief.acquire();
+      },
+    });
+
+    expect(await theft).toEqual({ kind: 'acquired' });
+    expect(report.outcome, report.reason).toBe('escalated');
+    expect(report.reason).toMatch(/^R9: .*"delete .*, batch 2" and all after it were not done\. Deleted 500/);
+    expect(deletes()).toBe(500);
+  });
+});
+
+describe('rights that are missing', () => {
+  const reports = (verbs: readonly string[], ...resources: string[]) => ({
+    verbs,
+    apiGroups: ['aquasecurity.github.io'],
+    resources,
+  });
+  const owners = { verbs: ['list', 'get'], apiGroups: ['apps', ''], resources: ['*'] };
+  const all = ['list', 'get', 'delete'];
+
+  it('for one kind are named, and the others are pruned', async () => {
+    await start({ rules: [reports(all, 'sbomreports'), owners] });
+    await api.create(REPORT, staleReports(3));
+    await api.create(SBOM, staleReports(3));
+
+    const report = await runPrune(api, { prune: ALLOWED });
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(report.reason).toMatch(/Passed over: list vulnerabilityreports\.aquasecurity\.github\.io/);
+    expect(of(report).note).toMatch(/list vulnerabilityreports/);
+    expect(await reportNames(api)).toEqual(['stale-00000', 'stale-00001', 'stale-00002']);
+  });
+
+  it('to delete stop that kind, and the others are pruned', async () => {
+    await start({ rules: [reports(['list', 'get'], 'vulnerabilityreports'), reports(all, 'sbomreports'), owners] });
+    await api.create(REPORT, staleReports(3));
+    await api.create(SBOM, staleReports(3));
+
+    const report = await runPrune(api, { prune: ALLOWED });
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(report.reason).toMatch(/delete vulnerabilityreports\.aquasecurity\.github\.io/);
+    expect(of(report)).toMatchObject({ stale: 3, deleted: 0, note: expect.stringContaining('delete') });
+    expect(await api.list(SBOM)).toHaveLength(0);
+  });
+
+  it('to delete anything are refused', async () => {
+    await start({ rules: [reports(['list', 'get'], '*'), owners] });
+    await api.create(REPORT, staleReports(3));
+
+    const report = await runPrune(api, { prune: ALLOWED });
+
+    expect(report.outcome).toBe('refused');
+    expect(await api.list(REPORT)).toHaveLength(3);
+  });
+
+  it('to see owners keep their reports', async () => {
+    await start({ rules: [reports(all, '*'), { ...owners, apiGroups: [''] }] });
+    await api.create(REPORT, [...staleReports(3), trivyReport('keep-one')]);
+
+    const report = await runPrune(api, { prune: ALLOWED });
+
+    expect(report.outcome).toBe('nothing-to-do');
+    expect(of(report).kept).toEqual({ 'owner-unknown': 4 });
+    expect(of(report).note).toMatch(/ReplicaSet \(apps\/v1\): list replicasets\.apps/);
+  });
+
+  it('to read a report only leave its size unknown', async () => {
+    await start({ rules: [reports(['list', 'delete'], '*'), owners] });
+    await api.create(REPORT, staleReports(3));
+
+    const report = await runPrune(api, { prune: ALLOWED });
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(of(report)).not.toHaveProperty('staleBytes');
+    expect(of(report).deleted).toBe(3);
+  });
+});
+
+describe('where the API server cannot be used, nothing is changed and the run fails', () => {
+  const failing = async (options: PruneOptions): Promise<string> => {
+    await createReports(api);
+    const report = await runPrune(api, { ...IMPATIENT, ...options });
+    expect(report.outcome).toBe('failed');
+    expect(deletes()).toBe(0);
+    return report.reason;
+  };
+
+  it('because another authority signed its certificate', async () => {
+    await using directory = await temporaryFile('');
+    const { caFile } = await createAuthority(`${directory.path}-pki`);
+    const { server, credentials } = api.configuration();
+
+    const reason = await failing({ kubernetes: { server, credentials: { ...credentials, caFile } } });
+
+    expect(reason).toMatch(/certificate/);
+  });
+
+  it('because nobody listens there', async () => {
+    const kubernetes = api.configuration();
+    await api.kill();
+
+    const reason = await failing({ kubernetes });
+
+    expect(reason).toMatch(/^The API server could not be used, and nothing was changed: .*connection was refused/);
+  });
+
+  it('because it hangs', async () => {
+    api.fail({ effect: 'hang', times: 100 });
+
+    const reason = await failing({ session: { patienceMs: 100, timeoutMs: 100 } });
+
+    expect(reason).toMatch(/^The API server could not be used, and nothing was changed: .*no answer in time/);
+  });
+
+  it('because it says 429 all the time', async () => {
+    api.fail({ effect: { status: 429, headers: { 'retry-after': '0.05' } }, times: 1_000 });
+
+    const reason = await failing({ session: { patienceMs: 100 } });
+
+    expect(reason).toMatch(/^The API server could not be used, and nothing was changed: .*too busy/);
+  });
+
+  it('because a file of its credentials is not there', async () => {
+    const { server, credentials } = api.configuration();
+
+    const reason = await failing({ kubernetes: { server, credentials: { ...credentials, tokenFile: '/nowhere' } } });
+
+    expect(reason).toMatch(/kubernetes\.credentials\.tokenFile: \/nowhere/);
+  });
+});
+
+describe('a server in trouble half-way', () => {
+  it('that has lost the caller’s rights altogether ends the run as failed, with what is done', async () => {
+    await api.create(REPORT, staleReports(520));
+    const unauthorized = { status: 401, message: 'Unauthorized', reason: 'Unauthorized' };
+
+    const report = await runPrune(api, {
+      ...IMPATIENT,
+      prune: ALLOWED,
+      onOperation: ({ name, to }) => {
+        if (name === `delete ${VULNERABILITY_REPORTS}, batch 1` && to === 'SUCCEEDED') {
+          api.fail({ method: 'DELETE', effect: unauthorized, times: 1_000 });
+        }
+      },
+    });
+
+    expect(report.outcome).toBe('failed');
+    expect(report.reason).toMatch(
+      /^Deleted 500 stale reports of 1 kind, .*20 stale reports are left.*does not know who is asking/,
+    );
+    expect(await api.list(REPORT)).toHaveLength(20);
+  });
+
+  it('that does not come back ends the run as failed, with what is done', async () => {
+    await api.create(REPORT, staleReports(520));
+
+    const report = await runPrune(api, {
+      ...IMPATIENT,
+      prune: ALLOWED,
+      onOperation: ({ name, to }) => {
+        if (name === `delete ${VULNERABILITY_REPORTS}, batch 1` && to === 'SUCCEEDED') void api.kill();
+      },
+    });
+
+    expect(report.outcome).toBe('failed');
+    expect(of(report)).toMatchObject({ stale: 520, deleted: 500 });
+  });
+
+  it('that breaks connections after it has deleted counts each report once', async () => {
+    await api.create(REPORT, staleReports(40));
+    api.fail({ method: 'DELETE', effect: 'done-then-reset', times: 10 });
+
+    const report = await runPrune(api, { prune: ALLOWED });
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(of(report)).toMatchObject({ stale: 40, deleted: 40, skipped: 0 });
+  });
+});
+
+describe('what was changed between the list and the delete', () => {
+  it('is left alone, counted and told', async () => {
+    await api.create(REPORT, staleReports(5));
+    const at = (i: number) => ({ namespace: 'default', name: `stale-0000${i}` });
+
+    const report = await runPrune(api, {
+      prune: ALLOWED,
+      onOperation: ({ name, to }) => {
+        if (name !== `survey ${VULNERABILITY_REPORTS}` || to !== 'SUCCEEDED') return;
+        void api.rewrite(REPORT, at(0));
+        void api.remove(REPORT, at(1));
+        void api.addFinalizer(REPORT, at(2), 'example.com/archive');
+      },
+    });
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(of(report)).toMatchObject({ stale: 5, deleted: 2, skipped: 3 });
+    expect(report.reason).toContain('3 more changed, vanished or got a finalizer');
+    expect(await reportNames(api)).toEqual(['stale-00000', 'stale-00002']);
+  });
+});
+
+describe('configuration', () => {
+  it('without kubernetes refuses, and says what to set', async () => {
+    const report = await runPrune(api, { kubernetes: undefined });
+
+    expect(report.outcome).toBe('refused');
+    expect(report.reason).toContain('kubernetes.server');
+  });
+
+  it('R12: of a kind that is never pruned fails, and nothing is looked at', async () => {
+    await createReports(api);
+
+    const report = await runPrune(api, { prune: { kinds: { 'clustercompliancereports.aquasecurity.github.io': {} } } });
+
+    expect(report.outcome).toBe('failed');
+    expect(report.reason).toContain('never pruned');
+    expect(api.requests).toHaveLength(0);
+  });
+
+  it('of a kind that the cluster does not serve passes it over by name', async () => {
+    await createReports(api);
+
+    const report = await runPrune(api, {
+      kubernetes: api.configuration('admin'),
+      prune: { kinds: { 'scans.example.com': { version: 'v1' } } },
+    });
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(of(report, 'scans.example.com').note).toBe('not served by this cluster');
+    expect(report.steps.find(({ name }) => name === 'not served')?.detail).toBe('scans.example.com');
+    expect(await reportNames(api)).toEqual(KEPT);
+  });
+
+  it('of another kind prunes it as well', async () => {
+    await api.create(kindNamed('ConfigMap'), []);
+    await api.create(kindNamed('ClusterReport'), [trivyReport('stale-foreign', { ...GONE, labels: {} })]);
+
+    const report = await runPrune(api, {
+      prune: { kinds: { ...only(), 'reports.openreports.io': {}, 'clusterreports.openreports.io': { prune: true } } },
+    });
+
+    expect(report.outcome).toBe('nothing-to-do');
+    expect(of(report, 'clusterreports.openreports.io').kept).toEqual({ foreign: 1 });
+  });
+
+  it('with nothing to look at has nothing to do', async () => {
+    const report = await runPrune(api, { prune: { kinds: only() } });
+
+    expect(report.outcome).toBe('nothing-to-do');
+    expect(STALE.length).toBeGreaterThan(0);
+  });
+});
