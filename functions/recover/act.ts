@@ -69,17 +69,13 @@ class Acting {
   async #makeRoom(revision: bigint, toDefragment: readonly string[]): Promise<void> {
     const full = await this.#compactAndDefragment(revision, toDefragment);
     if (full === undefined) return;
-    const unhelped = await this.#prune();
-    if (unhelped !== undefined) throw await this.#stopFullOfLiveData(full, unhelped);
+    const { mayHelp, words } = await this.#prune();
+    if (!mayHelp) throw await this.#stopFullOfLiveData(full, words);
     const after = await this.#lookAgain();
     this.sweep = this.#newSweep(after);
-    const stillFull = await this.#compactAndDefragment(
-      BigInt(after.revision),
-      // Whoever was already done has the pruned reports in its file as well.
-      toDefragment,
-    );
-    if (stillFull !== undefined)
-      throw await this.#stopFullOfLiveData(stillFull, 'Stale reports were pruned, and that was not enough.');
+    // Also who was already done: the pruned reports are in its file as well.
+    const stillFull = await this.#compactAndDefragment(BigInt(after.revision), toDefragment);
+    if (stillFull !== undefined) throw await this.#stopFullOfLiveData(stillFull, words);
   }
 
   /** @returns how full of live data it is, where that is too much; the sweep has ended after its first member then */
@@ -109,15 +105,20 @@ class Acting {
     return full;
   }
 
-  /** Deletes work under NOSPACE. @returns why pruning did not help; undefined where something was deleted */
-  async #prune(): Promise<string | undefined> {
+  /** Deletes work under NOSPACE. A pruning that died may have deleted much all the same: the next defragmented file tells. */
+  async #prune(): Promise<{ readonly mayHelp: boolean; readonly words: string }> {
     const ended = await pruneFirst(this.#recovery);
-    if (ended.kind === 'not-configured') return 'Nothing prunes reports here (`kubernetes` is not configured).';
-    if (ended.kind === 'failed') return `Pruning stale reports failed: ${ended.problem}.`;
+    if (ended.kind === 'not-configured') {
+      return { mayHelp: false, words: 'Nothing prunes reports here (`kubernetes` is not configured).' };
+    }
+    if (ended.kind === 'failed') {
+      return { mayHelp: true, words: `Pruning stale reports ended without a report: ${ended.problem}.` };
+    }
     const { outcome, reason, pruned = [] } = ended.report;
     this.pruned = pruned;
-    const deleted = pruned.reduce((sum, resource) => sum + resource.deleted, 0);
-    return deleted > 0 ? undefined : `Pruning stale reports deleted none (${outcome}: ${reason})`;
+    const gone = pruned.reduce((sum, { deleted, missing = 0 }) => sum + deleted + missing, 0);
+    if (gone > 0) return { mayHelp: true, words: 'Stale reports were pruned, and that was not enough.' };
+    return { mayHelp: false, words: `Pruning stale reports deleted none (${outcome}: ${reason})` };
   }
 
   /** The deletions have a revision of their own, and the files the sizes that the next defragmentation is told by. */

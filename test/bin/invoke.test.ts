@@ -142,22 +142,15 @@ describe('invoke recover, where nothing can be done', () => {
   });
 });
 
-describe('invoke probe', () => {
-  it('healthy: exit code 0, and one JSON document', async () => {
-    const config = await file('cluster.json', plane.configuration());
-
-    const invocation = await invoke('probe', '--config', config);
-
-    expect(invocation.exitCode, invocation.stderr).toBe(0);
-    expect(report(invocation)).toMatchObject({ workflow: 'probe', outcome: 'healthy' });
-    expect(report(invocation).members).toHaveLength(plane.members.length);
-  });
-});
-
 describe('invoke, on a cluster in NOSPACE', () => {
   it('plans in a dry run, then recovers by the alarm event, then has nothing to do: always one JSON document', async () => {
     const config = await file('cluster.json', { ...plane.configuration(), name: 'demo' });
     const before = await snapshotOfState(plane);
+
+    const probed = await invoke('probe', '--config', config);
+    expect(probed.exitCode, probed.stderr).toBe(2);
+    expect(report(probed)).toMatchObject({ workflow: 'probe', outcome: 'escalated' });
+    expect(report(probed).reason).toContain('NOSPACE on cp-1');
 
     const planned = await invoke('recover', '--config', config, '--dry-run');
     expect(planned.exitCode, planned.stderr).toBe(0);
@@ -182,6 +175,10 @@ describe('invoke, on a cluster in NOSPACE', () => {
     expect(recovered.stderr).toContain('defragment cp-1');
     expect(await listAlarms(plane)).toEqual([]);
     expect(await putThrough(plane, plane.endpoints[0] ?? '')).toMatchObject({ ok: true });
+
+    const healthy = await invoke('probe', '--config', config);
+    expect(healthy.exitCode, healthy.stderr).toBe(0);
+    expect(report(healthy)).toMatchObject({ workflow: 'probe', outcome: 'healthy' });
 
     const again = await invoke('recover', '--config', config);
     expect(again.exitCode, again.stderr).toBe(0);

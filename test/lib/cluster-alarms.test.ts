@@ -86,6 +86,17 @@ describe('ClusterAlarms', () => {
     expect(properties.OKActions !== undefined).toBe(over !== '');
   });
 
+  it('tell the topics of the user as well, which may be all that somebody has subscribed to', () => {
+    const onCall = 'arn:aws:sns:eu-central-1:111122223333:on-call';
+
+    const { alarms, topicId } = alarmStack({ notify: { topicArns: [onCall] } });
+
+    for (const { AlarmActions, OKActions } of alarms) {
+      expect(AlarmActions).toEqual([{ Ref: topicId }, onCall]);
+      expect([undefined, [{ Ref: topicId }, onCall]]).toContainEqual(OKActions);
+    }
+  });
+
   it('has these alarms and no others, on metrics with the dimension that the probe gives them', () => {
     const { alarms, built } = alarmStack();
 
