@@ -1,12 +1,15 @@
 // Reads the context `clusters`, and refuses at synth what a Lambda function could not work with later.
 import { type ClusterConfiguration, parseClusters } from '../functions/run/configuration.ts';
 import { InvalidInputError } from '../functions/run/errors.ts';
+import { endpointServices } from '../functions/run/network.ts';
 
 const IN_CDK_JSON = 'cdk.json context "clusters"';
 const ON_COMMAND_LINE = 'context "clusters" (-c clusters=…)';
 
 /** All variables of a function together may have 4096 bytes; what is not the configuration's is kept for ARNs and names. */
 const MAX_CONFIGURATION_BYTES = 3300;
+/** Each endpoint is one more variable with a name of AWS's making. */
+const ENDPOINT_BYTES = 140;
 
 /** Both go into the functions' permissions, where `*` and `${…}` would mean more than they say. */
 const BUCKET_NAME = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
@@ -60,9 +63,10 @@ function deploymentProblems(cluster: ClusterConfiguration, index: number): strin
     }
   }
   const bytes = Buffer.byteLength(JSON.stringify(cluster));
-  if (bytes > MAX_CONFIGURATION_BYTES) {
+  const maxBytes = MAX_CONFIGURATION_BYTES - ENDPOINT_BYTES * endpointServices(cluster.network).length;
+  if (bytes > maxBytes) {
     problems.push(
-      `[${index}]: found ${bytes} bytes of configuration, expected at most ${MAX_CONFIGURATION_BYTES}, because it goes into ` +
+      `[${index}]: found ${bytes} bytes of configuration, expected at most ${maxBytes}, because it goes into ` +
         "the functions' environment, which Lambda holds to 4096 bytes",
     );
   }

@@ -23,11 +23,12 @@ import {
 } from '../functions/credentials/purposes.ts';
 import type { ClusterConfiguration } from '../functions/run/configuration.ts';
 import { codeOf } from './bundling.ts';
+import type { ClusterNetwork } from './cluster-network.ts';
 import { signClientCertificateDocument } from './documents/sign-client-certificate.ts';
-import { FunctionNetwork } from './function-network.ts';
 import { FunctionRole } from './function-role.ts';
 import { functionName } from './names.ts';
 import { toldByAlarms } from './told-by-alarms.ts';
+import { ACTIVE_TRACING, acknowledgeTracing } from './tracing.ts';
 
 /** Each node that is asked in vain may take nearly two minutes; after four nothing new is begun (sign.ts), and then the new one is tried. */
 const TIMEOUT = Duration.minutes(10);
@@ -42,6 +43,8 @@ export interface CredentialsFunctionProps {
   readonly issue: readonly Purpose[];
   /** Where the authorities lie on the nodes. @default kubeadm's places */
   readonly authorities?: { readonly [P in Purpose]?: AuthorityFiles | undefined } | undefined;
+  /** @default it runs outside of any VPC */
+  readonly network?: ClusterNetwork | undefined;
 }
 
 export class CredentialsFunction extends Construct {
@@ -73,7 +76,8 @@ export class CredentialsFunction extends Construct {
       retention: RetentionDays.THREE_MONTHS,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    const network = cluster.network && new FunctionNetwork(this, 'Network', cluster.network);
+    // A new certificate is tried before it becomes current, each where it is for.
+    const network = props.network?.functionNetwork(...issue);
     const role = new FunctionRole(this, 'Role', {
       functionName: name,
       logGroup,
@@ -107,7 +111,8 @@ export class CredentialsFunction extends Construct {
       role,
       logGroup,
       loggingFormat: LoggingFormat.JSON,
-      ...(network ? { vpc: network.vpc, securityGroups: network.securityGroups } : {}),
+      ...network?.props,
+      ...ACTIVE_TRACING,
       environment: {
         ETCD_MEDIC_CLUSTER: JSON.stringify(this.cluster),
         ETCD_MEDIC_ISSUED: JSON.stringify(
@@ -116,8 +121,10 @@ export class CredentialsFunction extends Construct {
           ),
         ),
         POWERTOOLS_SERVICE_NAME: name,
+        ...network?.environment,
       },
     });
+    acknowledgeTracing(this.function);
     // The first rotation begins with the schedule, and needs all of this.
     for (const secret of secrets) secret.rotateBy(this.function, [signing, document]);
     this.alarm = alarmOf(this, name, cluster.name, this.function);

@@ -9,6 +9,7 @@ import type { ClusterConfiguration } from '../functions/run/configuration.ts';
 import { codeOf } from './bundling.ts';
 import { FunctionRole } from './function-role.ts';
 import { functionName } from './names.ts';
+import { ACTIVE_TRACING, acknowledgeTracing } from './tracing.ts';
 
 export interface DispatchFunctionProps {
   readonly cluster: ClusterConfiguration;
@@ -54,6 +55,7 @@ export class DispatchFunction extends Construct {
       role,
       logGroup,
       loggingFormat: LoggingFormat.JSON,
+      ...ACTIVE_TRACING,
       deadLetterQueue,
       environment: {
         ETCD_MEDIC_CLUSTER: JSON.stringify(cluster),
@@ -61,5 +63,6 @@ export class DispatchFunction extends Construct {
         POWERTOOLS_SERVICE_NAME: name,
       },
     });
+    acknowledgeTracing(this.function);
   }
 }

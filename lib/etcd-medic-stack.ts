@@ -1,10 +1,15 @@
 // Everything that etcd-medic has in AWS for one control plane.
-import { CfnOutput, Stack, type StackProps } from 'aws-cdk-lib';
+import { CfnOutput, Stack, type StackProps, Tags } from 'aws-cdk-lib';
+import type { Alarm } from 'aws-cdk-lib/aws-cloudwatch';
+import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { Bucket, type IBucket } from 'aws-cdk-lib/aws-s3';
+import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import type { Construct } from 'constructs';
 import { type ClusterConfiguration, issuedBy } from '../functions/run/configuration.ts';
 import { AlarmTriggers } from './alarm-triggers.ts';
 import { ClusterAlarms } from './cluster-alarms.ts';
+import { ClusterNetwork } from './cluster-network.ts';
+import { ConsoleEvents } from './console-events.ts';
 import { CredentialsFunction } from './credentials-function.ts';
 import { Dashboard } from './dashboard.ts';
 import { DeadLetterQueue } from './dead-letter-queue.ts';
@@ -12,6 +17,7 @@ import { DispatchFunction } from './dispatch-function.ts';
 import { alarmNames, functionName, workflowsOf } from './names.ts';
 import { NodeCommands } from './node-commands.ts';
 import { Notifications } from './notifications.ts';
+import { authoritiesOf } from './presets.ts';
 import { ProbeFunction } from './probe-function.ts';
 import { SnapshotBucket } from './snapshot-bucket.ts';
 import { StateTable } from './state-table.ts';
@@ -26,29 +32,42 @@ export interface EtcdMedicStackProps extends StackProps {
 
 /** Shares nothing with another cluster's stack, so that each can be deployed and removed by itself. */
 export class EtcdMedicStack extends Stack {
+  /** Reports and alarms for people: an app of one's own subscribes to it what it likes. */
+  readonly topic: ITopic;
+  readonly alarms: readonly Alarm[];
+  /** Starts a workflow for any of its triggers. */
+  readonly dispatch: IFunction;
+  /** The lease and the reports of all runs. */
+  readonly table: StateTable;
+
   constructor(scope: Construct, id: string, { cluster: configured, ...props }: EtcdMedicStackProps) {
     super(scope, id, {
       description: `etcd-medic for the control plane ${configured.name}: brings its etcd back from NOSPACE, and keeps it from getting there`,
       ...props,
     });
+    Tags.of(this).add('app', 'etcd-medic');
+    Tags.of(this).add('etcd-medic:cluster', configured.name);
+    const network = ClusterNetwork.of(this, 'Network', configured);
     const issue = issuedBy(configured);
     const credentials =
       issue.length > 0
         ? new CredentialsFunction(this, 'Credentials', {
             cluster: configured,
             issue,
-            authorities: configured.nodes?.authorities,
+            authorities: authoritiesOf(configured),
+            network,
           })
         : undefined;
     // With the secrets of what is issued: all others are given them as any other secret.
     const cluster = credentials?.cluster ?? configured;
-    const table = new StateTable(this, 'State');
+    const { encryptionKeyArn } = cluster;
+    const table = new StateTable(this, 'State', { encryptionKeyArn });
     const deadLetterQueue = new DeadLetterQueue(this, 'DeadLetters');
     const switchParameter = new SwitchParameter(this, 'Switch', cluster);
     const nodeCommands =
       cluster.nodes && new NodeCommands(this, 'Nodes', { clusterName: cluster.name, tag: cluster.nodes.tag });
     const snapshotBucket = snapshotBucketOf(this, cluster);
-    const shared = { cluster, table, switchParameter, deadLetterQueue };
+    const shared = { cluster, table, switchParameter, deadLetterQueue, network };
 
     const prune =
       cluster.kubernetes &&
@@ -73,7 +92,7 @@ export class EtcdMedicStack extends Stack {
       workflows: { recover: recover.live, maintain: maintain.live, ...(prune && { prune: prune.live }) },
       deadLetterQueue,
     });
-    const probe = new ProbeFunction(this, 'Probe', { cluster, table });
+    const probe = new ProbeFunction(this, 'Probe', { cluster, table, network });
     const { topic } = new Notifications(this, 'Notifications', {
       cluster,
       table,
@@ -94,6 +113,17 @@ export class EtcdMedicStack extends Stack {
       switchParameter,
       dispatchArn: dispatch.function.functionArn,
     });
+    if (configured.console.registry !== false) {
+      new ConsoleEvents(this, 'ConsoleEvents', {
+        cluster: configured,
+        functions: ['dispatch', 'probe', 'notify', 'widget', ...(credentials ? (['credentials'] as const) : [])],
+        registry: configured.console.registry,
+      });
+    }
+    this.topic = topic;
+    this.alarms = alarms;
+    this.dispatch = dispatch.function;
+    this.table = table;
     const dashboard = new Dashboard(this, 'Dashboard', { cluster, widget: widget.function, alarms });
 
     output(this, 'DispatchFunctionName', dispatch.function.functionName, 'Press Test on this function to start a run');
@@ -142,10 +172,10 @@ function describeWorkflow(cluster: ClusterConfiguration, what: string): string {
 /** R13: the one that the configuration names, or a new one; undefined where no snapshots are wanted. */
 function snapshotBucketOf(
   scope: Construct,
-  { snapshot }: ClusterConfiguration,
+  { snapshot, encryptionKeyArn }: ClusterConfiguration,
 ): Pick<IBucket, 'bucketArn' | 'bucketName'> | undefined {
   if (snapshot === false) return undefined;
-  if (snapshot?.bucket === undefined) return new SnapshotBucket(scope, 'Snapshots');
+  if (snapshot?.bucket === undefined) return new SnapshotBucket(scope, 'Snapshots', { encryptionKeyArn });
   return Bucket.fromBucketName(scope, 'Snapshots', snapshot.bucket);
 }
 

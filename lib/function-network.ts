@@ -2,14 +2,16 @@
 import { Annotations } from 'aws-cdk-lib';
 import { type ISecurityGroup, type IVpc, SecurityGroup, Vpc } from 'aws-cdk-lib/aws-ec2';
 import { Construct } from 'constructs';
-import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+import type { NetworkConfiguration } from '../functions/run/network.ts';
 
 export class FunctionNetwork extends Construct {
   readonly vpc: IVpc;
   readonly securityGroups: ISecurityGroup[];
 
-  constructor(scope: Construct, id: string, network: NonNullable<ClusterConfiguration['network']>) {
+  constructor(scope: Construct, id: string, network: NetworkConfiguration) {
     super(scope, id);
+    const { securityGroupId } = network;
+    if (securityGroupId === undefined) throw new RangeError('network.securityGroupId: found nothing');
     this.vpc = Vpc.fromVpcAttributes(this, 'Vpc', {
       vpcId: network.vpcId,
       privateSubnetIds: network.subnetIds,
@@ -22,7 +24,7 @@ export class FunctionNetwork extends Construct {
     );
     this.securityGroups = [
       // Not mutable: the group is the user's, and what it lets out is theirs to say.
-      SecurityGroup.fromSecurityGroupId(this, 'SecurityGroup', network.securityGroupId, { mutable: false }),
+      SecurityGroup.fromSecurityGroupId(this, 'SecurityGroup', securityGroupId, { mutable: false }),
     ];
   }
 }

@@ -8,9 +8,11 @@ import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/run/configuration.ts';
 import { codeOf } from './bundling.ts';
+import { grantEncryptionKey } from './encryption-key.ts';
 import { FunctionRole } from './function-role.ts';
 import { EVENT_BUS, EVENT_SOURCE, functionName, switchParameterName } from './names.ts';
 import type { StateTable } from './state-table.ts';
+import { ACTIVE_TRACING, acknowledgeTracing } from './tracing.ts';
 
 /** Less than CLAIM_MS of functions/notify/once.ts: what an invocation has claimed stays its own until it ends. */
 const TIMEOUT = Duration.seconds(45);
@@ -70,9 +72,10 @@ export class NotifyFunction extends Construct {
         ],
       },
     });
+    grantEncryptionKey(role, cluster, ['dynamodb']);
     this.function = new LambdaFunction(this, 'Function', {
       functionName: name,
-      description: `Tells people how the runs of etcd-medic on cluster ${cluster.name} end, and frees the lease of one that died`,
+      description: `Tells people how the runs of etcd-medic on cluster ${cluster.name} end, and frees the lease of one that died. Test with the event "test-message" tells everybody that it is a test.`,
       ...codeOf('notify'),
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
@@ -81,6 +84,7 @@ export class NotifyFunction extends Construct {
       role,
       logGroup,
       loggingFormat: LoggingFormat.JSON,
+      ...ACTIVE_TRACING,
       deadLetterQueue,
       environment: {
         ETCD_MEDIC_CLUSTER: JSON.stringify(cluster),
@@ -92,5 +96,6 @@ export class NotifyFunction extends Construct {
         POWERTOOLS_SERVICE_NAME: name,
       },
     });
+    acknowledgeTracing(this.function);
   }
 }

@@ -8,10 +8,12 @@ import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/run/configuration.ts';
 import { codeOf } from './bundling.ts';
-import { FunctionNetwork } from './function-network.ts';
+import type { ClusterNetwork } from './cluster-network.ts';
+import { grantEncryptionKey, servicesUsed } from './encryption-key.ts';
 import { FunctionRole, readSecret } from './function-role.ts';
 import { functionName } from './names.ts';
 import type { StateTable } from './state-table.ts';
+import { ACTIVE_TRACING, acknowledgeTracing } from './tracing.ts';
 
 /** A probe ends within 10 seconds by itself; the rest is for a cold start's slow first steps. */
 const TIMEOUT = Duration.seconds(15);
@@ -23,12 +25,14 @@ export interface ProbeFunctionProps {
   readonly cluster: ClusterConfiguration;
   /** The last look is written there. */
   readonly table: Pick<StateTable, 'tableArn' | 'tableName'>;
+  /** @default it runs outside of any VPC */
+  readonly network?: ClusterNetwork | undefined;
 }
 
 export class ProbeFunction extends Construct {
   readonly function: LambdaFunction;
 
-  constructor(scope: Construct, id: string, { cluster, table }: ProbeFunctionProps) {
+  constructor(scope: Construct, id: string, { cluster, table, network: clusterNetwork }: ProbeFunctionProps) {
     super(scope, id);
     const name = functionName(cluster, 'probe');
     const logGroup = new LogGroup(this, 'Logs', {
@@ -36,7 +40,7 @@ export class ProbeFunction extends Construct {
       retention: RetentionDays.ONE_WEEK,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    const network = cluster.network && new FunctionNetwork(this, 'Network', cluster.network);
+    const network = clusterNetwork?.functionNetwork('etcd');
     const role = new FunctionRole(this, 'Role', {
       functionName: name,
       logGroup,
@@ -53,6 +57,7 @@ export class ProbeFunction extends Construct {
       },
     });
     if (cluster.nodes && cluster.etcd.endpoints === undefined) grantListingOfNodes(this, role);
+    grantEncryptionKey(role, cluster, servicesUsed(cluster.etcd.credentials, ['dynamodb']));
 
     this.function = new LambdaFunction(this, 'Function', {
       functionName: name,
@@ -67,13 +72,16 @@ export class ProbeFunction extends Construct {
       role,
       logGroup,
       loggingFormat: LoggingFormat.JSON,
-      ...(network ? { vpc: network.vpc, securityGroups: network.securityGroups } : {}),
+      ...network?.props,
+      ...ACTIVE_TRACING,
       environment: {
         ETCD_MEDIC_CLUSTER: JSON.stringify(cluster),
         ETCD_MEDIC_TABLE: table.tableName,
         POWERTOOLS_SERVICE_NAME: name,
+        ...network?.environment,
       },
     });
+    acknowledgeTracing(this.function);
     new Rule(this, 'EveryMinute', {
       description: `Looks at etcd of cluster ${cluster.name}`,
       schedule: Schedule.rate(Duration.minutes(1)),

@@ -1,6 +1,7 @@
 // The bucket for snapshots of etcd. They hold everything that the cluster's API server holds, its Secrets among it.
 import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { Key } from 'aws-cdk-lib/aws-kms';
 import { BlockPublicAccess, Bucket, BucketEncryption } from 'aws-cdk-lib/aws-s3';
 import type { Construct } from 'constructs';
 
@@ -9,6 +10,8 @@ export interface SnapshotBucketProps {
   readonly bucketName?: string | undefined;
   /** Days until a snapshot is deleted. @default 30 */
   readonly retentionDays?: number | undefined;
+  /** A key of the user's own. @default S3's */
+  readonly encryptionKeyArn?: string | undefined;
 }
 
 const DEFAULT_RETENTION_DAYS = 30;
@@ -20,10 +23,17 @@ const UNFINISHED_DAYS = 1;
 /** Encrypted, for TLS only, closed to the public, versioned, and kept when its stack goes. */
 export class SnapshotBucket extends Bucket {
   constructor(scope: Construct, id: string, props: SnapshotBucketProps = {}) {
-    const { bucketName, retentionDays = DEFAULT_RETENTION_DAYS } = props;
+    const { bucketName, retentionDays = DEFAULT_RETENTION_DAYS, encryptionKeyArn } = props;
     super(scope, id, {
       ...(bucketName !== undefined && { bucketName }),
-      encryption: BucketEncryption.S3_MANAGED,
+      ...(encryptionKeyArn === undefined
+        ? { encryption: BucketEncryption.S3_MANAGED }
+        : {
+            encryption: BucketEncryption.KMS,
+            encryptionKey: Key.fromKeyArn(scope, `${id}Key`, encryptionKeyArn),
+            // One call to KMS for many parts of an upload.
+            bucketKeyEnabled: true,
+          }),
       enforceSSL: true,
       minimumTLSVersion: 1.2,
       blockPublicAccess: BlockPublicAccess.BLOCK_ALL,

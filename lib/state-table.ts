@@ -1,7 +1,13 @@
 // The table that keeps a cluster's lease (one run at a time) and the history of its runs.
 import { RemovalPolicy } from 'aws-cdk-lib';
 import { AttributeType, BillingMode, Table, TableEncryption } from 'aws-cdk-lib/aws-dynamodb';
+import { Key } from 'aws-cdk-lib/aws-kms';
 import type { Construct } from 'constructs';
+
+export interface StateTableProps {
+  /** A key of the user's own. @default AWS's key for the account's tables */
+  readonly encryptionKeyArn?: string | undefined;
+}
 
 /**
  * Keys: `cluster` (S) and `record` (S: `lease`, or `run#…`); history items expire by `expiresAtEpochSeconds`.
@@ -10,13 +16,18 @@ import type { Construct } from 'constructs';
  * by CloudFormation, so that a stack deployed again does not fail on the table that its predecessor left.
  */
 export class StateTable extends Table {
-  constructor(scope: Construct, id: string) {
+  constructor(scope: Construct, id: string, { encryptionKeyArn }: StateTableProps = {}) {
     super(scope, id, {
       partitionKey: { name: 'cluster', type: AttributeType.STRING },
       sortKey: { name: 'record', type: AttributeType.STRING },
       billingMode: BillingMode.PAY_PER_REQUEST,
       timeToLiveAttribute: 'expiresAtEpochSeconds',
-      encryption: TableEncryption.AWS_MANAGED,
+      ...(encryptionKeyArn === undefined
+        ? { encryption: TableEncryption.AWS_MANAGED }
+        : {
+            encryption: TableEncryption.CUSTOMER_MANAGED,
+            encryptionKey: Key.fromKeyArn(scope, `${id}Key`, encryptionKeyArn),
+          }),
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
       deletionProtection: true,
       removalPolicy: RemovalPolicy.RETAIN,

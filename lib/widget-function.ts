@@ -6,10 +6,12 @@ import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/run/configuration.ts';
 import { codeOf } from './bundling.ts';
+import { grantEncryptionKey } from './encryption-key.ts';
 import { FunctionRole } from './function-role.ts';
 import { functionName } from './names.ts';
 import type { StateTable } from './state-table.ts';
 import type { SwitchParameter } from './switch-parameter.ts';
+import { ACTIVE_TRACING, acknowledgeTracing } from './tracing.ts';
 
 export interface WidgetFunctionProps {
   readonly cluster: ClusterConfiguration;
@@ -49,9 +51,10 @@ export class WidgetFunction extends Construct {
         Switch: [new PolicyStatement({ actions: ['ssm:GetParameter'], resources: [switchParameter.parameterArn] })],
       },
     });
+    grantEncryptionKey(role, cluster, ['dynamodb']);
     this.function = new LambdaFunction(this, 'Function', {
       functionName: name,
-      description: `Draws the dashboard of cluster ${cluster.name}. It changes nothing.`,
+      description: `Draws the dashboard of cluster ${cluster.name}. It changes nothing. Test with {} answers with its HTML.`,
       ...codeOf('widget'),
       runtime: Runtime.NODEJS_24_X,
       architecture: Architecture.ARM_64,
@@ -61,6 +64,7 @@ export class WidgetFunction extends Construct {
       role,
       logGroup,
       loggingFormat: LoggingFormat.JSON,
+      ...ACTIVE_TRACING,
       environment: {
         ETCD_MEDIC_CLUSTER: JSON.stringify(cluster),
         ETCD_MEDIC_TABLE: table.tableName,
@@ -69,5 +73,6 @@ export class WidgetFunction extends Construct {
         POWERTOOLS_SERVICE_NAME: name,
       },
     });
+    acknowledgeTracing(this.function);
   }
 }

@@ -9,16 +9,19 @@ import { Construct } from 'constructs';
 import type { DocumentKind } from '../functions/nodes/documents.ts';
 import { NAMESPACE } from '../functions/probe/metrics.ts';
 import type { Command } from '../functions/run/command.ts';
+import { WAIT_FOR_TURN_HOURS } from '../functions/run/conduct.ts';
 import type { ClusterConfiguration } from '../functions/run/configuration.ts';
 import { codeOf } from './bundling.ts';
+import type { ClusterNetwork } from './cluster-network.ts';
+import { type EncryptedService, grantEncryptionKey, servicesUsed } from './encryption-key.ts';
 import { arnInFindings } from './findings.ts';
-import { FunctionNetwork } from './function-network.ts';
 import { FunctionRole, readSecret } from './function-role.ts';
 import { EVENT_BUS, EVENT_SOURCE, functionArn, functionName } from './names.ts';
 import type { NodeCommands } from './node-commands.ts';
 import { grantSnapshotWrite } from './snapshot-bucket.ts';
 import type { StateTable } from './state-table.ts';
 import type { SwitchParameter } from './switch-parameter.ts';
+import { ACTIVE_TRACING, acknowledgeTracing } from './tracing.ts';
 
 /** One defragmentation is one step and cannot be cut in two, so a step gets all the time that Lambda has. */
 const INVOCATION_TIMEOUT = Duration.minutes(15);
@@ -53,6 +56,8 @@ export interface WorkflowFunctionProps {
   readonly description: string;
   readonly table: StateTable;
   readonly switchParameter: SwitchParameter;
+  /** @default it runs outside of any VPC */
+  readonly network?: ClusterNetwork | undefined;
   /** Pruning has no use for it. @default no nodes are configured: nothing is sent to any */
   readonly nodeCommands?: NodeCommands | undefined;
   /** Pruning has no use for it. @default no snapshots are wanted, and none may be written */
@@ -77,7 +82,7 @@ export class WorkflowFunction extends Construct {
       retention: RetentionDays.THREE_MONTHS,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    const network = cluster.network && new FunctionNetwork(this, 'Network', cluster.network);
+    const network = props.network?.functionNetwork(props.workflow === 'prune' ? 'kubernetes' : 'etcd');
     const role = new FunctionRole(this, 'Role', {
       functionName: name,
       logGroup,
@@ -85,6 +90,7 @@ export class WorkflowFunction extends Construct {
       policies: workflowPolicies(Stack.of(this), name, props),
     });
     props.nodeCommands?.grantTo(role, DOCUMENTS[props.workflow]);
+    grantEncryptionKey(role, cluster, encryptedServices(props));
     Validations.of(role).acknowledge({
       id: `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:lambda:<AWS::Region>:<AWS::AccountId>:function:${name}:*]`,
       reason:
@@ -112,7 +118,8 @@ export class WorkflowFunction extends Construct {
       logGroup,
       loggingFormat: LoggingFormat.JSON,
       deadLetterQueue: props.deadLetterQueue,
-      ...(network ? { vpc: network.vpc, securityGroups: network.securityGroups } : {}),
+      ...network?.props,
+      ...ACTIVE_TRACING,
       environment: {
         ETCD_MEDIC_CLUSTER: JSON.stringify(cluster),
         ETCD_MEDIC_TABLE: props.table.tableName,
@@ -122,8 +129,10 @@ export class WorkflowFunction extends Construct {
         ...(props.pruneFunction && { ETCD_MEDIC_PRUNE_FUNCTION: props.pruneFunction.functionArn }),
         POWERTOOLS_SERVICE_NAME: name,
         POWERTOOLS_METRICS_NAMESPACE: NAMESPACE,
+        ...network?.environment,
       },
     });
+    acknowledgeTracing(this.function);
     Annotations.of(this.function).acknowledgeInfo(
       'aws-lambda:Function.DurableConfig',
       'It has been durable from its first version on.',
@@ -138,14 +147,23 @@ function forPruning({ cluster, ...props }: WorkflowFunctionProps): WorkflowFunct
   return { ...props, ...nothing, cluster: { ...cluster, snapshot: false } };
 }
 
-/** A run that has reports deleted waits for the whole of that, too. CloudFormation changes a timeout in place. */
+function encryptedServices({ cluster, workflow, snapshotBucket }: WorkflowFunctionProps): readonly EncryptedService[] {
+  const credentials = credentialsOf(workflow, cluster);
+  return servicesUsed(credentials, snapshotBucket ? ['dynamodb', 's3'] : ['dynamodb']);
+}
+
+function credentialsOf(workflow: Command['workflow'], { etcd, kubernetes }: ClusterConfiguration) {
+  return workflow === 'prune' ? kubernetes?.credentials : etcd.credentials;
+}
+
+/** Each may have to wait for its turn first. A run that has reports deleted waits for the whole of that, too. CloudFormation changes a timeout in place. */
 function executionTimeout({ workflow, pruneFunction }: WorkflowFunctionProps): Duration {
   const hours = {
     recover: RECOVER_HOURS + (pruneFunction ? PRUNE_HOURS : 0),
     maintain: MAINTAIN_HOURS,
     prune: PRUNE_HOURS,
   };
-  return Duration.hours(hours[workflow]);
+  return Duration.hours(WAIT_FOR_TURN_HOURS + hours[workflow]);
 }
 
 /** What the code of a workflow does with AWS, and on what: nothing else is granted. */
@@ -183,6 +201,6 @@ function workflowPolicies(
       // A chained invocation is made with the role of the run that asks for it.
       Pruning: [new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: [pruneFunction.functionArn] })],
     }),
-    ...readSecret(workflow === 'prune' ? cluster.kubernetes?.credentials : cluster.etcd.credentials),
+    ...readSecret(credentialsOf(workflow, cluster)),
   };
 }

@@ -13,7 +13,10 @@ import { startWorkflow } from './start.ts';
 export interface DispatchResult {
   readonly started: readonly {
     readonly workflow: Command['workflow'];
+    readonly dryRun: boolean;
     readonly executionName: string;
+    /** Where in the console the run is seen. */
+    readonly lookAt: string;
     /** Null where the name is taken by a run with another payload: Lambda doesn't say which run that is. */
     readonly executionArn: string | null;
   }[];
@@ -40,7 +43,9 @@ export const handler = middy<unknown, DispatchResult>()
     for (const { cause, ...start } of orders) {
       const { executionArn = null, alreadyStarted } = await startWorkflow(start);
       const { name, command } = start;
-      started.push({ workflow: command.workflow, executionName: name, executionArn });
+      const { workflow, dryRun } = command;
+      const lookAt = `Lambda, etcd-medic-${cluster.name}-${workflow}, Durable executions, ${name}`;
+      started.push({ workflow, dryRun, executionName: name, executionArn, lookAt });
       logger.info(alreadyStarted ? 'already started' : 'started', {
         command,
         cause,

@@ -68,6 +68,8 @@ export interface Observation {
 
 export interface RecoveryPolicy {
   readonly watchSeconds: number;
+  /** R11: `false` where that would restart etcd itself, or where somebody wants it so. @default true */
+  readonly restartKubelets?: boolean | undefined;
 }
 
 /** One step of a plan. The steps run in this order; `move-leader` stands directly before its member's defragmentation. */
@@ -103,8 +105,8 @@ export function decide(observation: Observation, policy: RecoveryPolicy): Plan {
   const voters = observation.members.filter((member) => !member.isLearner);
   return (
     refuseUntouchableAlarm(observation) ??
-    restartKubelets(observation, voters) ??
-    refuseLostQuorum(observation, voters) ??
+    restartKubelets(observation, voters, policy) ??
+    refuseLostQuorum(observation, voters, policy) ??
     nothingToDo(observation) ??
     refuseUnhealthyVoter(observation, voters) ??
     refuseUnknownQuota(voters) ??
@@ -133,7 +135,9 @@ function refuseUntouchableAlarm({ alarms, members }: Observation): Plan | undefi
 function restartKubelets(
   { nodes = [], members, nobody, alarms, kubeletsRestarted = false }: Observation,
   voters: readonly ObservedMember[],
+  { restartKubelets: mayRestart = true }: RecoveryPolicy,
 ): Plan | undefined {
+  if (!mayRestart) return undefined;
   const silentHosts = new Set([
     ...(nobody?.silentHosts ?? []),
     ...members.filter(({ silent }) => silent).flatMap(({ hosts }) => hosts),
@@ -156,6 +160,7 @@ function quorumOf(voters: readonly ObservedMember[]): number {
 function refuseLostQuorum(
   { nobody, kubeletsRestarted }: Observation,
   voters: readonly ObservedMember[],
+  { restartKubelets: mayRestart = true }: RecoveryPolicy,
 ): Plan | undefined {
   if (hasQuorum(voters)) return undefined;
   const healthy = voters.filter((voter) => voter.healthy);
@@ -168,7 +173,7 @@ function refuseLostQuorum(
     rule: 'R2',
     reason: kubeletsRestarted
       ? `${found} Restarting the kubelets of the silent nodes (see the steps) did not bring them back: look at etcd's container and its log on the nodes. Nothing else was changed.`
-      : `${found} Nothing was changed.`,
+      : `${found} Nothing was changed.${mayRestart ? '' : ' No kubelet is restarted on this cluster (recover.restartKubelets): look at etcd on its nodes.'}`,
   };
 }
 

@@ -2,6 +2,8 @@
 // finds in its environment are the same document, checked by this one schema.
 import * as z from 'zod/mini';
 import { authoritySchema } from '../credentials/purposes.ts';
+import { networkSchema } from './network.ts';
+import { PRESETS } from './presets.ts';
 import { validate } from './validate.ts';
 
 const text = z.string().check(z.minLength(1, 'a text that is not empty'));
@@ -17,6 +19,15 @@ const absolutePath = z
     z.regex(/^(\/[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}){1,16}$/, 'an absolute path of letters, digits, dots and hyphens'),
   );
 const arn = z.string().check(z.regex(/^arn:[a-z-]+:/, 'an ARN'));
+// An alias is none: permissions are given for keys.
+const keyArn = z
+  .string()
+  .check(
+    z.regex(
+      /^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+$/,
+      'the ARN of a KMS key, arn:…:key/…, in its region',
+    ),
+  );
 
 // It goes into a role's policy, where a wildcard would mean every topic. A FIFO topic takes no alarms and no plain messages.
 const topicArn = z
@@ -44,7 +55,8 @@ const token = z.strictObject({ caFile: text, tokenFile: text });
 
 const etcd = z.strictObject({
   endpoints: z.optional(z.array(endpoint).check(z.minLength(1, 'at least one client URL'))),
-  clientPort: z._default(port, 2379),
+  /** Of members that are found by their nodes. Left out: the preset's. */
+  clientPort: z.optional(port),
   credentials: z.optional(
     z.union(
       [secret, clientCertificate, issued],
@@ -52,7 +64,8 @@ const etcd = z.strictObject({
     ),
   ),
   quotaBytes: z.optional(bytes),
-  dataDir: z._default(absolutePath, '/var/lib/etcd'),
+  /** The members' data folder on their nodes. Left out: the preset's. */
+  dataDir: z.optional(absolutePath),
 });
 
 const snapshot = z.strictObject({
@@ -68,6 +81,8 @@ const recover = z.strictObject({
     z.number().check(z.int('whole seconds'), z.gte(1, 'at least 1 second'), z.lte(3600, 'at most 3600 seconds')),
     120,
   ),
+  /** Whether kubelets may be restarted where etcd does not answer (R11). Left out: where that helps, which the preset knows. */
+  restartKubelets: z.optional(z.boolean()),
 });
 
 const timeZone = z
@@ -139,21 +154,37 @@ const prune = z.strictObject({
   maxStaleCount: z._default(wholeNumber(1, 10_000_000, 'reports'), 200_000),
 });
 
-const clusterSchema = z
+const consoleSchema = z.strictObject({
+  /**
+   * Ready-made events for the console's Test tab lie in a registry of EventBridge's schemas, of which there is one for an account and
+   * region: `create` it, use the `existing` one, or `false`: no such events. CloudFormation can't find out which is right.
+   */
+  registry: z._default(
+    z.union([z.literal(false), z.enum(['create', 'existing'])], 'false, "create" or "existing"'),
+    false,
+  ),
+});
+
+const nodes = z.strictObject({
+  tag: z.strictObject({ key: text, value: text }),
+  /** Left out: the preset's. */
+  kubeletUnit: z.optional(unitName),
+  /** Left out: the preset's. */
+  manifestPath: z.optional(absolutePath),
+  /** Where the authorities lie that sign what is `issued`. Left out: where the preset has them. */
+  authorities: z.optional(
+    z.strictObject({ etcd: z.optional(authoritySchema), kubernetes: z.optional(authoritySchema) }),
+  ),
+});
+
+/** As a person writes it, without what the preset adds. */
+const writtenSchema = z
   .strictObject({
     name: z.string().check(z.regex(/^[a-z0-9][a-z0-9-]{0,38}$/, 'lower case letters, digits and hyphens, at most 39')),
+    /** What installed the cluster. A field that is written goes before what it says. */
+    preset: z._default(z.enum(['kubeadm', 'kops-main', 'kops-events', 'rke2', 'k3s']), 'kubeadm'),
     etcd: z._default(etcd, () => etcd.parse({})),
-    nodes: z.optional(
-      z.strictObject({
-        tag: z.strictObject({ key: text, value: text }),
-        kubeletUnit: z._default(unitName, 'kubelet'),
-        manifestPath: z._default(absolutePath, '/etc/kubernetes/manifests/etcd.yaml'),
-        /** Where the authorities lie that sign what is `issued`. Left out: kubeadm's places. */
-        authorities: z.optional(
-          z.strictObject({ etcd: z.optional(authoritySchema), kubernetes: z.optional(authoritySchema) }),
-        ),
-      }),
-    ),
+    nodes: z.optional(nodes),
     kubernetes: z.optional(
       z.strictObject({
         server: endpoint,
@@ -163,14 +194,10 @@ const clusterSchema = z
         ),
       }),
     ),
-    network: z.optional(
-      z.strictObject({
-        vpcId: text,
-        subnetIds: z.array(text).check(z.minLength(1)),
-        securityGroupId: text,
-        availabilityZones: z.optional(z.array(text)),
-      }),
-    ),
+    network: z.optional(networkSchema),
+    console: z._default(consoleSchema, () => consoleSchema.parse({})),
+    /** Encrypts what the stack keeps: its table and its bucket. Left out: AWS's own keys. */
+    encryptionKeyArn: z.optional(keyArn),
     alarms: z._default(z.array(z.strictObject({ name: text, workflow: z.enum(['recover', 'maintain', 'prune']) })), []),
     recover: z._default(recover, () => recover.parse({})),
     maintain: z._default(maintain, () => maintain.parse({})),
@@ -202,11 +229,34 @@ const clusterSchema = z
       message: 'the nodes that sign the certificates which are to be issued',
       path: ['nodes'],
     }),
+    (context) => {
+      const { nodes: found, preset } = context.value;
+      const { whyNoNodes } = PRESETS[preset];
+      if (found && whyNoNodes) {
+        context.issues.push({ code: 'custom', message: whyNoNodes, path: ['nodes'], input: found });
+      }
+    },
   );
+
+const clusterSchema = z.pipe(writtenSchema, z.transform(withPreset));
+
+function withPreset({ nodes: written, ...cluster }: z.output<typeof writtenSchema>) {
+  const preset = PRESETS[cluster.preset];
+  // Nobody looks at a data folder without nodes: there it may be any.
+  const { clientPort = preset.clientPort, dataDir = preset.dataDir ?? '/var/lib/etcd' } = cluster.etcd;
+  const { kubeletUnit = preset.kubeletUnit, manifestPath = preset.manifestPath } = written ?? {};
+  const { restartKubelets = preset.restartKubelets } = cluster.recover;
+  return {
+    ...cluster,
+    etcd: { ...cluster.etcd, clientPort, dataDir },
+    recover: { ...cluster.recover, restartKubelets },
+    ...(written && { nodes: { ...written, kubeletUnit, manifestPath } }),
+  };
+}
 
 /** What certificates the stack is to issue. */
 export function issuedBy(
-  cluster: Pick<ClusterConfiguration, 'etcd' | 'kubernetes'>,
+  cluster: Pick<z.output<typeof writtenSchema>, 'etcd' | 'kubernetes'>,
 ): readonly ('etcd' | 'kubernetes')[] {
   return (['etcd', 'kubernetes'] as const).filter((purpose) => {
     const credentials = cluster[purpose]?.credentials;

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import type { Server } from 'node:http';
 import { createRequire } from 'node:module';
 import { CreateTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { type ApiCall, close, listen, type RunningServer } from './server.ts';
+import * as z from 'zod/mini';
+import { type ApiCall, close, listen, type RunningServer, signerOf } from './server.ts';
 
 export interface DynamoDbStandIn extends RunningServer {
   /** The table's name: keys `cluster` and `record`. */
@@ -24,10 +25,35 @@ export async function startDynamoDb(calls: ApiCall[]): Promise<DynamoDbStandIn> 
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
     await once(request, 'end');
-    const { TableName }: { TableName?: string } = JSON.parse(Buffer.concat(chunks).toString());
-    calls.push({ action: `dynamodb:${action}`, resource: TableName ?? '*' });
+    const body = asked.parse(JSON.parse(Buffer.concat(chunks).toString()));
+    const keys = leadingKeys(body);
+    calls.push({
+      action: `dynamodb:${action}`,
+      resource: body.TableName ?? '*',
+      ...(keys.length > 0 && { conditions: { 'dynamodb:LeadingKeys': keys } }),
+      ...signerOf(request.headers),
+    });
   });
   return { url, table: TABLE, [Symbol.asyncDispose]: () => close(server) };
+}
+
+const partition = z.object({ cluster: z.optional(z.object({ S: z.string() })) });
+const asked = z.object({
+  TableName: z.optional(z.string()),
+  Item: z.optional(partition),
+  Key: z.optional(partition),
+  KeyConditionExpression: z.optional(z.string()),
+  ExpressionAttributeNames: z._default(z.record(z.string(), z.string()), {}),
+  ExpressionAttributeValues: z._default(z.record(z.string(), z.object({ S: z.optional(z.string()) })), {}),
+});
+
+/** The partitions that a request touches, each by the value of `cluster`. */
+function leadingKeys(body: z.output<typeof asked>): readonly string[] {
+  const { Item, Key, KeyConditionExpression = '', ExpressionAttributeNames, ExpressionAttributeValues } = body;
+  const queried = [...KeyConditionExpression.matchAll(/(\S+) = (:\w+)/g)].flatMap(([, name = '', value = '']) =>
+    (ExpressionAttributeNames[name] ?? name) === 'cluster' ? (ExpressionAttributeValues[value]?.S ?? []) : [],
+  );
+  return [Item?.cluster?.S, Key?.cluster?.S, ...queried].filter((key) => key !== undefined);
 }
 
 async function createTable(endpoint: string): Promise<void> {

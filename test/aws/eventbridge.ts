@@ -1,5 +1,5 @@
 // EventBridge as far as a run needs it: takes events, remembers them, and refuses them when told to.
-import { type ApiCall, errorResponse, type RunningServer, startServer } from './server.ts';
+import { type ApiCall, errorResponse, type RunningServer, signerOf, startServer } from './server.ts';
 
 export interface RecordedEvent {
   readonly bus: string;
@@ -29,8 +29,10 @@ export async function startEventBridge(calls: ApiCall[]): Promise<EventBridgeSta
   const server = await startServer(async ({ headers, body }) => {
     if (headers['x-amz-target'] !== 'AWSEvents.PutEvents') return errorResponse(400, 'UnknownOperationException', '');
     const { Entries }: { Entries: readonly Entry[] } = JSON.parse(body);
-    for (const { EventBusName = 'default' } of Entries)
-      calls.push({ action: 'events:PutEvents', resource: EventBusName });
+    for (const { EventBusName = 'default', Source } of Entries) {
+      const conditions = { 'events:source': [Source] };
+      calls.push({ action: 'events:PutEvents', resource: EventBusName, conditions, ...signerOf(headers) });
+    }
     if (refused === 'request') return errorResponse(400, 'ResourceNotFoundException', 'Event bus does not exist.');
     const size = Entries.reduce((sum, entry) => sum + entrySize(entry), 0);
     if (size > 256 * 1024)

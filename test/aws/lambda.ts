@@ -5,7 +5,15 @@ import type { DurableExecutionClient, DurableLambdaHandler } from '@aws/durable-
 import { type LocalExecutionOptions, type LocalExecutionResult, runLocally } from '../../bin/local-execution.ts';
 import type { ChainedInvokeEnd } from '../../bin/local-operations.ts';
 import { answerDurableCall } from './durable-api.ts';
-import { type ApiCall, errorResponse, type Request, type Response, type RunningServer, startServer } from './server.ts';
+import {
+  type ApiCall,
+  errorResponse,
+  type Request,
+  type Response,
+  type RunningServer,
+  signerOf,
+  startServer,
+} from './server.ts';
 
 const FUNCTION_ARN_PREFIX = 'arn:aws:lambda:eu-west-1:111122223333:function:';
 
@@ -44,9 +52,10 @@ export async function startLambda(calls: ApiCall[]): Promise<LambdaStandIn> {
   const clients = new Map<string, DurableExecutionClient>();
 
   /** What the service does for `context.invoke`: it needs a version or an alias, as any invoke of a durable function. */
-  async function invokeDurably(reference: string, payload: string): Promise<ChainedInvokeEnd> {
+  async function invokeDurably(signedBy: string, reference: string, payload: string): Promise<ChainedInvokeEnd> {
     const { functionName, qualifier } = parseReference(reference, null);
-    calls.push({ action: 'lambda:InvokeFunction', resource: reference });
+    // With the role of the function that asks for it.
+    calls.push({ action: 'lambda:InvokeFunction', resource: reference, signedBy });
     const fn = functions.get(functionName);
     if (fn === undefined || qualifier !== ALIAS) {
       return { error: { type: 'ResourceNotFoundException', message: `Function not found: ${reference}` } };
@@ -61,7 +70,8 @@ export async function startLambda(calls: ApiCall[]): Promise<LambdaStandIn> {
     const serve = fn.overTheWire
       ? { serve: (client: DurableExecutionClient) => clients.set(executionArn, client) }
       : {};
-    const options = { invoke: invokeDurably, ...fn.options, ...serve, executionArn };
+    const invoke = (reference: string, input: string) => invokeDurably(functionName, reference, input);
+    const options = { invoke, ...fn.options, ...serve, executionArn };
     const result = runLocally(fn.durable, JSON.parse(payload || 'null'), options);
     result.catch(() => {}); // whoever awaits the execution sees it
     const execution = { functionName, name, arn: executionArn, payload, result };
@@ -71,7 +81,7 @@ export async function startLambda(calls: ApiCall[]): Promise<LambdaStandIn> {
 
   async function invoke(reference: string, request: Request): Promise<Response> {
     const { functionName, qualifier } = parseReference(reference, request.query.get('Qualifier'));
-    calls.push({ action: 'lambda:InvokeFunction', resource: reference });
+    calls.push({ action: 'lambda:InvokeFunction', resource: reference, ...signerOf(request.headers) });
     const fn = functions.get(functionName);
     if (fn === undefined || (qualifier !== undefined && qualifier !== ALIAS)) {
       return errorResponse(404, 'ResourceNotFoundException', `Function not found: ${reference}`);

@@ -25,7 +25,7 @@ import {
   type S3Operation,
   xml,
 } from './s3-wire.ts';
-import { type ApiCall, close, listen, type RunningServer } from './server.ts';
+import { type ApiCall, close, listen, type RunningServer, signerOf } from './server.ts';
 
 export interface S3Failure {
   readonly operation: S3Operation;
@@ -103,7 +103,8 @@ export async function startS3(calls: ApiCall[], { discard = false }: S3Options =
     const key = rest.join('/');
     const operation = operationOf(incoming.method ?? '', key, query);
     operations.push(operation);
-    calls.push({ action: ACTIONS[operation], resource: key === '' ? bucket : `${bucket}/${key}` });
+    const resource = key === '' ? bucket : `${bucket}/${key}`;
+    calls.push({ action: ACTIONS[operation], resource, ...signerOf(incoming.headers) });
     const how = failsNow(operation);
     if (how !== undefined && how !== 'cut' && how !== 'hang') throw new Refusal(how);
     if (incoming.headers.authorization === undefined) throw new Refusal('AccessDenied');

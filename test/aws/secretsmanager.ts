@@ -8,7 +8,7 @@ export interface SecretsManagerStandIn extends RunningServer {
   readonly secrets: Map<string, string>;
   /** Makes a secret with versions and without a value, as CloudFormation makes one that is given none. */
   create(arn: string): VersionedSecret;
-  /** The next so many calls of an action are refused with this error. */
+  /** The next so many calls of an action are refused with this error. 0: none any more. */
   refuseNext(action: string, times: number, error?: string): void;
 }
 
@@ -51,6 +51,7 @@ export async function startSecretsManager(calls: ApiCall[]): Promise<SecretsMana
       return secret;
     },
     refuseNext: (action, times, error = 'AccessDeniedException') => {
+      if (times === 0) refusals.splice(0, refusals.length, ...refusals.filter((each) => each.action !== action));
       for (let i = 0; i < times; i++) refusals.push({ action, error });
     },
   };

@@ -8,6 +8,17 @@ export interface ApiCall {
   readonly action: string;
   /** The name or ARN that the caller gave. */
   readonly resource: string;
+  /** What conditions of a policy may ask for, as IAM names it: `dynamodb:LeadingKeys`. */
+  readonly conditions?: Readonly<Record<string, readonly string[]>>;
+  /** The access key id of the caller; left out for the one that all tests have, `test`. */
+  readonly signedBy?: string;
+}
+
+/** Who has signed a request. */
+export function signerOf({ authorization = '' }: IncomingMessage['headers']): Pick<ApiCall, 'signedBy'> {
+  // AWS4-HMAC-SHA256 Credential=<key>/<date>/<region>/<service>/aws4_request, …
+  const [, signedBy] = /Credential=([^/]+)\//.exec(authorization) ?? [];
+  return signedBy === undefined || signedBy === 'test' ? {} : { signedBy };
 }
 
 export interface Request {

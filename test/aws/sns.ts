@@ -1,6 +1,6 @@
 // SNS as far as telling people needs it: Publish in the query protocol (a form goes in, XML comes out), with the rules that SNS
 // has for a topic's ARN, a subject and a message.
-import { type ApiCall, type Response, type RunningServer, startServer } from './server.ts';
+import { type ApiCall, type Response, type RunningServer, signerOf, startServer } from './server.ts';
 
 export interface PublishedMessage {
   readonly topicArn: string;
@@ -32,7 +32,7 @@ export async function startSns(calls: ApiCall[]): Promise<SnsStandIn> {
     if (form.get('Action') !== 'Publish') return failure(400, 'InvalidAction', 'not known here');
     const field = (name: string) => form.get(name) ?? '';
     const [topicArn, subject, message] = [field('TopicArn'), field('Subject'), field('Message')] as const;
-    calls.push({ action: 'sns:Publish', resource: topicArn });
+    calls.push({ action: 'sns:Publish', resource: topicArn, ...signerOf(headers) });
     // Credential=<key>/<date>/<region>/sns/aws4_request
     const region = /Credential=[^/]+\/\d+\/([^/]+)\/sns\//.exec(String(headers.authorization))?.[1] ?? '';
     const refusal = refusing.get(topicArn);

@@ -22,6 +22,8 @@ const AGENT_VERSION = '3.3.3050.0';
 /** Of a plugin's output in a list. */
 const MAX_LISTED_OUTPUT = 2_500;
 
+type Signer = Pick<ApiCall, 'signedBy'>;
+
 /** An error that the service answers with. */
 export class SsmFault extends Error {
   readonly type: string;
@@ -32,17 +34,19 @@ export class SsmFault extends Error {
 }
 
 /** @returns a function that answers an action, or throws an SsmFault */
-export function ssmActions(context: Context): (action: string, request: unknown) => object {
+export function ssmActions(context: Context): (action: string, request: unknown, signer?: Signer) => object {
   const { state, store, calls } = context;
-  const noted = (action: string, resource = '*') => calls.push({ action: `ssm:${action}`, resource });
-  return (action, request) => {
+  return (action, request, signer = {}) => {
+    const noted = (name: string, resource = '*', conditions?: ApiCall['conditions']) =>
+      calls.push({ action: `ssm:${name}`, resource, ...(conditions && { conditions }), ...signer });
     switch (action) {
       case 'DescribeInstanceInformation':
         noted(action);
         return describeNodes(state, parse(describeRequest, request));
       case 'SendCommand': {
         const parsed = parse(sendRequest, request);
-        for (const resource of [parsed.DocumentName, ...parsed.InstanceIds]) noted(action, resource);
+        noted(action, parsed.DocumentName);
+        for (const id of parsed.InstanceIds) noted(action, id, tagConditions(state.nodes.get(id)));
         return sendCommand(context, parsed);
       }
       case 'ListCommands':
@@ -75,6 +79,12 @@ export function ssmActions(context: Context): (action: string, request: unknown)
   function shown({ state: { showAfterMs } }: Context): RecordedCommand[] {
     return store.commands.filter(({ sentAtMs }) => Date.now() - sentAtMs >= showAfterMs).reverse();
   }
+}
+
+/** What a policy may ask of the instance that a command is sent to. */
+function tagConditions(node: SsmNode | undefined): Record<string, readonly string[]> {
+  const tags = Object.entries(node?.tags ?? {});
+  return Object.fromEntries(tags.map(([key, value]) => [`ssm:resourceTag/${key}`, [value]]));
 }
 
 const paging = {

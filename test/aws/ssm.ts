@@ -2,7 +2,7 @@
 // the document's own script for each simulated node.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { DocumentContent } from '../../lib/documents/document-content.ts';
-import { type ApiCall, close, listen, type RunningServer } from './server.ts';
+import { type ApiCall, close, listen, type RunningServer, signerOf } from './server.ts';
 import { SsmFault, ssmActions } from './ssm-actions.ts';
 import { commandStore, type RecordedCommand } from './ssm-commands.ts';
 import type { SsmNode } from './ssm-node.ts';
@@ -24,7 +24,7 @@ export interface SsmStandIn extends RunningServer {
   readonly commands: readonly RecordedCommand[];
   /** A command shows up in lists only so long after it was sent. @default 0 */
   showAfterMs: number;
-  /** The next so many calls of an action are refused: `ThrottlingException`, or another error. */
+  /** The next so many calls of an action are refused: `ThrottlingException`, or another error. 0: none any more. */
   refuseNext(action: string, times: number, error?: string): void;
   /** The next so many calls of an action are done, and their answer is lost: the connection is cut. */
   loseNextAnswers(action: string, times: number): void;
@@ -55,7 +55,7 @@ export async function startSsm(calls: ApiCall[], { secondMs = 1_000 }: SsmOption
         const error = refused.splice(refusal, 1)[0]?.error ?? '';
         throw new SsmFault(error, error === 'ThrottlingException' ? 'Rate exceeded' : 'refused by the test');
       }
-      const body = actions(action, JSON.parse(Buffer.concat(chunks).toString() || '{}'));
+      const body = actions(action, JSON.parse(Buffer.concat(chunks).toString() || '{}'), signerOf(incoming.headers));
       const cut = lost.indexOf(action);
       if (cut < 0) return void answer(200, body);
       lost.splice(cut, 1);
@@ -71,6 +71,7 @@ export async function startSsm(calls: ApiCall[], { secondMs = 1_000 }: SsmOption
   return Object.assign(state, {
     url,
     refuseNext: (action: string, times: number, error = 'ThrottlingException') => {
+      if (times === 0) refused.splice(0, refused.length, ...refused.filter((each) => each.action !== action));
       for (let i = 0; i < times; i++) refused.push({ action, error });
     },
     loseNextAnswers: (action: string, times: number) => {

@@ -112,7 +112,15 @@ describe('the handler', () => {
 
     const executionName = lambda.requests[0]?.name;
     expect(result).toEqual({
-      started: [{ workflow: 'recover', executionName, executionArn: `${EXECUTION_ARN}/${executionName}` }],
+      started: [
+        {
+          workflow: 'recover',
+          dryRun: false,
+          executionName,
+          executionArn: `${EXECUTION_ARN}/${executionName}`,
+          lookAt: `Lambda, etcd-medic-demo-recover, Durable executions, ${executionName}`,
+        },
+      ],
       ignored: [],
     });
     expect(executionName).toMatch(/^recover-demo-[0-9a-f]{16}$/);

@@ -18,7 +18,7 @@ describe('the context "clusters"', () => {
     const clusters = readClusters([sampleCluster]);
 
     expect(clusters.map(({ name, recover, alarms }) => ({ name, recover, alarms }))).toEqual([
-      { name: 'demo', recover: { watchSeconds: 120 }, alarms: [] },
+      { name: 'demo', recover: { watchSeconds: 120, restartKubelets: true }, alarms: [] },
     ]);
   });
 

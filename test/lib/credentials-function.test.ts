@@ -3,9 +3,10 @@ import { Topic } from 'aws-cdk-lib/aws-sns';
 import { describe, expect, it } from 'vitest';
 import { readEnvironment } from '../../functions/credentials/environment.ts';
 import { KUBEADM_AUTHORITIES, type Purpose, ROTATION_DAYS } from '../../functions/credentials/purposes.ts';
+import { ClusterNetwork } from '../../lib/cluster-network.ts';
 import { CredentialsFunction } from '../../lib/credentials-function.ts';
 import { signClientCertificateDocument } from '../../lib/documents/sign-client-certificate.ts';
-import { permissionsOf, text } from './permissions.ts';
+import { permissionsOf, TRACING, text } from './permissions.ts';
 import { clusterWith, sampleKubernetes, smallStack } from './small-stack.ts';
 
 const NAME = 'etcd-medic-demo-credentials';
@@ -14,7 +15,11 @@ const configured = { nodes, kubernetes: sampleKubernetes };
 const BOTH: readonly Purpose[] = ['etcd', 'kubernetes'];
 
 const build = (issue = BOTH, others: Readonly<Record<string, unknown>> = configured) =>
-  smallStack((stack) => new CredentialsFunction(stack, 'Credentials', { cluster: clusterWith(others), issue }));
+  smallStack((stack) => {
+    const cluster = clusterWith(others);
+    const network = ClusterNetwork.of(stack, 'Network', cluster);
+    return new CredentialsFunction(stack, 'Credentials', { cluster, issue, network });
+  });
 
 describe('CredentialsFunction', () => {
   it('makes an empty secret for each certificate, which outlives the stack', () => {
@@ -37,7 +42,7 @@ describe('CredentialsFunction', () => {
     const schedules = Object.values(template.findResources('AWS::SecretsManager::RotationSchedule'));
     const permissions = template.findResources('AWS::Lambda::Permission');
     const [documentId] = Object.keys(template.findResources('AWS::SSM::Document'));
-    const [policyId] = Object.keys(template.findResources('AWS::IAM::Policy'));
+    const policyId = Object.keys(template.findResources('AWS::IAM::Policy')).find((id) => id.includes('Signing'));
     expect(schedules.map(({ Properties }) => Properties.SecretId.Ref).sort()).toEqual(secretIds.sort());
     for (const { Properties, DependsOn } of schedules) {
       expect(Properties).toMatchObject({
@@ -74,6 +79,7 @@ describe('CredentialsFunction', () => {
         ...reads.map((action) => `Allow ssm:${action} on *`),
         `Allow ssm:SendCommand on ${inAccount('ssm')}:document/etcd-medic-demo-SignClientCertificate`,
         `Allow ssm:SendCommand on ${inAccount('ec2')}:instance/* if { StringEquals: { ssm:resourceTag/cluster: demo } }`,
+        ...TRACING,
       ].sort(),
     );
   });

@@ -7,7 +7,7 @@ import { Dashboard } from '../../lib/dashboard.ts';
 import { StateTable } from '../../lib/state-table.ts';
 import { SwitchParameter } from '../../lib/switch-parameter.ts';
 import { WidgetFunction } from '../../lib/widget-function.ts';
-import { permissionsOf, text } from './permissions.ts';
+import { permissionsOf, TRACING, text } from './permissions.ts';
 import { clusterWith, smallStack } from './small-stack.ts';
 
 const NAME = 'etcd-medic-demo-widget';
@@ -84,6 +84,7 @@ describe('WidgetFunction', () => {
       `Allow logs:CreateLogStream on \${${logsId}.Arn}`,
       `Allow logs:PutLogEvents on \${${logsId}.Arn}`,
       expect.stringMatching(new RegExp(`^Allow ssm:GetParameter on arn:.*:parameter\\$\\{${switchId}\\}$`)),
+      ...TRACING,
     ]);
   });
 

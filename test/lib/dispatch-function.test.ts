@@ -1,6 +1,6 @@
 import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
-import { permissionsOf } from './permissions.ts';
+import { permissionsOf, TRACING } from './permissions.ts';
 import { sampleKubernetes } from './small-stack.ts';
 import { sampleCluster, synth } from './synth.ts';
 
@@ -56,6 +56,7 @@ describe('DispatchFunction', () => {
       `Allow logs:CreateLogStream on \${${logsId}.Arn}`,
       `Allow logs:PutLogEvents on \${${logsId}.Arn}`,
       `Allow sqs:SendMessage on \${${queueId}.Arn}`,
+      ...TRACING,
     ]);
   });
 

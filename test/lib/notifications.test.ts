@@ -11,7 +11,7 @@ import { parseCluster } from '../../functions/run/configuration.ts';
 import { DeadLetterQueue } from '../../lib/dead-letter-queue.ts';
 import { Notifications } from '../../lib/notifications.ts';
 import { StateTable } from '../../lib/state-table.ts';
-import { permissionsOf, text } from './permissions.ts';
+import { permissionsOf, TRACING, text } from './permissions.ts';
 import { cdkContext } from './synth.ts';
 
 const ON_CALL = 'arn:aws:sns:eu-central-1:111122223333:on-call';
@@ -137,6 +137,7 @@ describe('Notifications', () => {
       `Allow sns:Publish on \${${idOf('AWS::SNS::Topic')}}`,
       `Allow sns:Publish on ${ON_CALL}`,
       `Allow sqs:SendMessage on \${${idOf('AWS::SQS::Queue')}.Arn}`,
+      ...TRACING,
     ]);
   });
 

@@ -1,6 +1,9 @@
 // Reads from a template what each function's role may do, in the words of a policy.
 import type { Template } from 'aws-cdk-lib/assertions';
 
+/** What every function may do with X-Ray: its actions know no resources. */
+export const TRACING: readonly string[] = ['Allow xray:PutTelemetryRecords on *', 'Allow xray:PutTraceSegments on *'];
+
 /** `Allow dynamodb:GetItem on StateTable.Arn if …`, one line an action and resource, sorted. */
 export function permissionsOf(template: Template, functionName: string): string[] {
   const [fn] = Object.values(

@@ -7,9 +7,10 @@ import { AwsSolutionsChecks } from 'cdk-nag';
 import { afterEach, describe, expect, it } from 'vitest';
 import { readEnvironment } from '../../functions/probe/environment.ts';
 import { parseCluster } from '../../functions/run/configuration.ts';
+import { ClusterNetwork } from '../../lib/cluster-network.ts';
 import { ProbeFunction } from '../../lib/probe-function.ts';
 import { StateTable } from '../../lib/state-table.ts';
-import { permissionsOf, text } from './permissions.ts';
+import { permissionsOf, TRACING, text } from './permissions.ts';
 import { cdkContext, sampleCluster } from './synth.ts';
 
 const { network: _, ...withoutNetwork } = sampleCluster;
@@ -27,7 +28,9 @@ function probeStack(cluster: unknown = sampleCluster) {
   folders.push(outdir);
   const app = new App({ outdir, context: { ...cdkContext, 'aws:cdk:bundling-stacks': [] } });
   const stack = new Stack(app, 'Probe');
-  new ProbeFunction(stack, 'Probe', { cluster: parseCluster(cluster), table: new StateTable(stack, 'State') });
+  const configuration = parseCluster(cluster);
+  const network = ClusterNetwork.of(stack, 'Network', configuration);
+  new ProbeFunction(stack, 'Probe', { cluster: configuration, table: new StateTable(stack, 'State'), network });
   return { app, stack };
 }
 
@@ -94,6 +97,7 @@ describe('ProbeFunction', () => {
       `Allow logs:PutLogEvents on \${${logsId}.Arn}`,
       `Allow secretsmanager:GetSecretValue on ${secretArn}`,
       `Allow secretsmanager:GetSecretValue on ${secretArn}-??????`,
+      ...TRACING,
     ]);
   });
 

@@ -29,6 +29,25 @@ export const sampleCluster = {
   },
 } as const;
 
+/** The same with a network that the stack opens itself, nodes, an API server, and everything else that can be asked for. */
+export const fullCluster = {
+  ...sampleCluster,
+  encryptionKeyArn: 'arn:aws:kms:eu-central-1:111122223333:key/0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9',
+  nodes: { tag: { key: 'kubernetes.io/cluster/demo', value: 'owned' } },
+  kubernetes: {
+    server: 'https://10.0.0.10:6443',
+    credentials: { secretArn: 'arn:aws:secretsmanager:eu-central-1:111122223333:secret:etcd-medic/demo/api-x1Y2z3' },
+  },
+  network: {
+    vpcId: sampleCluster.network.vpcId,
+    subnetIds: sampleCluster.network.subnetIds,
+    controlPlane: ['sg-0a1b2c3d4e5f60720', '10.0.8.0/24'],
+    endpoints: true,
+    routeTableIds: ['rtb-0a1b2c3d4e5f60730'],
+  },
+  notify: { emails: ['night@example.com'] },
+} as const;
+
 export interface Synthesis extends Disposable {
   readonly app: App;
   readonly stacks: readonly EtcdMedicStack[];
@@ -50,12 +69,34 @@ export interface SynthesisWithBundles extends Synthesis {
   assetFolder(name: string, clusterName?: string): string;
 }
 
-/** Without esbuild: the templates alone, in a fraction of a second. */
-export function synth(
-  clusters: unknown = [sampleCluster],
-  prepare: (stacks: EtcdMedicStack[]) => void = () => {},
-): Synthesis {
-  return synthesise(clusters, { 'aws:cdk:bundling-stacks': [] }, prepare);
+const WITHOUT_BUNDLES = { 'aws:cdk:bundling-stacks': [] };
+
+/** What a file's tests have synthesised: most ask for the same few. */
+const known = new Map<string, Synthesis>();
+
+/** Without esbuild: the templates alone, in a second or two, and the same clusters' again at once. */
+export function synth(clusters: unknown = [sampleCluster], prepare?: (stacks: EtcdMedicStack[]) => void): Synthesis {
+  if (prepare) return synthesise(clusters, WITHOUT_BUNDLES, prepare);
+  const key = JSON.stringify(clusters);
+  const synthesis = known.get(key) ?? inMemory(synthesise(clusters, WITHOUT_BUNDLES, () => {}));
+  known.set(key, synthesis);
+  return synthesis;
+}
+
+/** Reads all templates, so that the folder isn't needed any more. */
+function inMemory(synthesis: Synthesis): Synthesis {
+  using once = synthesis;
+  const templates = new Map(once.stacks.map(({ stackName }) => [stackName, once.template(stackName).toJSON()]));
+  const first = once.stacks[0]?.stackName ?? '';
+  return {
+    ...once,
+    template(stackName = first) {
+      const template = templates.get(stackName);
+      if (template === undefined) throw new Error(`there is no stack ${stackName}`);
+      return Template.fromJSON(structuredClone(template));
+    },
+    [Symbol.dispose]: () => {},
+  };
 }
 
 /** With the very bundles that `cdk deploy` uploads. */

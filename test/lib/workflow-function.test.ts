@@ -3,12 +3,13 @@ import { describe, expect, it } from 'vitest';
 import type { Command } from '../../functions/run/command.ts';
 import { parseCluster } from '../../functions/run/configuration.ts';
 import { readEnvironment } from '../../functions/run/environment.ts';
+import { ClusterNetwork } from '../../lib/cluster-network.ts';
 import { NodeCommands } from '../../lib/node-commands.ts';
 import { SnapshotBucket } from '../../lib/snapshot-bucket.ts';
 import { StateTable } from '../../lib/state-table.ts';
 import { SwitchParameter } from '../../lib/switch-parameter.ts';
 import { WorkflowFunction } from '../../lib/workflow-function.ts';
-import { permissionsOf, text } from './permissions.ts';
+import { permissionsOf, TRACING, text } from './permissions.ts';
 import { anyQueue, clusterWith, sampleKubernetes, smallStack } from './small-stack.ts';
 import { sampleCluster, synth } from './synth.ts';
 
@@ -40,6 +41,7 @@ function workflowStack(workflow: Command['workflow'], others: Readonly<Record<st
       nodeCommands: new NodeCommands(stack, 'Nodes', { clusterName: 'demo', tag: { key: 'cluster', value: 'demo' } }),
       snapshotBucket: new SnapshotBucket(stack, 'Snapshots'),
       deadLetterQueue: anyQueue(stack),
+      network: ClusterNetwork.of(stack, 'Network', cluster),
     };
     const prune = new WorkflowFunction(stack, 'Prune', { ...props, workflow: 'prune' });
     if (workflow !== 'prune') {
@@ -58,10 +60,10 @@ function workflowStack(workflow: Command['workflow'], others: Readonly<Record<st
 
 describe('WorkflowFunction', () => {
   it.each([
-    ['recover', 4 + 4],
-    ['maintain', 12 + 4],
-    ['prune', 4],
-  ] as const)('%s is durable, and has %i hours for what may take longest in it', (workflow, hours) => {
+    ['recover', 4 + 4 + 4],
+    ['maintain', 4 + 12 + 4],
+    ['prune', 4 + 4],
+  ] as const)('%s is durable, and has %i hours for its turn to come and for what may take longest in it', (workflow, hours) => {
     const { properties } = workflowStack(workflow);
 
     expect(properties).toMatchObject({
@@ -172,7 +174,7 @@ describe('WorkflowFunction recover', () => {
       Architectures: ['arm64'],
       Handler: 'index.handler',
       Timeout: 900,
-      DurableConfig: { ExecutionTimeout: 4 * 60 * 60, RetentionPeriodInDays: 30 },
+      DurableConfig: { ExecutionTimeout: 8 * 60 * 60, RetentionPeriodInDays: 30 },
       Description: Match.stringLikeRegexp('Press Test on etcd-medic-demo-dispatch'),
     });
   });
@@ -277,6 +279,7 @@ describe('WorkflowFunction recover', () => {
         `Allow secretsmanager:GetSecretValue on ${SECRET}`,
         `Allow secretsmanager:GetSecretValue on ${SECRET}-??????`,
         `Allow sqs:SendMessage on \${${queueId}.Arn}`,
+        ...TRACING,
         // Lambda needs these for the VPC; the function's own code is denied them.
         ...NETWORK_ACTIONS.map((action) => `Allow ${action} on *`),
         ...NETWORK_ACTIONS.map(
@@ -360,7 +363,7 @@ describe('WorkflowFunction recover', () => {
     const permissions = permissionsOf(synthesis.template(), 'etcd-medic-lab-recover');
 
     expect(permissions.join()).not.toContain('secretsmanager');
-    expect(permissions.filter((line) => / on \*( |$)/.test(line))).toEqual([]);
+    expect(permissions.filter((line) => / on \*( |$)/.test(line))).toEqual(TRACING);
   });
 });
 

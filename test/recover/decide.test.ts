@@ -151,6 +151,15 @@ describe('decide', () => {
     expect(decide(observation({ members, nodes, alarms: [] }), policy).kind).toBe('nothing-to-do');
   });
 
+  it('R11: never where the configuration says that it would not help: refused, with what to look at', () => {
+    const nodes = [node('a'), node('b'), node('c')];
+    const never = { ...policy, restartKubelets: false };
+    const lost = decide(observation({ members: silence('a', 'c'), nodes }), never);
+    expect(lost).toMatchObject({ kind: 'refusal', outcome: 'refused', rule: 'R2' });
+    expect(lost).toHaveProperty('reason', expect.stringContaining('No kubelet is restarted on this cluster'));
+    expect(decide(observation({ members: silence('a'), nodes }), never)).toMatchObject({ kind: 'refusal' });
+  });
+
   it('R11: never twice in a run: then a person is needed', () => {
     const nodes = [node('a'), node('b'), node('c')];
     const plan = decide(observation({ members: silence('a', 'b'), nodes, kubeletsRestarted: true }), policy);
