@@ -1,9 +1,11 @@
 import { defineConfig } from 'vitest/config';
+import { DEPLOYED } from './vitest.deployed.config.ts';
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/chaos/**', 'test/scale/**', 'test/browser/**'],
+    // Suites of their own, so that this one stays below five minutes.
+    exclude: ['test/chaos/**', 'test/scale/**', 'test/browser/**', ...DEPLOYED],
     // Real etcd members share two cores with the tests. Much of it is waiting; more files at once only make members time out.
     maxWorkers: 3,
     testTimeout: 120_000,

@@ -1,4 +1,5 @@
 // Reads the context `clusters`, and refuses at synth what a Lambda function could not work with later.
+import { kindsToPrune } from '../functions/prune/kinds.ts';
 import { type ClusterConfiguration, parseClusters } from '../functions/run/configuration.ts';
 import { InvalidInputError } from '../functions/run/errors.ts';
 import { endpointServices } from '../functions/run/network.ts';
@@ -61,6 +62,12 @@ function deploymentProblems(cluster: ClusterConfiguration, index: number): strin
         `[${index}].nodes.tag.${part}: found ${JSON.stringify(text)}, expected letters, digits, blanks and _ . : / = + - @`,
       );
     }
+  }
+  try {
+    kindsToPrune(cluster.prune.kinds);
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error;
+    problems.push(...error.problems.map((problem) => `[${index}].${problem}`));
   }
   const bytes = Buffer.byteLength(JSON.stringify(cluster));
   const maxBytes = MAX_CONFIGURATION_BYTES - ENDPOINT_BYTES * endpointServices(cluster.network).length;

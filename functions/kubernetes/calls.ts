@@ -13,6 +13,10 @@ const DEFAULT_PAUSE_SECONDS = 1;
 const MAX_PAUSE_SECONDS = 30;
 const FIRST_PAUSE_MS = 100;
 const LAST_PAUSE_MS = 2_000;
+/** A 401 may be the server's own trouble: one that can't look up a token's owner, for want of etcd say, gives the same answer. */
+const UNAUTHORIZED_AGAIN = 2;
+/** Of the patience: 5 s of a minute. */
+const UNAUTHORIZED_PAUSE = 1 / 12;
 
 type MakeRequest = () => Promise<RequestContext>;
 
@@ -35,11 +39,11 @@ export class Calls {
   /**
    * For what changes nothing: waits out 429, 5xx and broken connections.
    * @param isKnown the kind was served a moment ago, so that one which isn't is a server's that is still starting
+   * @param patience what is left of another call's. @default one of its own
    * @returns any other answer, success or not
    * @throws SetupError, ThrottledError, ApiUnavailableError
    */
-  async read(call: ApiCall, make: MakeRequest, { isKnown = false } = {}): Promise<Answer> {
-    const patience = this.patience();
+  async read(call: ApiCall, make: MakeRequest, { isKnown = false, patience = this.patience() } = {}): Promise<Answer> {
     for (;;) {
       const result = await this.#patiently(call, make, patience);
       const isAnswer = !(result instanceof KubernetesError);
@@ -60,11 +64,14 @@ export class Calls {
   }
 
   async #patiently(call: ApiCall, make: MakeRequest, patience: Patience): Promise<Answer | ApiUnavailableError> {
-    for (;;) {
+    for (let unauthorized = 0; ; ) {
       const result = await this.#pace.run(() => this.#send(call, make));
       if (result instanceof ApiUnavailableError) {
         if (result.outcome === 'unknown') return result;
         if (!(await patience.pause())) throw result;
+      } else if (result.status === 401 && unauthorized < UNAUTHORIZED_AGAIN) {
+        unauthorized++;
+        await wait(this.#patienceMs * UNAUTHORIZED_PAUSE);
       } else if (result.status !== 429) {
         this.#pace.wentWell();
         return result;
@@ -88,7 +95,7 @@ export class Calls {
   }
 }
 
-/** How long one call goes on being tried, counted from its first failure. */
+/** How long one call goes on being tried, counted from its first failure or from `begin`. */
 export class Patience {
   readonly #limitMs: number;
   #sinceMs: number | undefined;
@@ -96,6 +103,11 @@ export class Patience {
 
   constructor(limitMs: number) {
     this.#limitMs = limitMs;
+  }
+
+  begin(): this {
+    this.#sinceMs ??= performance.now();
+    return this;
   }
 
   isOver(): boolean {

@@ -1,7 +1,7 @@
 // One API server as the rest of etcd-medic sees it. It reads metadata, and deletes exactly what was listed.
 import { SetupError } from '../run/errors.ts';
 import { readKinds, readMetadata, readMetadataList, readScaledList, readStatus, servedAt } from './answers.ts';
-import { Calls } from './calls.ts';
+import { Calls, type Patience } from './calls.ts';
 import type { KubernetesCredentials } from './credentials.ts';
 import { deleteListed } from './delete.ts';
 import { type ApiCall, ListExpiredError } from './errors.ts';
@@ -19,7 +19,7 @@ export interface KubernetesOptions {
   readonly connections?: number;
   /** How long one answer may take. @default 30 s */
   readonly timeoutMs?: number;
-  /** How long a call is tried again after 429, 5xx or a broken connection. @default 60 s */
+  /** How long a call is tried again after 429, 5xx or a broken connection; after 401, twice, a twelfth of it apart. @default 60 s */
   readonly patienceMs?: number;
 }
 
@@ -79,21 +79,6 @@ class ApiServerClient implements KubernetesClient {
     return { ...readScaledList(answer, call), servedAt: servedAt(answer, call) };
   }
 
-  async count(
-    resource: Resource,
-    { labelSelector, limit }: { readonly labelSelector: string; readonly limit: number },
-  ): Promise<number> {
-    let found = 0;
-    let continueToken: string | undefined;
-    do {
-      // A page may have fewer than its limit, even none, and others after it.
-      const page = await this.listPage(resource, { labelSelector, limit: limit - found, continueToken });
-      found += page.items.length;
-      continueToken = page.continueToken;
-    } while (continueToken !== undefined && found < limit);
-    return Math.min(found, limit);
-  }
-
   async resourceOf(apiVersion: string, kind: string): Promise<Resource | undefined> {
     const parts = apiVersion.split('/');
     const [group, version] = parts.length === 1 ? ['', parts[0]] : parts;
@@ -113,7 +98,7 @@ class ApiServerClient implements KubernetesClient {
     const call = this.#call('delete', resource, object);
     return deleteListed(this.#calls, call, object, {
       remove: () => this.#requests.delete(resource, object),
-      look: () => this.#look(resource, object),
+      look: (patience) => this.#look(resource, object, patience),
     });
   }
 
@@ -160,9 +145,12 @@ class ApiServerClient implements KubernetesClient {
   }
 
   /** Undefined: it is gone. */
-  async #look(resource: Resource, object: ListedObject): Promise<ObjectMetadata | undefined> {
+  async #look(resource: Resource, object: ListedObject, patience: Patience): Promise<ObjectMetadata | undefined> {
     const call = this.#call('get', resource, object);
-    const answer = await this.#calls.read(call, () => this.#requests.getMetadata(resource, object), KNOWN);
+    const answer = await this.#calls.read(call, () => this.#requests.getMetadata(resource, object), {
+      ...KNOWN,
+      patience,
+    });
     if (isGone(answer)) return undefined;
     if (answer.status !== 200) throw refusal(answer, call);
     return readMetadata(answer, call);

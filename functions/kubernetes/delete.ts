@@ -1,7 +1,7 @@
 // Deletes one object as it was listed, whatever happens to the answer on its way (R12).
 import { readDeleted, readStatus } from './answers.ts';
-import type { Calls } from './calls.ts';
-import { type ApiCall, ApiUnavailableError, type KubernetesError, NotServedError } from './errors.ts';
+import type { Calls, Patience } from './calls.ts';
+import { type ApiCall, ApiUnavailableError, DeniedError, type KubernetesError, NotServedError } from './errors.ts';
 import type { RequestContext } from './requests.ts';
 import { isNotServed, refusal } from './translate.ts';
 import type { Answer } from './transport.ts';
@@ -11,13 +11,13 @@ export interface DeleteSteps {
   /** The request: with preconditions for uid and resourceVersion. */
   readonly remove: () => Promise<RequestContext>;
   /** What is there now; undefined: nothing. */
-  readonly look: () => Promise<ObjectMetadata | undefined>;
+  readonly look: (patience: Patience) => Promise<ObjectMetadata | undefined>;
 }
 
 /**
  * Sent again only where nothing was done. Where that isn't known (no answer, a broken connection, 5xx), the object is looked at
  * first: still there as it was listed, it is sent again. Even a request that is still on its way then does no harm, as its
- * preconditions let it delete nothing but that. One that has vanished in between counts as deleted: it was asked for.
+ * preconditions let it delete nothing but that. One that has vanished in between counts as deleted: it was asked for. All of it has one patience, from the first call on.
  * @throws SetupError, KubernetesError
  */
 export async function deleteListed(
@@ -26,12 +26,12 @@ export async function deleteListed(
   object: ListedObject,
   { remove, look }: DeleteSteps,
 ): Promise<DeleteOutcome> {
-  const patience = calls.patience();
+  const patience = calls.patience().begin();
   for (;;) {
     const result = await calls.change(call, remove, patience);
     const problem = problemOf(result, call);
     if (typeof problem === 'string') return problem;
-    const there = await look();
+    const there = await look(patience);
     if (!there) return problem.outcome === 'unknown' ? 'deleted' : 'gone';
     if (there.uid !== object.uid) return 'changed';
     if (there.deletionTimestamp !== undefined) return 'finalizers';
@@ -46,6 +46,7 @@ function problemOf(result: Answer | ApiUnavailableError, call: ApiCall): DeleteO
   if (result.status >= 200 && result.status < 300) return readDeleted(result, call);
   if (result.status === 404 && !isNotServed(result)) return 'gone';
   const problem = refusal(result, call);
+  if (problem instanceof DeniedError) throw problem;
   if (result.status === 409) {
     // Other conflicts are the server's own trouble with somebody who wrote at the same time.
     return /\bprecondition\b/i.test(readStatus(result)?.message ?? '') ? 'changed' : problem;

@@ -40,6 +40,11 @@ export class ForbiddenError extends KubernetesError {
   override readonly name = 'ForbiddenError';
 }
 
+/** An admission webhook or policy said no to this one object; others of its kind may go. */
+export class DeniedError extends KubernetesError {
+  override readonly name = 'DeniedError';
+}
+
 /** The cluster does not have this kind, or not in this version. */
 export class NotServedError extends KubernetesError {
   override readonly name = 'NotServedError';

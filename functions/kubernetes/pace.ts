@@ -60,8 +60,7 @@ export class Pace implements Disposable {
       this.#wentWell = 0;
     }
     this.#pausedUntilMs = Math.max(this.#pausedUntilMs, nowMs + pauseMs);
-    clearTimeout(this.#pause);
-    this.#pause = setTimeout(() => this.#admit(), this.#pausedUntilMs - nowMs + 1);
+    this.#admitAfterPause();
   }
 
   /** Ends the pause: whoever waits is let through, to find that the connections have been closed. */
@@ -70,6 +69,18 @@ export class Pace implements Disposable {
     this.#pausedUntilMs = 0;
     this.#allowed = Number.POSITIVE_INFINITY;
     this.#admit();
+  }
+
+  #admitAfterPause(): void {
+    clearTimeout(this.#pause);
+    this.#pause = setTimeout(
+      () => {
+        // A timer may be early, by up to a millisecond: nobody else would let those in who wait.
+        if (performance.now() < this.#pausedUntilMs) this.#admitAfterPause();
+        else this.#admit();
+      },
+      this.#pausedUntilMs - performance.now() + 1,
+    );
   }
 
   #admit(): void {

@@ -11,7 +11,6 @@ export type { RequestContext };
 export interface ListOptions {
   readonly limit: number;
   readonly continueToken?: string | undefined;
-  readonly labelSelector?: string | undefined;
 }
 
 const METADATA_LIST = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io';
@@ -88,10 +87,10 @@ export class Requests {
   }
 
   async #list({ group, version, plural }: Resource, options: ListOptions, accept: string): Promise<RequestContext> {
-    const { limit, continueToken, labelSelector } = options;
+    const { limit, continueToken } = options;
     const none = undefined;
     const request = await this.#factory.listClusterCustomObject(
-      ...([group, version, plural, none, none, continueToken, none, labelSelector, limit] as const),
+      ...([group, version, plural, none, none, continueToken, none, none, limit] as const),
     );
     return accepting(request, accept);
   }

@@ -4,6 +4,7 @@ import { readStatus } from './answers.ts';
 import {
   type ApiCall,
   ApiUnavailableError,
+  DeniedError,
   ForbiddenError,
   KubernetesError,
   NotServedError,
@@ -15,10 +16,19 @@ import type { Answer } from './transport.ts';
 /** How much of a server's own words is quoted. */
 const QUOTED_CHARACTERS = 300;
 
+/**
+ * A webhook's and a ValidatingAdmissionPolicy's words: `admission webhook "…" denied the request: …`, `ValidatingAdmissionPolicy '…'
+ * with binding '…' denied request: …`. The status code is theirs to choose.
+ */
+const DENIED = /\bdenied (the )?request\b/;
+
 /** The error that an answer which is no success means. */
 export function refusal(answer: Answer, call: ApiCall): KubernetesError {
   const { status } = answer;
   const words = wordsOf(answer);
+  if (DENIED.test(readStatus(answer)?.message ?? '')) {
+    return new DeniedError(call, 'not-done', `an admission policy refused it (${words})`);
+  }
   switch (status) {
     case 401:
       return new UnauthorizedError(
@@ -56,9 +66,6 @@ export function refusal(answer: Answer, call: ApiCall): KubernetesError {
 }
 
 function forbidden(call: ApiCall, words: string): ForbiddenError {
-  if (/admission webhook|denied the request/.test(words)) {
-    return new ForbiddenError(call, 'not-done', `an admission policy refused it (${words})`);
-  }
   const [resource] = call.target.split(' ');
   return new ForbiddenError(
     call,

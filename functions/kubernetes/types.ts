@@ -87,10 +87,11 @@ export interface KubernetesClient extends AsyncDisposable {
   }>;
   /** How the API's paths name a kind; undefined where the server does not serve it. Asked once, then remembered. */
   resourceOf(apiVersion: string, kind: string): Promise<Resource | undefined>;
-  /** Deletes exactly this object as it was listed; sent again only where the answer says that nothing was done. */
+  /**
+   * Deletes exactly this object as it was listed; sent again only where the answer says that nothing was done.
+   * @throws DeniedError where admission says no to this object; ForbiddenError; UnauthorizedError; ApiUnavailableError
+   */
   delete(resource: Resource, object: ListedObject): Promise<DeleteOutcome>;
   /** How many bytes the whole object has as JSON, which is how etcd keeps custom resources; undefined: it is gone. */
   sizeBytes(resource: Resource, object: Pick<ListedObject, 'namespace' | 'name'>): Promise<number | undefined>;
-  /** How many objects carry a label, up to `limit`. */
-  count(resource: Resource, options: { readonly labelSelector: string; readonly limit: number }): Promise<number>;
 }

@@ -1,41 +1,34 @@
 // Act: deletes what was found stale, in durable batches, within the run's budget of reports and minutes (R12).
 import type { RecordedStep, StepResult } from '../run/journal.ts';
 import { type BatchCounts, deleteBatch, NOTHING } from './batch.ts';
-import { format, guard } from './guard.ts';
+import { guard } from './guard.ts';
 import type { ReportKind } from './kinds.ts';
 import { memoryFor } from './look.ts';
+import {
+  add,
+  type BatchData,
+  budgetOf,
+  describe,
+  ended,
+  lineOf,
+  type Progress,
+  type Stopped,
+  stoppedBy,
+  unforeseen,
+} from './progress.ts';
 import { AWAY_AGAIN_SECONDS, AWAY_ATTEMPTS, type Reached, SURVEY_NEEDS_MS } from './pruning.ts';
-import type { Candidates } from './session.ts';
+import type { Candidate, Candidates } from './session.ts';
+import { isStillWithoutReplicas } from './stale.ts';
 import { survey } from './survey.ts';
-import { type Trouble, troubleOf } from './trouble.ts';
 
 /** What a crash may leave unrecorded, and how often the lease is renewed and a lost one noticed. */
 const BATCH_REPORTS = 500;
 const BATCH_MS = 60_000;
-/** A batch, and the deletes that are under way at its end with all the patience that the client has for them. */
-const BATCH_NEEDS_MS = BATCH_MS + 120_000;
-
-/** What became of the stale reports of one kind. */
-export interface Progress extends BatchCounts {
-  /** Not there any more after an interruption: in all likelihood deleted by the batch that was interrupted. */
-  readonly missing: number;
-  /** Stale as far as is known, and still there. */
-  readonly left: number;
-  readonly stopped: Stopped | undefined;
-}
-
-export interface Stopped {
-  /** `count`, `time`: the run's budget is used up. `guard`: more became stale on the way than may be deleted unasked. */
-  readonly why: 'count' | 'time' | 'guard' | Trouble['kind'];
-  readonly detail: string;
-}
-
-/** What one batch did, as it is recorded. */
-interface BatchData extends BatchCounts {
-  readonly missing: number;
-  readonly left: number;
-  readonly stopped?: Stopped | undefined;
-}
+/** A ReplicaSet that was scaled up since it was listed keeps its report; one that is scaled up within this is too late. */
+const OWNERS_AGE_MS = 60_000;
+const OWNERS_NEED_MS = 120_000;
+/** The owners' list, a batch, and the deletes that are under way at its end with all the patience that the client has for them. */
+const BATCH_NEEDS_MS = OWNERS_NEED_MS + BATCH_MS + 120_000;
 
 /** One run's deleting: its budget is for all kinds together. */
 export class Acting {
@@ -52,7 +45,7 @@ export class Acting {
   async deleteStale(kind: ReportKind, stale: number, onProgress: (progress: Progress) => void): Promise<void> {
     const { journal, context } = this.#pruning;
     const name = `delete ${kind.name}`;
-    let progress: Progress = { ...NOTHING, missing: 0, left: stale, stopped: undefined };
+    let progress: Progress = { ...NOTHING, missing: 0, denied: undefined, left: stale, stopped: undefined };
     let away = 0;
     let first: RecordedStep<BatchData> | undefined;
     for (let batch = 1; progress.left > 0 && progress.stopped === undefined; batch++) {
@@ -94,6 +87,9 @@ export class Acting {
     const { session, api, configuration } = this.#pruning;
     let missing = 0;
     try {
+      // Asked before anything else: a run that is over has no use for another look, nor for its failing.
+      const over = this.#budget(configuration.prune.maxDeletes - spent);
+      if (over !== undefined) return ended({ ...NOTHING, missing, left }, over);
       let candidates = session.candidates.get(kind.name);
       if (candidates === undefined) {
         const again = await this.#lookAgain(kind);
@@ -102,16 +98,17 @@ export class Acting {
         missing = Math.max(0, left - candidates.left);
       }
       const reports = Math.min(BATCH_REPORTS, configuration.prune.maxDeletes - spent - missing);
-      if (reports <= 0) return ended({ ...NOTHING, missing, left: candidates.left }, budgetOf('count'));
-      const untilMs = Math.min(Date.now() + BATCH_MS, this.#deadlineMs());
-      if (untilMs <= Date.now()) return ended({ ...NOTHING, missing, left: candidates.left }, budgetOf('time'));
+      const alive = await this.#dropAlive(candidates.list, reports);
+      const overNow = this.#budget(reports);
+      if (overNow !== undefined) return ended({ ...NOTHING, missing, left: candidates.left }, overNow);
       const { client } = await api();
-      const { problem, ...counts } = await deleteBatch(client, candidates.resource, candidates.list, {
-        reports,
-        untilMs,
+      const { problem, denied, ...batch } = await deleteBatch(client, candidates.resource, candidates.list, {
+        reports: reports - alive,
+        untilMs: Math.min(Date.now() + BATCH_MS, this.#deadlineMs()),
       });
-      this.#remember(kind, candidates, counts);
-      const data = { ...counts, missing, left: candidates.left };
+      const counts = { ...batch, changed: batch.changed + alive };
+      this.#remember(kind, candidates, counts, denied?.count ?? 0);
+      const data = { ...counts, missing, denied, left: candidates.left };
       return problem === undefined
         ? { outcome: 'done', detail: describe(data), data }
         : ended(data, stoppedBy(problem));
@@ -126,15 +123,44 @@ export class Acting {
     const { client, directory } = await api();
     const capacity = memoryFor(configuration.prune.maxDeletes);
     const { surveyed, resource, candidates: list } = await survey(client, directory, kind, capacity);
-    const tooMany = guard(kind, surveyed, configuration.prune);
+    const tooMany = guard(kind, surveyed, configuration.prune, 'half-way');
     if (tooMany !== undefined) return { why: 'guard', detail: tooMany };
     const candidates = { resource, list, left: surveyed.stale };
     session.candidates.set(kind.name, candidates);
     return candidates;
   }
 
-  #remember({ name }: ReportKind, candidates: Candidates, { deleted, gone, changed, finalizers }: BatchCounts): void {
-    candidates.left = Math.max(candidates.list.length, candidates.left - deleted - gone - changed - finalizers);
+  /**
+   * Takes those out of the next `reports` candidates whose owner was scaled up since they were judged: the report itself has not
+   * changed, so that its delete would not be refused.
+   * @returns how many
+   */
+  async #dropAlive(list: Candidate[], reports: number): Promise<number> {
+    const next = reports > 0 ? list.slice(-reports) : [];
+    const doubtful = next.flatMap(({ ownerReferences }) =>
+      ownerReferences === undefined ? [] : [{ ownerReferences }],
+    );
+    if (doubtful.length === 0) return 0;
+    const { session, api } = this.#pruning;
+    const { directory } = session.withOwnersNoOlderThan(OWNERS_AGE_MS, await api());
+    await directory.learn(doubtful, Date.now() + OWNERS_NEED_MS);
+    const stale = next.filter(
+      ({ ownerReferences }) =>
+        ownerReferences === undefined || isStillWithoutReplicas(ownerReferences, directory.owners),
+    );
+    list.splice(-next.length, next.length, ...stale);
+    return next.length - stale.length;
+  }
+
+  #budget(reports: number): Stopped | undefined {
+    if (reports <= 0) return budgetOf('count');
+    return this.#deadlineMs() <= Date.now() ? budgetOf('time') : undefined;
+  }
+
+  #remember({ name }: ReportKind, candidates: Candidates, counts: BatchCounts, denied: number): void {
+    const { deleted, gone, changed, finalizers } = counts;
+    const done = deleted + gone + changed + finalizers + denied;
+    candidates.left = Math.max(candidates.list.length, candidates.left - done);
     // More were stale than could be remembered: they are listed when their turn comes.
     if (candidates.list.length === 0) this.#pruning.session.candidates.delete(name);
   }
@@ -142,54 +168,4 @@ export class Acting {
   #deadlineMs(): number {
     return (this.#beganMs ?? Date.now()) + this.#pruning.configuration.prune.maxMinutes * 60_000;
   }
-}
-
-function add(progress: Progress, data: BatchData): Progress {
-  return {
-    deleted: progress.deleted + data.deleted,
-    gone: progress.gone + data.gone,
-    changed: progress.changed + data.changed,
-    finalizers: progress.finalizers + data.finalizers,
-    missing: progress.missing + data.missing,
-    left: data.left,
-    stopped: data.stopped,
-  };
-}
-
-function budgetOf(why: 'count' | 'time'): Stopped {
-  const field = why === 'count' ? 'prune.maxDeletes' : 'prune.maxMinutes';
-  return { why, detail: `the budget of this run (${field}) is used up` };
-}
-
-function stoppedBy(error: unknown): Stopped {
-  const { kind, detail } = troubleOf(error);
-  return { why: kind, detail };
-}
-
-/** A step without data did not come to its end: an error that nobody foresaw, or no time for it in three invocations. */
-function unforeseen({ detail }: RecordedStep<BatchData>): { readonly stopped: Stopped } {
-  return { stopped: { why: 'fatal', detail } };
-}
-
-function ended(data: BatchData, stopped: Stopped): StepResult<BatchData> {
-  const ofTheBudget = stopped.why === 'count' || stopped.why === 'time';
-  const outcome = ofTheBudget ? 'done' : stopped.why === 'guard' || stopped.why === 'refused' ? 'refused' : 'failed';
-  return { outcome, detail: `${describe(data)}; ${stopped.detail}`, data: { ...data, stopped } };
-}
-
-function lineOf({ stopped, ...counts }: Progress, batches: number): Pick<StepResult<never>, 'outcome' | 'detail'> {
-  const { outcome } = stopped === undefined ? { outcome: 'done' as const } : ended(counts, stopped);
-  const why = stopped === undefined ? '' : `; ${stopped.detail}`;
-  return { outcome, detail: `${describe(counts)}, in ${batches} ${batches === 1 ? 'batch' : 'batches'}${why}` };
-}
-
-function describe({ deleted, gone, changed, finalizers, missing, left }: BatchData): string {
-  return [
-    `${format(deleted)} deleted`,
-    ...(gone > 0 ? [`${format(gone)} gone by themselves`] : []),
-    ...(changed > 0 ? [`${format(changed)} changed and left alone`] : []),
-    ...(finalizers > 0 ? [`${format(finalizers)} waiting for finalizers`] : []),
-    ...(missing > 0 ? [`${format(missing)} gone after an interruption`] : []),
-    ...(left > 0 ? [`${format(left)} left`] : []),
-  ].join(', ');
 }

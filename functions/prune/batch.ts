@@ -1,4 +1,5 @@
 // Deletes reports many at a time, each exactly as it was listed (R12).
+import { DeniedError } from '../kubernetes/errors.ts';
 import type { DeleteOutcome, KubernetesClient, ListedObject, Resource } from '../kubernetes/types.ts';
 
 /**
@@ -9,7 +10,23 @@ const PARALLEL_DELETES = 16;
 
 export type BatchCounts = Readonly<Record<DeleteOutcome, number>>;
 
+/** So many in a row, and it is not about single reports: the rest of the kind would be denied as well. */
+const DENIED_IN_A_ROW = 10;
+/** Enough to go and look. */
+export const NAMES = 5;
+
+/** Reports that admission did not let go. They are no candidates of this run any more. */
+export interface Denied {
+  readonly count: number;
+  /** The first few, as `<namespace>/<name>`. */
+  readonly names: readonly string[];
+  /** What the server said of the first. */
+  readonly detail: string;
+}
+
 export interface Batch extends BatchCounts {
+  /** Undefined: none. */
+  readonly denied: Denied | undefined;
   /** What ended it before its time; what it concerned is a candidate again. */
   readonly problem: unknown;
 }
@@ -31,6 +48,8 @@ export async function deleteBatch(
 ): Promise<Batch> {
   const counts = { ...NOTHING };
   const problems: unknown[] = [];
+  let denied: Denied | undefined;
+  let deniedInARow = 0;
   let begun = 0;
   const work = async (): Promise<void> => {
     while (problems.length === 0 && begun < reports && Date.now() < untilMs) {
@@ -39,12 +58,24 @@ export async function deleteBatch(
       begun++;
       try {
         counts[await client.delete(resource, object)]++;
+        deniedInARow = 0;
       } catch (error) {
-        candidates.push(object);
+        if (error instanceof DeniedError) {
+          denied = add(denied, object, error);
+          if (++deniedInARow < DENIED_IN_A_ROW) continue;
+        } else {
+          candidates.push(object);
+        }
         problems.push(error);
       }
     }
   };
   await Promise.all(Array.from({ length: PARALLEL_DELETES }, work));
-  return { ...counts, problem: problems[0] };
+  return { ...counts, denied, problem: problems[0] };
+}
+
+function add(denied: Denied | undefined, { namespace, name }: ListedObject, { message }: DeniedError): Denied {
+  const { count, names, detail } = denied ?? { count: 0, names: [], detail: message };
+  const more = names.length < NAMES ? [namespace === undefined ? name : `${namespace}/${name}`] : [];
+  return { count: count + 1, names: [...names, ...more], detail };
 }

@@ -1,8 +1,9 @@
 // Report: what a run found and did, in numbers for the record and in words for a person.
 import { formatBytes, type Outcome, type PlannedStep, type PrunedResource } from '../run/report.ts';
-import type { Progress } from './act.ts';
+import type { Denied } from './batch.ts';
 import { describeReasons, format } from './guard.ts';
 import type { Found } from './look.ts';
+import type { Progress } from './progress.ts';
 
 /** One kind, from the look at it to what became of it. */
 export interface Handled extends Found {
@@ -23,9 +24,8 @@ export function prunedResource({ kind, surveyed, trouble, guarded, progress }: H
     surveyed && surveyed.unknownOwners.length > 0
       ? `owners could not be listed: ${surveyed.unknownOwners.join('; ')}`
       : undefined,
-    progress && progress.missing > 0
-      ? `${format(progress.missing)} were not there any more after an interruption: in all likelihood this run had deleted them`
-      : undefined,
+    progress?.denied ? `${format(progress.denied.count)} ${describeDenied(progress.denied)}` : undefined,
+    progress && progress.missing > 0 ? `${format(progress.missing)} ${MISSING}` : undefined,
   ].filter((note) => note !== undefined);
   const { fresh: _, ...kept } = surveyed?.kept ?? {};
   return {
@@ -33,7 +33,8 @@ export function prunedResource({ kind, surveyed, trouble, guarded, progress }: H
     listed: surveyed?.listed ?? 0,
     stale: surveyed?.stale ?? 0,
     deleted: progress?.deleted ?? 0,
-    skipped: progress ? progress.gone + progress.changed + progress.finalizers + progress.missing : 0,
+    skipped: progress ? progress.gone + progress.changed + progress.finalizers + deniedOf(progress) : 0,
+    ...(progress && progress.missing > 0 && { missing: progress.missing }),
     reasons: surveyed?.reasons ?? {},
     ...(Object.keys(kept).length > 0 && { kept }),
     ...(surveyed?.staleBytes !== undefined && { staleBytes: surveyed.staleBytes }),
@@ -51,6 +52,18 @@ export function planOf(all: readonly Handled[]): PlannedStep[] {
     const detail = `${format(stale)} of ${format(listed)}: ${describeReasons(reasons)}${bytes}`;
     return [{ name: `delete ${kind.name}`, detail }];
   });
+}
+
+const MISSING =
+  'were not stale or not there any more when they were looked at again: where this run was interrupted, it had most likely deleted them itself';
+
+function deniedOf({ denied }: Progress): number {
+  return denied?.count ?? 0;
+}
+
+function describeDenied({ count, names, detail }: Denied): string {
+  const some = count > names.length ? `${names.join(', ')} and more` : names.join(', ');
+  return `were not let go by admission (${some}): ${detail}`;
 }
 
 export interface Ending {
@@ -95,6 +108,7 @@ export function describeDone(all: readonly Handled[]): string {
   const deleted = sum((progress) => progress.deleted);
   const skipped = sum(({ gone, changed, finalizers }) => gone + changed + finalizers);
   const missing = sum((progress) => progress.missing);
+  const denied = sum(deniedOf);
   const kinds = all.filter(({ progress }) => progress && progress.deleted > 0).length;
   const bytes = all.reduce((total, { surveyed, progress }) => {
     const share = progress && surveyed && surveyed.stale > 0 ? progress.deleted / surveyed.stale : 0;
@@ -107,11 +121,8 @@ export function describeDone(all: readonly Handled[]): string {
     ...(skipped > 0
       ? [`${format(skipped)} more changed, vanished or got a finalizer in the meantime and were left alone.`]
       : []),
-    ...(missing > 0
-      ? [
-          `${format(missing)} more were not there any more after an interruption: in all likelihood this run had deleted them.`,
-        ]
-      : []),
+    ...(denied > 0 ? [`${format(denied)} more were not let go by an admission webhook or policy, and stay.`] : []),
+    ...(missing > 0 ? [`${format(missing)} more ${MISSING}.`] : []),
   ].join(' ');
 }
 

@@ -16,19 +16,28 @@ export type GuardPolicy = Pick<PruningPolicy, 'maxStaleShare' | 'maxStaleCount'>
 /** Below this a share says nothing: two of three stale reports are a small cluster's ordinary Tuesday. */
 export const SHARE_COUNTS_FROM = 50;
 
-/** @returns why this kind must not be touched, and what to set if it is right all the same; undefined where it may be pruned */
-export function guard(kind: ReportKind, counts: Counts, policy: GuardPolicy): string | undefined {
+/**
+ * @param when `half-way`: asked again, so that this run may have deleted some already
+ * @returns why this kind must not be touched, and what to set if it is right all the same; undefined where it may be pruned
+ */
+export function guard(
+  kind: ReportKind,
+  counts: Counts,
+  policy: GuardPolicy,
+  when: 'before' | 'half-way' = 'before',
+): string | undefined {
   const { stale, reasons } = counts;
   // Other tools' reports are none of this kind's own: they must not make the share look small.
   const own = counts.listed - (counts.kept.foreign ?? 0);
   const maxStaleShare = kind.maxStaleShare ?? policy.maxStaleShare;
   const seem = `${format(stale)} of ${format(own)} ${kind.name} (${percent(stale / own)}) seem stale: ${describeReasons(reasons)}`;
+  const so = when === 'before' ? 'none was deleted' : 'no more are deleted';
   if (stale > policy.maxStaleCount) {
-    return `${seem}. That is more than prune.maxStaleCount (${format(policy.maxStaleCount)}), so none was deleted: look at some of them, and if that is right set prune.maxStaleCount to ${stale} or more and run again`;
+    return `${seem}. That is more than prune.maxStaleCount (${format(policy.maxStaleCount)}), so ${so}: look at some of them, and if that is right set prune.maxStaleCount to ${stale} or more and run again`;
   }
   if (stale < SHARE_COUNTS_FROM || stale / own <= maxStaleShare) return undefined;
   const enough = Math.ceil((100 * stale) / own) / 100;
-  return `${seem}. That is a larger share than maxStaleShare allows (${percent(maxStaleShare)}), so none was deleted: look at some of them, and if that is right set prune.kinds["${kind.name}"].maxStaleShare to ${enough} or more and run again`;
+  return `${seem}. That is a larger share than maxStaleShare allows (${percent(maxStaleShare)}), so ${so}: look at some of them, and if that is right set prune.kinds["${kind.name}"].maxStaleShare to ${enough < 1 ? `${enough} or more` : enough} and run again`;
 }
 
 /** "300 owner-gone, 112 ttl-passed". */

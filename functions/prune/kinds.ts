@@ -9,24 +9,21 @@ export interface ProducerFacts {
   /** The value of `app.kubernetes.io/managed-by` on its own reports. */
   readonly managedBy: string;
   /**
-   * Label selectors of its Deployments, as its Helm charts and manifests write them, old and new. Some follow the release's name, so
-   * several are asked for: one that matches something else makes the producer seem there, and then its reports are kept.
+   * What its Deployments have in their name, namespace or a label's value, in lower case. No label alone is sure: charts let people
+   * rename all but `helm.sh/chart`, which manifests don't have. A Deployment that has it by chance makes the producer seem there, and
+   * then its reports are kept.
    */
-  readonly deployments: readonly string[];
+  readonly word: string;
 }
 
 export const PRODUCERS: Readonly<Record<Producer, ProducerFacts>> = {
   trivy: {
     managedBy: 'trivy-operator',
-    deployments: ['app.kubernetes.io/name=trivy-operator', 'app.kubernetes.io/instance=trivy-operator'],
+    word: 'trivy',
   },
   kyverno: {
     managedBy: 'kyverno',
-    deployments: [
-      'app.kubernetes.io/part-of=kyverno',
-      'app.kubernetes.io/component=reports-controller',
-      'app.kubernetes.io/component=kyverno',
-    ],
+    word: 'kyverno',
   },
 };
 
@@ -103,8 +100,9 @@ export const KNOWN_KINDS: readonly ReportKind[] = [
 const NEVER = 'clustercompliancereports.aquasecurity.github.io';
 
 /**
- * The kinds that a run looks at, in its order.
- * @throws InvalidInputError for a kind that must never be pruned, and for an unknown one without its version
+ * The kinds that a run looks at, in its order. Pure, so that a configuration can be checked by it before it is deployed.
+ * @throws InvalidInputError for a kind that must never be pruned, and for an unknown one without its version: also where it is
+ * switched off, since a name with a slip in it would keep nothing
  */
 export function kindsToPrune(configured: PruningPolicy['kinds']): readonly ReportKind[] {
   const problems: string[] = [];
@@ -112,7 +110,8 @@ export function kindsToPrune(configured: PruningPolicy['kinds']): readonly Repor
   for (const [name, { prune, version, ttlHours, maxStaleShare }] of Object.entries(configured)) {
     const field = `prune.kinds["${name}"]`;
     if (!prune) {
-      kinds.delete(name);
+      const keepsNothing = !kinds.delete(name) && name !== NEVER && version === undefined;
+      if (keepsNothing) problems.push(`${field}: found no kind that is known, ${expectedInsteadOf(name)}`);
       continue;
     }
     const dot = name.indexOf('.');
@@ -132,6 +131,14 @@ export function kindsToPrune(configured: PruningPolicy['kinds']): readonly Repor
   }
   if (problems.length > 0) throw new InvalidInputError('cluster configuration', problems);
   return [...kinds.values()];
+}
+
+/** The kinds of the same group, else all of them. */
+function expectedInsteadOf(name: string): string {
+  const group = name.slice(name.indexOf('.') + 1);
+  const related = KNOWN_KINDS.filter((known) => known.group === group);
+  const names = related.length > 0 ? related.map(({ plural }) => plural) : KNOWN_KINDS.map((known) => known.name);
+  return `expected one of ${names.join(', ')}${related.length > 0 ? ` in ${group}` : ''}; or the version of a further kind`;
 }
 
 /** Custom resources need a domain of their own; `*.k8s.io` is Kubernetes' (not so `wgpolicyk8s.io`). */

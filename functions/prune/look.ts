@@ -9,6 +9,11 @@ import { type Trouble, troubleOf } from './trouble.ts';
 /** How many stale reports one invocation remembers, some 300 bytes each; what is beyond that is listed again when these are done. */
 export const REMEMBERED = 20_000;
 
+/** What a survey leaves of its invocation: its last call may take two minutes, and so may the one that looks whether all is away. */
+const SURVEY_LEAVES_MS = 4 * 60_000;
+/** A call with all the patience that the client has. */
+const CALL_NEEDS_MS = 2 * 60_000;
+
 /** One kind, as it was found. */
 export interface Found {
   readonly kind: ReportKind;
@@ -18,7 +23,7 @@ export interface Found {
 }
 
 /**
- * Looks at every kind in turn. Ends early where there is no use in going on: the last one's trouble is then `away` or `fatal`.
+ * Looks at every kind in turn, and passes over one that can't be looked at. Ends early where there is no use in going on: the last one's trouble is then `away` or `fatal`.
  * @throws GuardError
  */
 export async function lookAtAll(pruning: Reached, kinds: readonly ReportKind[]): Promise<readonly Found[]> {
@@ -51,14 +56,36 @@ async function lookAt(pruning: Reached, kind: ReportKind): Promise<Found> {
       continue;
     }
     if (trouble?.kind !== 'not-served') journal.note(name, step);
-    return { kind, surveyed: step.data && 'surveyed' in step.data ? step.data.surveyed : undefined, trouble };
+    const surveyed = step.data && 'surveyed' in step.data ? step.data.surveyed : undefined;
+    return { kind, surveyed, trouble: trouble?.kind === 'away' ? await whoseTrouble(pruning, kind, trouble) : trouble };
   }
 }
 
-async function look({ api, session, configuration: { prune } }: Reached, kind: ReportKind) {
+/**
+ * An aggregated group has a server of its own, which may be dead while all others answer: that is trouble of this kind alone.
+ * @returns `refused` then; `away` where the API server as a whole is
+ */
+async function whoseTrouble({ journal, api }: Reached, { name }: ReportKind, trouble: Trouble): Promise<Trouble> {
+  const step = await journal.inTime<Trouble>(`look beyond ${name}`, CALL_NEEDS_MS, async () => {
+    try {
+      const { directory } = await api();
+      if (await directory.isAway()) return { outcome: 'failed', detail: 'all is away', data: trouble };
+      const detail = `${trouble.detail}. The rest of the API server answers, so only this kind was passed over: \`kubectl get apiservices\` says which server has it`;
+      return { outcome: 'done', detail: 'the rest answers', data: { kind: 'refused', detail } };
+    } catch (error) {
+      const data = troubleOf(error);
+      return { outcome: 'failed', detail: data.detail, data };
+    }
+  });
+  return step.data ?? trouble;
+}
+
+async function look({ api, session, context, configuration: { prune } }: Reached, kind: ReportKind) {
+  const untilMs = Date.now() + context.lambdaContext.getRemainingTimeInMillis() - SURVEY_LEAVES_MS;
   try {
     const { client, directory } = await api();
-    const { surveyed, resource, candidates } = await survey(client, directory, kind, memoryFor(prune.maxDeletes));
+    const memory = memoryFor(prune.maxDeletes);
+    const { surveyed, resource, candidates } = await survey(client, directory, kind, memory, untilMs);
     session.candidates.set(kind.name, { resource, list: candidates, left: surveyed.stale });
     const { listed, stale, reasons } = surveyed;
     const detail = `${format(listed)} listed, ${format(stale)} stale: ${describeReasons(reasons)}`;

@@ -1,8 +1,8 @@
 // Who is there: all owners of a kind in one list, once an invocation, however many reports ask for them.
 import type { KubernetesClient, ObjectMetadata, OwnerReference, Resource } from '../kubernetes/types.ts';
-import { PRODUCERS, type Producer } from './kinds.ts';
+import { PRODUCERS, type Producer, type ProducerFacts } from './kinds.ts';
 import { type Owners, type OwnersOfKind, ownerKind, type Presence, type Producers } from './stale.ts';
-import { troubleOf } from './trouble.ts';
+import { checkTime, TooSlowError, troubleOf } from './trouble.ts';
 
 const PAGE_SIZE = 500;
 const DEPLOYMENTS: Resource = { group: 'apps', version: 'v1', plural: 'deployments' };
@@ -23,26 +23,53 @@ export class OwnerDirectory {
     return this.#owners;
   }
 
-  /** Lists the kinds of the reports' owners that have not been listed yet. @throws KubernetesError, SetupError for what is not about one kind */
-  async learn(reports: readonly Pick<ObjectMetadata, 'ownerReferences'>[]): Promise<void> {
+  /**
+   * Lists the kinds of the reports' owners that have not been listed yet. A kind whose own server is away is one that can't be listed.
+   * @param untilMs no page is asked for after this, in ms since 1970. @default no end
+   * @throws KubernetesError, SetupError for what is not about one kind; TooSlowError
+   */
+  async learn(
+    reports: readonly Pick<ObjectMetadata, 'ownerReferences'>[],
+    untilMs = Number.POSITIVE_INFINITY,
+  ): Promise<void> {
     for (const reference of reports.flatMap(({ ownerReferences }) => ownerReferences)) {
       const name = ownerKind(reference);
       if (this.#owners.has(name) || this.problems.has(name)) continue;
       try {
-        const owners = await this.#list(reference);
+        const owners = await this.#list(reference, untilMs);
         if (owners === undefined) this.problems.set(name, 'the cluster does not serve this kind');
         else this.#owners.set(name, owners);
       } catch (error) {
         const { kind, detail } = troubleOf(error);
-        if (kind === 'fatal' || kind === 'away') throw error;
+        if (kind === 'fatal' || error instanceof TooSlowError) throw error;
+        if (kind === 'away' && (await this.isAway())) throw error;
         this.problems.set(name, detail);
       }
     }
   }
 
-  /** Which producers have a Deployment; asked once. @throws KubernetesError, SetupError for what is not about Deployments alone */
-  producers(): Promise<Producers> {
-    this.#producers ??= this.#lookForProducers();
+  /**
+   * Whether the API server as a whole is away, and not only the server of an aggregated group or a kind's conversion webhook.
+   * @throws KubernetesError, SetupError for what can't be used at all
+   */
+  async isAway(): Promise<boolean> {
+    try {
+      await this.#client.listPage(DEPLOYMENTS, { limit: 1 });
+      return false;
+    } catch (error) {
+      const { kind } = troubleOf(error);
+      if (kind === 'fatal') throw error;
+      return kind === 'away';
+    }
+  }
+
+  /**
+   * Which producers have a Deployment; asked once.
+   * @param untilMs as for `learn`
+   * @throws KubernetesError, SetupError for what is not about Deployments alone; TooSlowError
+   */
+  producers(untilMs: number): Promise<Producers> {
+    this.#producers ??= this.#lookForProducers(untilMs);
     // What went wrong once is asked again.
     this.#producers.catch(() => {
       this.#producers = undefined;
@@ -50,7 +77,7 @@ export class OwnerDirectory {
     return this.#producers;
   }
 
-  async #list({ apiVersion, kind }: OwnerReference): Promise<OwnersOfKind | undefined> {
+  async #list({ apiVersion, kind }: OwnerReference, untilMs: number): Promise<OwnersOfKind | undefined> {
     const resource = await this.#client.resourceOf(apiVersion, kind);
     if (resource === undefined) return undefined;
     const uids = new Set<string>();
@@ -58,6 +85,7 @@ export class OwnerDirectory {
     let listedAtMs: number | undefined;
     let continueToken: string | undefined;
     do {
+      checkTime(`listing owners of the kind ${kind} (${apiVersion})`, untilMs);
       const page = await this.#page(resource, { limit: PAGE_SIZE, continueToken });
       // All pages show what was there when the first one was read.
       listedAtMs ??= Date.parse(page.servedAt);
@@ -79,30 +107,45 @@ export class OwnerDirectory {
     return { ...page, items: page.items.map(({ uid }) => ({ uid, isScaledToZero: false })) };
   }
 
-  async #lookForProducers(): Promise<Producers> {
-    return {
-      trivy: await this.#presence('trivy'),
-      kyverno: await this.#presence('kyverno'),
-      hasEphemeralReports: await unlessRefused(this.#hasEphemeralReports(), false),
-    };
+  async #lookForProducers(untilMs: number): Promise<Producers> {
+    // First, since it ends the look where the API server itself is away.
+    const presences = await unlessRefused(this.#presences(untilMs), { trivy: 'unknown', kyverno: 'unknown' } as const);
+    return { ...presences, hasEphemeralReports: await this.#hasEphemeralReports() };
   }
 
+  /** Where that can't be told, what would be left over is kept. */
   async #hasEphemeralReports(): Promise<boolean> {
-    return (await this.#client.resourceOf('reports.kyverno.io/v1', 'EphemeralReport')) !== undefined;
+    try {
+      return (await this.#client.resourceOf('reports.kyverno.io/v1', 'EphemeralReport')) !== undefined;
+    } catch (error) {
+      if (troubleOf(error).kind === 'fatal') throw error;
+      return false;
+    }
   }
 
-  async #presence(producer: Producer): Promise<Presence> {
-    const { deployments } = PRODUCERS[producer];
-    for (const labelSelector of deployments) {
-      const found = await unlessRefused(this.#client.count(DEPLOYMENTS, { labelSelector, limit: 1 }), undefined);
-      if (found === undefined) return 'unknown';
-      if (found > 0) return 'there';
-    }
-    return 'gone';
+  /** By all Deployments, one page after the other, until every producer is found. */
+  async #presences(untilMs: number): Promise<Record<Producer, Presence>> {
+    const presences: Record<Producer, Presence> = { trivy: 'gone', kyverno: 'gone' };
+    let continueToken: string | undefined;
+    do {
+      checkTime('listing Deployments', untilMs);
+      const page = await this.#client.listPage(DEPLOYMENTS, { limit: PAGE_SIZE, continueToken });
+      for (const producer of PRODUCER_NAMES) {
+        if (page.items.some((deployment) => isOf(deployment, PRODUCERS[producer]))) presences[producer] = 'there';
+      }
+      continueToken = page.continueToken;
+    } while (continueToken !== undefined && Object.values(presences).includes('gone'));
+    return presences;
   }
 }
 
-/** What may not be asked is not known; what can't be asked at all ends the run. */
+const PRODUCER_NAMES: readonly Producer[] = ['trivy', 'kyverno'];
+
+function isOf({ name, namespace = '', labels }: ObjectMetadata, { word }: ProducerFacts): boolean {
+  return [name, namespace, ...Object.values(labels)].some((text) => text.toLowerCase().includes(word));
+}
+
+/** What may not be asked is not known; what can't be asked at all ends the look. */
 async function unlessRefused<Answer, Otherwise>(
   asked: Promise<Answer>,
   otherwise: Otherwise,

@@ -3,17 +3,25 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
 import { type KubernetesOptions, openKubernetes } from '../kubernetes/client.ts';
 import { loadKubernetesCredentials } from '../kubernetes/credentials.ts';
-import type { KubernetesClient, ListedObject, Resource } from '../kubernetes/types.ts';
+import type { KubernetesClient, ListedObject, OwnerReference, Resource } from '../kubernetes/types.ts';
 import type { KubernetesConfiguration } from '../run/configuration.ts';
 import { OwnerDirectory } from './owners.ts';
+import type { StaleReason } from './stale.ts';
 
 /** How patient the client is. @default its own values */
 export type SessionOptions = Pick<KubernetesOptions, 'patienceMs' | 'timeoutMs'>;
 
+/** A stale report, as it was when it was listed, and why it is stale. */
+export interface Candidate extends ListedObject {
+  readonly reason: StaleReason;
+  /** Only where the reason may pass without anybody writing the report, and has to be looked at again: `owner-scaled-to-zero`. */
+  readonly ownerReferences?: readonly OwnerReference[] | undefined;
+}
+
 /** The stale reports of one kind that are still to be deleted. */
 export interface Candidates {
   readonly resource: Resource;
-  readonly list: ListedObject[];
+  readonly list: Candidate[];
   /** In all; the list may have been too long to be remembered whole. */
   left: number;
 }
@@ -21,6 +29,8 @@ export interface Candidates {
 export interface Api {
   readonly client: KubernetesClient;
   readonly directory: OwnerDirectory;
+  /** Nothing that the directory knows is older. In ms since 1970. */
+  readonly directoryFromMs: number;
 }
 
 export class PruneSession implements AsyncDisposable {
@@ -44,6 +54,17 @@ export class PruneSession implements AsyncDisposable {
     return opening;
   }
 
+  /**
+   * The same connection with a directory that knows nothing older than this. Where the one so far may, it is given up for a new one: by
+   * that everything is judged from here on, so that what was found to live is not found stale again.
+   */
+  withOwnersNoOlderThan(maxAgeMs: number, api: Api): Api {
+    if (Date.now() - api.directoryFromMs <= maxAgeMs) return api;
+    const renewed = { ...api, ...newDirectory(api.client) };
+    this.#opening = Promise.resolve(renewed);
+    return renewed;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const api = await this.#opening?.catch(() => undefined);
     await api?.client[Symbol.asyncDispose]();
@@ -52,7 +73,11 @@ export class PruneSession implements AsyncDisposable {
 
 async function open({ server, credentials }: KubernetesConfiguration, options: SessionOptions): Promise<Api> {
   const client = openKubernetes({ server, credentials: await loadKubernetesCredentials(credentials), ...options });
-  return { client, directory: new OwnerDirectory(client) };
+  return { client, ...newDirectory(client) };
+}
+
+function newDirectory(client: KubernetesClient): Pick<Api, 'directory' | 'directoryFromMs'> {
+  return { directory: new OwnerDirectory(client), directoryFromMs: Date.now() };
 }
 
 const sessions = new AsyncLocalStorage<PruneSession>();

@@ -106,7 +106,7 @@ function judgeReadable(
   const producer = kind.producer === undefined ? 'unknown' : producers[kind.producer];
   // Since the last write, which is never before the creation: a report that is still being written has not outlived anything.
   if (ttlMs !== undefined && idleMs <= ttlMs + TTL_GRACE_MS) return kept;
-  const keeps = ttlMs !== undefined && producer !== 'gone' && operatorKeeps(report, kind, ttlMs, idleMs);
+  const keeps = ttlMs !== undefined && producer !== 'gone' && operatorKeeps(kind, ttlMs, idleMs);
   if (ttlMs !== undefined && !keeps) return { stale: 'ttl-passed' };
   if (idleMs > ABANDONED_MS) {
     if (kind.leftover && producers.hasEphemeralReports) return { stale: 'leftover' };
@@ -119,8 +119,8 @@ function judgeReadable(
  * Whether the operator, where it is there, means to keep a report whose TTL has passed. Not one with a TTL of 0, which is how Trivy marks
  * the reports of a superseded ReplicaSet, and not one that has outlived the configuration's TTL as well.
  */
-function operatorKeeps(report: ObjectMetadata, kind: ReportKind, ttlMs: number, idleMs: number): boolean {
-  if (kind.endsByTtl || ttlMs === 0 || annotatedTtl(report, kind) === undefined) return false;
+function operatorKeeps(kind: ReportKind, ttlMs: number, idleMs: number): boolean {
+  if (kind.endsByTtl || ttlMs === 0) return false;
   return kind.ttlHours === undefined || idleMs <= kind.ttlHours * HOUR_MS + TTL_GRACE_MS;
 }
 
@@ -157,6 +157,13 @@ export function ownerKind({ apiVersion, kind }: Pick<OwnerReference, 'apiVersion
 }
 
 type OwnerState = 'none' | 'alive' | 'scaled-to-zero' | 'gone' | 'unknown';
+
+/** Whether a report that was stale for having an owner without replicas still is, by owners that were listed since. */
+export function isStillWithoutReplicas(references: readonly OwnerReference[], owners: Owners): boolean {
+  // The report has not been written since it was judged, or its delete is refused: it is older than any list.
+  const state = ownerState(references, Number.NEGATIVE_INFINITY, owners);
+  return state === 'scaled-to-zero' || state === 'gone';
+}
 
 /** Of all owners together: one that lives is enough to keep a report, and so is one that nobody knows of. */
 function ownerState(references: readonly OwnerReference[], writtenMs: number, owners: Owners): OwnerState {

@@ -1,11 +1,13 @@
 // One look at all reports of a kind: how many there are, which are stale and why, and about how many bytes they take.
 import { NotServedError } from '../kubernetes/errors.ts';
-import type { KubernetesClient, ListedObject, ObjectMetadata, Resource } from '../kubernetes/types.ts';
+import type { KubernetesClient, ObjectMetadata, Resource } from '../kubernetes/types.ts';
 import type { Counts } from './guard.ts';
 import { type ReportKind, resourceOfKind } from './kinds.ts';
 import type { OwnerDirectory } from './owners.ts';
+import { SURVEY_NEEDS_MS } from './pruning.ts';
+import type { Candidate } from './session.ts';
 import { judge, type KeepReason, ownerKind, type StaleReason } from './stale.ts';
-import { troubleOf } from './trouble.ts';
+import { checkTime, troubleOf } from './trouble.ts';
 
 /**
  * The server holds the whole objects of one page, and this process its metadata, about 200 kB. Answers below 128 KiB it would not
@@ -34,29 +36,31 @@ export interface Survey {
   readonly surveyed: Surveyed;
   readonly resource: Resource;
   /** The first stale ones, at most as many as asked for. */
-  readonly candidates: ListedObject[];
+  readonly candidates: Candidate[];
 }
 
 /**
  * @param capacity how many candidates to remember
- * @throws KubernetesError, SetupError
+ * @param untilMs no page is asked for after this, in ms since 1970. @default the time that a step with a survey waits for
+ * @throws KubernetesError, SetupError, TooSlowError
  */
 export async function survey(
   client: KubernetesClient,
   directory: OwnerDirectory,
   kind: ReportKind,
   capacity: number,
+  untilMs: number = Date.now() + SURVEY_NEEDS_MS,
 ): Promise<Survey> {
-  const producers = await directory.producers();
+  const producers = await directory.producers(untilMs);
   const { resource, first } = await firstPage(client, kind);
   const stale: Partial<Record<StaleReason, number>> = {};
   const kept: Partial<Record<KeepReason, number>> = {};
   const finalizers = new Set<string>();
   const unknownOwners = new Set<string>();
-  const candidates: ListedObject[] = [];
+  const candidates: Candidate[] = [];
   const totals = { listed: 0, stale: 0, receivedBytes: 0 };
   for (let page = first; ; ) {
-    await directory.learn(page.items);
+    await directory.learn(page.items, untilMs);
     const circumstances = { kind, producers, owners: directory.owners, nowMs: Date.parse(page.servedAt) };
     totals.listed += page.items.length;
     totals.receivedBytes += page.receivedBytes;
@@ -65,7 +69,7 @@ export async function survey(
       if ('stale' in verdict) {
         totals.stale++;
         stale[verdict.stale] = (stale[verdict.stale] ?? 0) + 1;
-        if (candidates.length < capacity) candidates.push(listedObject(report));
+        if (candidates.length < capacity) candidates.push(candidateOf(report, verdict.stale));
       } else {
         kept[verdict.keep] = (kept[verdict.keep] ?? 0) + 1;
         if (verdict.keep === 'finalizers') addSome(finalizers, report.finalizers);
@@ -74,6 +78,7 @@ export async function survey(
     }
     const { continueToken } = page;
     if (continueToken === undefined) break;
+    checkTime(`listing ${kind.name}`, untilMs);
     page = await client.listPage(resource, { limit: PAGE_SIZE, continueToken });
   }
   const surveyed: Surveyed = {
@@ -103,8 +108,13 @@ async function firstPage(client: KubernetesClient, kind: ReportKind) {
   throw notServed;
 }
 
-function listedObject({ namespace, name, uid, resourceVersion }: ObjectMetadata): ListedObject {
-  return { namespace, name, uid, resourceVersion };
+/** No more of a report than is needed to delete it: many thousands are remembered. */
+function candidateOf(
+  { namespace, name, uid, resourceVersion, ownerReferences }: ObjectMetadata,
+  reason: StaleReason,
+): Candidate {
+  const listed = { namespace, name, uid, resourceVersion, reason };
+  return reason === 'owner-scaled-to-zero' ? { ...listed, ownerReferences } : listed;
 }
 
 function problemsOf({ ownerReferences }: ObjectMetadata, { problems }: OwnerDirectory): string[] {
@@ -122,7 +132,7 @@ function addSome(names: Set<string>, more: readonly string[]): void {
 async function sizeOfStale(
   client: KubernetesClient,
   resource: Resource,
-  candidates: readonly ListedObject[],
+  candidates: readonly Candidate[],
   stale: number,
 ): Promise<number | undefined> {
   const samples = Math.min(SAMPLES, candidates.length);

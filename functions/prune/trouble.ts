@@ -1,7 +1,6 @@
 // What an error of the API server means for a run: is it this kind's alone, does it pass, or is there nothing more to be done?
 import {
   ApiUnavailableError,
-  ForbiddenError,
   KubernetesError,
   ListExpiredError,
   NotServedError,
@@ -20,18 +19,35 @@ export interface Trouble {
   readonly detail: string;
 }
 
+/** A look took longer than its invocation has time for; a fresh one has more. */
+export class TooSlowError extends EtcdMedicError {
+  override readonly name = 'TooSlowError';
+}
+
+/**
+ * @param what was being done
+ * @param untilMs in ms since 1970
+ * @throws TooSlowError
+ */
+export function checkTime(what: string, untilMs: number): void {
+  if (Date.now() < untilMs) return;
+  throw new TooSlowError(
+    `${what} took longer than there was time for. Look at the API server's load and at etcd behind it, or run it at a quieter time`,
+  );
+}
+
 /** @throws what is not an error of ours: it has to come up as what it is */
 export function troubleOf(error: unknown): Trouble {
   if (!(error instanceof EtcdMedicError)) throw error;
   return { kind: kindOf(error), detail: describeError(error) };
 }
 
+const PASSES = [ApiUnavailableError, ThrottledError, ListExpiredError, TooSlowError];
+
 function kindOf(error: EtcdMedicError): Trouble['kind'] {
   if (error instanceof NotServedError) return 'not-served';
-  if (error instanceof ForbiddenError) return 'refused';
-  if (error instanceof ApiUnavailableError || error instanceof ThrottledError || error instanceof ListExpiredError) {
-    return 'away';
-  }
+  if (PASSES.some((type) => error instanceof type)) return 'away';
+  // The client has asked three times.
   if (error instanceof UnauthorizedError) return 'fatal';
   return error instanceof KubernetesError ? 'refused' : 'fatal';
 }

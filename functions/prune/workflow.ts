@@ -41,7 +41,7 @@ function unusable(found: readonly Found[]): Conclusion | undefined {
   }
   const refused = refusals(found);
   if (refused.length === 0 || found.some(({ surveyed }) => surveyed !== undefined)) return undefined;
-  const reason = `No kind of report may be looked at, so nothing was changed. ${refused[0]} Give it the rights of docs/rbac.yaml.`;
+  const reason = `No kind of report may be looked at, so nothing was changed. ${refused[0]}`;
   return { outcome: 'refused', reason, members: [], pruned };
 }
 

@@ -187,7 +187,10 @@ const writtenSchema = z
     nodes: z.optional(nodes),
     kubernetes: z.optional(
       z.strictObject({
-        server: endpoint,
+        // Credentials are sent there.
+        server: endpoint.check(
+          z.refine((url) => url.startsWith('https:'), 'an https URL such as https://10.0.0.1:6443'),
+        ),
         credentials: z.union(
           [secret, token, clientCertificate, issued],
           '{ "secretArn" }, { "caFile", "tokenFile" }, { "caFile", "certFile", "keyFile" } or { "issued": true }',

@@ -67,8 +67,13 @@ export interface PrunedResource {
   readonly listed: number;
   readonly stale: number;
   readonly deleted: number;
-  /** Stale, but left alone: rewritten, gone or given a finalizer in the meantime. */
+  /** Stale, but left alone: rewritten, gone, given a finalizer or its owner scaled up in the meantime. */
   readonly skipped: number;
+  /**
+   * Stale at first, and not stale or not there any more when the kind was looked at again. After an interruption it is most likely this
+   * run that had deleted them, with the record of it lost. Left out where there were none.
+   */
+  readonly missing?: number | undefined;
   /** Why they are stale: how many for each reason. */
   readonly reasons: Readonly<Record<string, number>>;
   /** Why others were kept, where that is worth knowing: how many for each reason. */

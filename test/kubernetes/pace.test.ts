@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Pace } from '../../functions/kubernetes/pace.ts';
 
 /** How many of `count` calls are under way at the same time; `each` is told after each of them. */
@@ -50,6 +50,21 @@ describe('the pace of calls', () => {
 
     // Timers may be early by a millisecond.
     expect(performance.now() - startedMs).toBeGreaterThan(58);
+  });
+
+  it('goes on after the pause where its timer is early', async () => {
+    const real = globalThis.setTimeout;
+    // Node's own are early by up to a millisecond, now and then.
+    const early = vi
+      .spyOn(globalThis, 'setTimeout')
+      .mockImplementation((callback, ms = 0) => real(callback, Math.max(0, ms - 5)));
+    using _ = { [Symbol.dispose]: () => early.mockRestore() };
+    using pace = new Pace(2);
+    pace.tooMany(30);
+
+    const went = pace.run(async () => 'went');
+
+    expect(await Promise.race([went, wait(5_000, 'hung')])).toBe('went');
   });
 
   it('grows again while calls go well, to just below what was too many', async () => {

@@ -71,13 +71,7 @@ function list(
   accept: string,
 ): Reply {
   const limit = query.has('limit') ? Number(query.get('limit')) : undefined;
-  const labels = Object.fromEntries(
-    (query.get('labelSelector') ?? '')
-      .split(',')
-      .filter(Boolean)
-      .map((each) => each.split('=', 2)),
-  );
-  const result = store.list(resource, { limit, token: query.get('continue') ?? undefined, labels });
+  const result = store.list(resource, { limit, token: query.get('continue') ?? undefined });
   if (result === 'invalid') {
     const message = 'invalid continue token: continue key is not valid';
     return failure(400, { message, reason: 'BadRequest' });

@@ -89,21 +89,14 @@ export class Store {
   /** @returns `expired`, with the token that the list goes on with; `invalid` for a token that never was one */
   list(
     resource: Resource,
-    {
-      limit,
-      token,
-      labels,
-    }: { limit: number | undefined; token: string | undefined; labels: Readonly<Record<string, string>> },
+    { limit, token }: { limit: number | undefined; token: string | undefined },
   ): ListResult | { readonly expired: string } | 'invalid' {
     const place = token === undefined ? undefined : decode(token);
     if (place === null) return 'invalid';
     const isNew = place === undefined || place.snapshot === 0;
     const snapshot = isNew ? sorted(this.#objects(resource)) : this.#snapshots.get(place.snapshot);
     if (snapshot === undefined) return { expired: encode({ snapshot: 0, after: place?.after ?? '' }) };
-    const wanted = Object.entries(labels);
-    const rest = snapshot
-      .filter(([key]) => place === undefined || key > place.after)
-      .filter(([, { metadata }]) => wanted.every(([name, value]) => metadata.labels?.[name] === value));
+    const rest = snapshot.filter(([key]) => place === undefined || key > place.after);
     const page = limit === undefined ? rest : rest.slice(0, limit);
     const result = { items: page.map(([, object]) => object), resourceVersion: `${this.#revision}` };
     const last = page.at(-1);

@@ -6,7 +6,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type KubernetesOptions, openKubernetes } from '../../functions/kubernetes/client.ts';
-import { ApiUnavailableError, KubernetesError, ThrottledError } from '../../functions/kubernetes/errors.ts';
+import {
+  ApiUnavailableError,
+  DeniedError,
+  KubernetesError,
+  ThrottledError,
+  UnauthorizedError,
+} from '../../functions/kubernetes/errors.ts';
 import type { KubernetesClient, ListedObject } from '../../functions/kubernetes/types.ts';
 import { SetupError } from '../../functions/run/errors.ts';
 import { createAuthority } from '../control-plane/certificates.ts';
@@ -144,16 +150,6 @@ describe('a read', () => {
     expect(api.requests).toHaveLength(2);
   });
 
-  it('counts on where a page has fewer than its limit, even none, and others after it', async () => {
-    const page = (items: readonly unknown[], next: string) => JSON.stringify({ metadata: { continue: next }, items });
-    const metadata = { uid: 'u', name: 'n', resourceVersion: '1', creationTimestamp: '2026-01-02T03:04:05Z' };
-    api.fail({ effect: { status: 200, text: page([], 'x') } });
-    api.fail({ effect: { status: 200, text: page([{ metadata }], '') } });
-
-    expect(await kubernetes.count(reports, { labelSelector: 'a=b', limit: 5 })).toBe(1);
-    expect(api.requests.map(({ path }) => new URL(path, api.server).searchParams.get('continue'))).toEqual([null, 'x']);
-  });
-
   it('gets metadata only, compressed, a fraction of what the objects have', async () => {
     const content = {
       report: { vulnerabilities: Array.from({ length: 100 }, (_, i) => ({ id: `CVE-2024-${i * 7919}` })) },
@@ -256,6 +252,30 @@ describe('a delete', () => {
     });
   });
 
+  it('is given up, with all looks at it, when its one patience is over', async () => {
+    await using impatient = open({ patienceMs: 600, timeoutMs: 400 });
+    api.fail({ method: 'DELETE', effect: 'hang', times: 1_000 });
+    api.fail({ method: 'GET', effect: 'hang', times: 1_000 });
+
+    await expect(impatient.delete(reports, object)).rejects.toMatchObject({ name: 'ApiUnavailableError' });
+
+    // The delete takes 400 ms of it, and the look the rest: with a patience of their own the looks would go on.
+    expect(methods()).toEqual(['DELETE', 'GET']);
+  });
+
+  it.each<[string, number, string]>([
+    ['webhook', 403, 'admission webhook "validate.kyverno.svc-fail" denied the request: no deletes here'],
+    ['webhook that gives no code', 400, 'admission webhook "x" denied the request without explanation'],
+    ['webhook that answers as a server in trouble', 500, 'admission webhook "x" denied the request: no'],
+    ['webhook that answers as for a conflict', 409, 'admission webhook "x" denied the request: no'],
+    ['policy', 422, `a "report" is forbidden: ValidatingAdmissionPolicy 'x' with binding 'y' denied request: no`],
+  ])('that a %s denies is an error of its own, whatever the status code', async (_what, status, message) => {
+    api.fail({ effect: { status, message }, times: 1_000 });
+
+    await expect(kubernetes.delete(reports, object)).rejects.toThrow(DeniedError);
+    expect(methods()).toEqual(['DELETE']);
+  });
+
   it.each<[string, Fault['effect'], string]>([
     [
       'a webhook that does not answer',
@@ -277,6 +297,30 @@ describe('a delete', () => {
 
     await expect(kubernetes.delete(reports, object)).rejects.toThrow(message);
     expect(methods()).toEqual(['DELETE']);
+  });
+});
+
+describe.each<[string, (client: KubernetesClient) => Promise<unknown>]>([
+  ['a read', (client) => client.listPage(reports, { limit: 1 })],
+  ['a delete', (client) => client.delete(reports, object)],
+])('%s that the server answers with 401', (_what, ask) => {
+  const unauthorized = { status: 401, message: 'Unauthorized', reason: 'Unauthorized' };
+
+  it('twice is asked again, as the server may only have been unable to look up the token', async () => {
+    await using impatient = open({ patienceMs: 200 });
+    api.fail({ effect: unauthorized, times: 2 });
+
+    await ask(impatient);
+
+    expect(api.requests).toHaveLength(3);
+  });
+
+  it('three times is refused', async () => {
+    await using impatient = open({ patienceMs: 200 });
+    api.fail({ effect: unauthorized, times: 1_000 });
+
+    await expect(ask(impatient)).rejects.toThrow(UnauthorizedError);
+    expect(api.requests).toHaveLength(3);
   });
 });
 

@@ -60,6 +60,16 @@ describe('the context "clusters"', () => {
   });
 
   it.each([
+    ['a kind that is never pruned', 'clustercompliancereports.aquasecurity.github.io', {}],
+    ['an unknown kind without its version', 'scans.example.com', {}],
+    ['a kind of Kubernetes itself', 'leases.coordination.k8s.io', { version: 'v1' }],
+  ])('refuses at synth what would fail in the first night: %s', (_, kind, settings) => {
+    expect(problemOf([{ ...sampleCluster, prune: { kinds: { [kind]: settings } } }])).toContain(
+      `[0].prune.kinds["${kind}"]`,
+    );
+  });
+
+  it.each([
     ['a bucket', { snapshot: { bucket: '*' } }, '[0].snapshot.bucket: found "*", expected the name of an S3 bucket'],
     ['a folder in a bucket', { snapshot: { bucket: 'mine/x' } }, '[0].snapshot.bucket: found "mine/x"'],
     ["a tag's key", { nodes: { tag: { key: 'a*', value: 'demo' } } }, '[0].nodes.tag.key: found "a*"'],

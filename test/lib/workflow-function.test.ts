@@ -63,16 +63,19 @@ describe('WorkflowFunction', () => {
     ['recover', 4 + 4 + 4],
     ['maintain', 4 + 12 + 4],
     ['prune', 4 + 4],
-  ] as const)('%s is durable, and has %i hours for its turn to come and for what may take longest in it', (workflow, hours) => {
-    const { properties } = workflowStack(workflow);
+  ] as const)(
+    '%s is durable, and has %i hours for its turn to come and for what may take longest in it',
+    (workflow, hours) => {
+      const { properties } = workflowStack(workflow);
 
-    expect(properties).toMatchObject({
-      Timeout: 900,
-      MemorySize: 512,
-      DurableConfig: { ExecutionTimeout: hours * 60 * 60, RetentionPeriodInDays: 30 },
-      VpcConfig: { SecurityGroupIds: [sampleCluster.network.securityGroupId] },
-    });
-  });
+      expect(properties).toMatchObject({
+        Timeout: 900,
+        MemorySize: 512,
+        DurableConfig: { ExecutionTimeout: hours * 60 * 60, RetentionPeriodInDays: 30 },
+        VpcConfig: { SecurityGroupIds: [sampleCluster.network.securityGroupId] },
+      });
+    },
+  );
 
   it('has time for the longest window and the longest pruning that the configuration allows', () => {
     const longest = workflowStack('maintain', { maintain: { windowMinutes: 720 }, prune: { maxMinutes: 180 } });

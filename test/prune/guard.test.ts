@@ -21,14 +21,29 @@ describe('R12: the blast-radius guard', () => {
   });
 
   it.each([
-    ['more than the share', counts(99, 50), '50 of 99', '51 %', '"].maxStaleShare to 0.51'],
-    ['nearly all', counts(20_001, 10_000, { foreign: 10_000 }), '10,000 of 10,001', 'over 99 %', 'maxStaleShare to 1 '],
-    ['all', counts(1_000, 1_000), '1,000 of 1,000', '100 %', 'maxStaleShare to 1 '],
+    ['more than the share', counts(99, 50), '50 of 99', '51 %', '"].maxStaleShare to 0.51 or more'],
+    [
+      'nearly all',
+      counts(20_001, 10_000, { foreign: 10_000 }),
+      '10,000 of 10,001',
+      'over 99 %',
+      'maxStaleShare to 1 and',
+    ],
+    ['all', counts(1_000, 1_000), '1,000 of 1,000', '100 %', 'maxStaleShare to 1 and'],
     ['more than the count', counts(40_000, 10_001), '10,001 of 40,000', '25 %', 'prune.maxStaleCount to 10001'],
   ])('stops where %s are stale, with numbers, reasons and what to set', (_name, found, ...words) => {
     const reason = guard(kind, found, policy);
 
     for (const word of [...words, 'owner-gone', kind.name]) expect(reason).toContain(word);
+  });
+
+  it.each([
+    ['share', counts(1_000, 1_000)],
+    ['count', counts(40_000, 10_001)],
+  ])('says of the %s whether it came before the first delete or half-way', (_name, found) => {
+    expect(guard(kind, found, policy)).toContain('so none was deleted');
+    expect(guard(kind, found, policy, 'half-way')).toContain('so no more are deleted');
+    expect(guard(kind, found, policy, 'half-way')).not.toContain('none was');
   });
 
   it("counts the share of the producer's own reports, so that other tools' don't hide it", () => {

@@ -86,4 +86,22 @@ describe('the kinds that a run looks at', () => {
     expect(() => kindsOf({ [name]: settings })).toThrow(InvalidInputError);
     expect(() => kindsOf({ [name]: settings })).toThrow(words);
   });
+
+  it.each([
+    ['vulnerabilityreport.aquasecurity.github.io', 'expected one of vulnerabilityreports, sbomreports,'],
+    ['vulnerabilityreports.aquasecurity.com', 'expected one of vulnerabilityreports.aquasecurity.github.io,'],
+  ])('R12: are not kept apart by a name that none of them has (%s), which is an error', (name, words) => {
+    const act = () => kindsOf({ [name]: { prune: false } });
+
+    expect(act).toThrow(InvalidInputError);
+    expect(act).toThrow(`prune.kinds["${name}"]: found no kind that is known`);
+    expect(act).toThrow(words);
+  });
+
+  it.each([
+    ['clustercompliancereports.aquasecurity.github.io', { prune: false }],
+    ['scans.example.com', { prune: false, version: 'v1' }],
+  ])('are the same where %s, which is not among them, is switched off as %j', (name, settings) => {
+    expect(kindsOf({ [name]: settings })).toEqual(KNOWN_KINDS);
+  });
 });

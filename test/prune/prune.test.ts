@@ -165,7 +165,9 @@ describe.each(servers())('pruning, on $name', ({ start }) => {
     expect(await killedAt).toBeGreaterThan(1);
     expect(report.outcome, report.reason).toBe('pruned');
     expect(await reportNames(api)).toEqual(['keep-me']);
-    expect(of(report).deleted + of(report).skipped).toBe(200);
+    // Deletes whose answers were lost with the server are missing when the kind is looked at again.
+    const { deleted, skipped, missing = 0 } = of(report);
+    expect(deleted + skipped + missing).toBe(200);
     expect(report.steps.find(({ name }) => name === `delete ${VULNERABILITY_REPORTS}`)?.detail).toMatch(
       /in [23] batches/,
     );
@@ -179,6 +181,7 @@ describe.each(servers())('pruning, on $name', ({ start }) => {
 
     const report = await runPrune(api, {
       kubernetes: { server, credentials: { ...credentials, tokenFile: strange.path } },
+      session: { patienceMs: 1_000 },
     });
 
     expect(report.outcome).toBe('failed');
@@ -209,7 +212,6 @@ function bound(client: KubernetesClient): KubernetesClient {
     resourceOf: (...call) => client.resourceOf(...call),
     delete: (...call) => client.delete(...call),
     sizeBytes: (...call) => client.sizeBytes(...call),
-    count: (...call) => client.count(...call),
     [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
   };
 }

@@ -1,5 +1,8 @@
 // Pruning where something is not as it should be: budgets, the guard, rights, a lost lease, a server that is away.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openKubernetes } from '../../functions/kubernetes/client.ts';
+import { DeniedError } from '../../functions/kubernetes/errors.ts';
+import { type Batch, deleteBatch } from '../../functions/prune/batch.ts';
 import { LEASE_TTL_MS } from '../../functions/run/conduct.ts';
 import { createLease } from '../../functions/run/lease.ts';
 import type { RunReport } from '../../functions/run/report.ts';
@@ -7,6 +10,7 @@ import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
 import { createAuthority } from '../control-plane/certificates.ts';
 import type { ApiServerOptions } from '../kubernetes/api-server.ts';
 import { kindNamed } from '../kubernetes/kinds.ts';
+import type { NewObject } from '../kubernetes/objects.ts';
 import { type StandInApiServer, startStandIn } from '../kubernetes/stand-in.ts';
 import { recordsOf } from '../recover/harness.ts';
 import { createOwners, createReports, GONE, KEPT, STALE, staleReports, trivyReport } from './cluster.ts';
@@ -46,6 +50,11 @@ async function startServices(): Promise<AwsStandIn> {
   const aws = cleanUp.use(await startAws());
   aws.enter();
   return aws;
+}
+
+async function holdLease({ table }: AwsStandIn, owner: string): Promise<void> {
+  const lease = createLease({ table, cluster: CLUSTER, owner, workflow: 'recover', ttlMs: LEASE_TTL_MS });
+  expect(await lease.acquire()).toEqual({ kind: 'acquired' });
 }
 
 const deletes = () => api.requests.filter(({ method }) => method === 'DELETE').length;
@@ -245,8 +254,7 @@ describe('R9: the lease', () => {
   it('of another run keeps it from touching anything', async () => {
     const aws = await startServices();
     await createReports(api);
-    const other = 'arn:aws:lambda:eu-west-1:1:function:other:1/durable-execution/a/b';
-    await runPrune(api, { parent: other, prune: { kinds: only() } });
+    await holdLease(aws, 'arn:aws:lambda:eu-west-1:1:function:other:1/durable-execution/a/b');
 
     const report = await runPrune(api);
 
@@ -259,7 +267,7 @@ describe('R9: the lease', () => {
     const aws = await startServices();
     await createReports(api);
     const parent = 'arn:aws:lambda:eu-west-1:1:function:recover:1/durable-execution/a/b';
-    await runPrune(api, { parent, prune: { kinds: only() } });
+    await holdLease(aws, parent);
 
     const report = await runPrune(api, { parent });
 
@@ -464,6 +472,188 @@ describe('a server in trouble half-way', () => {
 
     expect(report.outcome, report.reason).toBe('pruned');
     expect(of(report)).toMatchObject({ stale: 40, deleted: 40, skipped: 0 });
+  });
+});
+
+describe('what is dead beside an API server that works', () => {
+  const dead = (path: RegExp) => {
+    const text = 'service unavailable\n';
+    api.fail({ path, effect: { status: 503, text }, times: 10_000 });
+  };
+
+  it('a group’s own server: its kinds are passed over by name, and the others pruned', async () => {
+    await createReports(api);
+    dead(/\/apis\/wgpolicyk8s\.io\//);
+
+    const report = await runPrune(api, IMPATIENT);
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(report.reason).toMatch(/Passed over: list policyreports\.wgpolicyk8s\.io .*503.*kubectl get apiservices/);
+    expect(of(report, 'policyreports.wgpolicyk8s.io')).toMatchObject({
+      deleted: 0,
+      note: expect.stringContaining('503'),
+    });
+    const left = ['stale-namespace-gone', 'stale-policy'];
+    expect((await reportNames(api)).filter((name) => name.startsWith('stale'))).toEqual(left);
+  });
+
+  it('Kyverno’s newer group: what may be left over by that is kept, and the others pruned', async () => {
+    await createReports(api);
+    dead(/\/apis\/reports\.kyverno\.io\//);
+
+    const report = await runPrune(api, IMPATIENT);
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    const left = ['stale-ephemeral', 'stale-leftover'];
+    expect((await reportNames(api)).filter((name) => name.startsWith('stale'))).toEqual(left);
+  });
+
+  it.each([
+    ['found', /\/apis\/apps\/v1\?/],
+    ['listed', /\/replicasets\?/],
+  ])('one kind of owners, which can’t be %s: its reports are kept, and the others pruned', async (_what, path) => {
+    await api.create(REPORT, [
+      ...staleReports(3),
+      trivyReport('stale-pod', { ownerReferences: [{ apiVersion: 'v1', kind: 'Pod', name: 'none', uid: 'none' }] }),
+    ]);
+    dead(path);
+
+    const report = await runPrune(api, { ...IMPATIENT, prune: ALLOWED });
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(await reportNames(api)).toEqual(['stale-00000', 'stale-00001', 'stale-00002']);
+    expect(of(report).kept).toEqual({ 'owner-unknown': 3 });
+    expect(of(report).note).toMatch(/owners could not be listed: ReplicaSet \(apps\/v1\): .*503/);
+  });
+
+  it('once all of it is away, it ends the run', async () => {
+    await api.create(SBOM, staleReports(3));
+    dead(/\/vulnerabilityreports\?/);
+
+    const report = await runPrune(api, {
+      ...IMPATIENT,
+      prune: ALLOWED,
+      onOperation: ({ name, to }) => {
+        if (name === `survey ${VULNERABILITY_REPORTS}` && to === 'SUCCEEDED') dead(/\/deployments\?/);
+      },
+    });
+
+    expect(report.outcome).toBe('failed');
+    expect(report.reason).toMatch(/^The API server could not be used, and nothing was changed: .*503/);
+    expect(deletes()).toBe(0);
+  });
+});
+
+describe('a look that takes longer than its invocation has', () => {
+  async function surveys(slowFrom: number, slowTo: number): Promise<{ report: RunReport; names: readonly string[] }> {
+    await api.create(REPORT, staleReports(450));
+    const names: string[] = [];
+    const clock = Date.now;
+    let attempt = 0;
+    let aheadMs = 0;
+    cleanUp.defer(() => {
+      Date.now = clock;
+    });
+    Date.now = () => clock() + aheadMs;
+    // The server answers, and by our clock that took a quarter of an hour.
+    api.now = () => {
+      const isSlow =
+        attempt >= slowFrom && attempt <= slowTo && /vulnerabilityreports\?/.test(api.requests.at(-1)?.path ?? '');
+      if (isSlow) aheadMs += 15 * 60_000;
+      return new Date(clock());
+    };
+    const report = await runPrune(api, {
+      prune: { ...ALLOWED, kinds: only(VULNERABILITY_REPORTS) },
+      onOperation: ({ name, to }) => {
+        if (!name?.startsWith('survey') || to !== 'STARTED') return;
+        attempt++;
+        names.push(name);
+      },
+    });
+    return { report, names };
+  }
+
+  it('is begun again in a fresh one', async () => {
+    const { report, names } = await surveys(1, 1);
+
+    expect(names).toEqual([`survey ${VULNERABILITY_REPORTS}`, `survey ${VULNERABILITY_REPORTS}, again (2)`]);
+    expect(report.outcome, report.reason).toBe('pruned');
+  });
+
+  it('is given up after three times, and the kind passed over', async () => {
+    const { report, names } = await surveys(1, 100);
+
+    expect(names).toHaveLength(3);
+    expect(report.outcome).toBe('refused');
+    expect(report.reason).toMatch(/took longer than there was time for/);
+    expect(deletes()).toBe(0);
+  });
+});
+
+describe('reports that admission does not let go', () => {
+  const deny = (path: RegExp) => {
+    const message = 'admission webhook "validate.kyverno.svc-fail" denied the request: no deletes here';
+    api.fail({ method: 'DELETE', path, effect: { status: 403, reason: 'Forbidden', message }, times: 10_000 });
+  };
+
+  async function deleteAll(): Promise<Batch> {
+    await using client = openKubernetes({ server: api.server, credentials: api.credentials(), patienceMs: 100 });
+    const candidates = [...(await api.list(REPORT))];
+    return await deleteBatch(client, REPORT, candidates, { reports: 500, untilMs: Date.now() + 60_000 });
+  }
+
+  it('are named, and all others are deleted', async () => {
+    await api.create(REPORT, staleReports(120));
+    deny(/stale-000[3-8]1/);
+
+    const batch = await deleteAll();
+
+    expect(batch).toMatchObject({ deleted: 114, changed: 0, problem: undefined });
+    expect(batch.denied).toMatchObject({ count: 6, detail: expect.stringContaining('no deletes here') });
+    expect(batch.denied?.names).toHaveLength(5);
+    expect(batch.denied?.names).toContain('default/stale-00081');
+    expect(await api.list(REPORT)).toHaveLength(6);
+  });
+
+  it('stop the kind where it is one after the other', async () => {
+    await api.create(REPORT, staleReports(120));
+    deny(/./);
+
+    const batch = await deleteAll();
+
+    expect(batch.deleted).toBe(0);
+    expect(batch.problem).toBeInstanceOf(DeniedError);
+    // Ten, and what was under way with the tenth.
+    expect(batch.denied?.count).toBe(deletes());
+    expect(deletes()).toBeLessThanOrEqual(25);
+  });
+});
+
+describe('an operator', () => {
+  const DEPLOYMENT = kindNamed('Deployment');
+  const idle = (name: string) => trivyReport(name, { ownerReferences: [] });
+
+  async function leftOfIdle(...deployments: readonly NewObject[]): Promise<readonly string[]> {
+    for (const { name, namespace } of await api.list(DEPLOYMENT)) await api.remove(DEPLOYMENT, { name, namespace });
+    await api.create(DEPLOYMENT, deployments);
+    await api.create(REPORT, [idle('of-an-operator')]);
+    await runPrune(api, { prune: ALLOWED });
+    return reportNames(api);
+  }
+
+  it.each<[string, NewObject]>([
+    ['label of its chart', { name: 'scanner', labels: { app: 'scanner', 'helm.sh/chart': 'trivy-operator-0.24.1' } }],
+    ['name', { name: 'my-trivy-scanner' }],
+    ['namespace', { name: 'operator', namespace: 'Trivy-System' }],
+    ['name on the last of many pages', { name: 'zz-trivy' }],
+  ])('that is there under another name is known by its %s, and its reports are kept', async (_what, deployment) => {
+    const others = Array.from({ length: 600 }, (_, i) => ({ name: `app-${i}` }));
+
+    expect(await leftOfIdle(...others, deployment)).toEqual(['of-an-operator']);
+  });
+
+  it('that is not there any more leaves reports that are deleted', async () => {
+    expect(await leftOfIdle({ name: 'kyverno', labels: { app: 'kyverno' } })).toEqual([]);
   });
 });
 

@@ -1,0 +1,236 @@
+// R12: what is asked again while a pruning deletes, and what is not asked any more.
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { kindNamed } from '../kubernetes/kinds.ts';
+import { type StandInApiServer, startStandIn } from '../kubernetes/stand-in.ts';
+import { createOwners, owner, staleReports, trivyReport, uidOf } from './cluster.ts';
+import { of, only, type PruneOptions, reportNames, runPrune, VULNERABILITY_REPORTS } from './harness.ts';
+
+const REPORT = kindNamed('VulnerabilityReport');
+const REPLICA_SET = kindNamed('ReplicaSet');
+const ALLOWED = { maxStaleShare: 1, kinds: only(VULNERABILITY_REPORTS) };
+const IMPATIENT = { session: { patienceMs: 100, timeoutMs: 2_000 } };
+const OF_ZERO = { ownerReferences: [owner('ReplicaSet', 'at-zero')] };
+const REPORT_LIST = /\/vulnerabilityreports\?/;
+const OWNER_LIST = /\/replicasets\?/;
+
+let api: StandInApiServer;
+let cleanUp: AsyncDisposableStack;
+beforeEach(async () => {
+  cleanUp = new AsyncDisposableStack();
+  api = cleanUp.use(await startStandIn());
+  await createOwners(api);
+});
+afterEach(() => cleanUp.disposeAsync());
+
+const lists = (path: RegExp) => api.requests.filter((request) => request.method === 'GET' && path.test(request.path));
+const deletes = () => api.requests.filter(({ method }) => method === 'DELETE').length;
+const away = () => api.fail({ method: 'GET', path: REPORT_LIST, times: 1_000, effect: { status: 500 } });
+
+/** Does something as soon as a step is recorded. */
+function upon(step: string, act: () => void): Pick<PruneOptions, 'onOperation'> {
+  return { onOperation: ({ name, to }) => void (name === step && to === 'SUCCEEDED' && act()) };
+}
+
+/** From here to the end of the test it is so much later. */
+function later(ms: number): void {
+  const clock = Date.now;
+  cleanUp.defer(() => {
+    Date.now = clock;
+  });
+  Date.now = () => clock() + ms;
+}
+
+describe('R12: a budget that is used up', () => {
+  it('of reports ends the run without another look at the kind', async () => {
+    await api.create(REPORT, staleReports(300));
+
+    const report = await runPrune(api, {
+      ...IMPATIENT,
+      prune: { ...ALLOWED, maxDeletes: 250 },
+      ...upon(`delete ${VULNERABILITY_REPORTS}, batch 1`, away),
+    });
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(report.reason).toContain('50 stale reports are left for the next run.');
+    expect(of(report)).toMatchObject({ deleted: 250, note: expect.stringContaining('prune.maxDeletes') });
+    expect(lists(REPORT_LIST)).toHaveLength(2);
+  });
+
+  it('of minutes ends the run without another look at the kind', async () => {
+    await api.create(REPORT, staleReports(520));
+
+    const report = await runPrune(api, {
+      ...IMPATIENT,
+      prune: { ...ALLOWED, maxMinutes: 5 },
+      // The second batch has to wait for a fresh invocation, which remembers nothing.
+      remainingTimeMs: (invocation) => (invocation === 1 && deletes() > 0 ? 1_000 : 900_000),
+      ...upon(`delete ${VULNERABILITY_REPORTS}, batch 1`, () => {
+        away();
+        later(6 * 60_000);
+      }),
+    });
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(of(report)).toMatchObject({ deleted: 500, note: expect.stringContaining('prune.maxMinutes') });
+    expect(report.reason).toContain('20 stale reports are left for the next run.');
+    expect(lists(REPORT_LIST)).toHaveLength(3);
+  });
+});
+
+describe('R12: the blast-radius guard, asked again half-way', () => {
+  it('does not say that none was deleted', async () => {
+    const kept = Array.from({ length: 700 }, (_, i) => trivyReport(`keep-${i}`));
+    await api.create(REPORT, [...staleReports(520), ...kept]);
+
+    const report = await runPrune(api, {
+      prune: { kinds: ALLOWED.kinds },
+      // The second batch has to wait for a fresh invocation, and meanwhile the others' owner goes.
+      remainingTimeMs: (invocation) => (invocation === 1 && deletes() > 0 ? 1_000 : 900_000),
+      ...upon(`delete ${VULNERABILITY_REPORTS}, batch 1`, () => {
+        void api.remove(REPLICA_SET, { namespace: 'default', name: 'at-work' });
+      }),
+    });
+
+    expect(report.outcome, report.reason).toBe('escalated');
+    expect(of(report).deleted).toBe(500);
+    expect(report.reason).toContain('so no more are deleted');
+    expect(report.reason).not.toContain('none was deleted');
+  });
+});
+
+describe('R12: an owner that was scaled to zero', () => {
+  const atZero = (replicas: number) =>
+    api.create(REPLICA_SET, [{ name: 'at-zero', uid: uidOf('at-zero'), content: { spec: { replicas } } }]);
+  const afterSurvey = (act: () => void) =>
+    runPrune(api, { ...IMPATIENT, prune: ALLOWED, ...upon(`survey ${VULNERABILITY_REPORTS}`, act) });
+
+  beforeEach(() => api.create(REPORT, [trivyReport('of-zero', OF_ZERO), ...staleReports(2)]));
+
+  it('and was scaled up since keeps its report', async () => {
+    const report = await afterSurvey(() => {
+      void atZero(3);
+      later(61_000);
+    });
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(await reportNames(api)).toEqual(['of-zero']);
+    expect(of(report)).toMatchObject({ stale: 3, deleted: 2, skipped: 1 });
+    expect(report.reason).toContain('1 more changed');
+    expect(lists(OWNER_LIST)).toHaveLength(2);
+  });
+
+  it('and was scaled up since keeps all of its reports, however many batches they are', async () => {
+    await api.create(
+      REPORT,
+      Array.from({ length: 520 }, (_, i) => trivyReport(`of-zero-${i}`, OF_ZERO)),
+    );
+
+    const report = await afterSurvey(() => {
+      void atZero(3);
+      later(61_000);
+    });
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(of(report)).toMatchObject({ stale: 523, deleted: 2, skipped: 521 });
+    expect(await api.list(REPORT)).toHaveLength(521);
+  });
+
+  it.each([
+    ['is still without replicas', () => atZero(0)],
+    ['is gone by now', () => api.remove(REPLICA_SET, { namespace: 'default', name: 'at-zero' })],
+  ])('and %s loses its report', async (_name, meanwhile) => {
+    const report = await afterSurvey(() => {
+      void meanwhile();
+      later(61_000);
+    });
+
+    expect(await reportNames(api)).toEqual([]);
+    expect(of(report)).toMatchObject({ deleted: 3, skipped: 0 });
+    expect(lists(OWNER_LIST)).toHaveLength(2);
+  });
+
+  it('keeps its report where owners cannot be listed any more', async () => {
+    const effect = { status: 403, reason: 'Forbidden' };
+
+    const report = await afterSurvey(() => {
+      api.fail({ method: 'GET', path: OWNER_LIST, times: 1_000, effect });
+      later(61_000);
+    });
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(await reportNames(api)).toEqual(['of-zero']);
+  });
+
+  it('is not asked for again within a minute, nor where no report depends on it', async () => {
+    await runPrune(api, { prune: ALLOWED });
+    expect(lists(OWNER_LIST)).toHaveLength(1);
+    api.requests.length = 0;
+    await api.create(REPORT, staleReports(2));
+
+    const report = await afterSurvey(() => later(61_000));
+
+    expect(of(report)).toMatchObject({ deleted: 2 });
+    expect(lists(OWNER_LIST)).toHaveLength(1);
+  });
+
+  it('is looked for as it is now where more reports were stale than are remembered', async () => {
+    await api.create(
+      REPORT,
+      Array.from({ length: 20 }, (_, i) => trivyReport(`of-zero-${i}`, OF_ZERO)),
+    );
+
+    const report = await runPrune(api, {
+      ...IMPATIENT,
+      // So many are remembered as may be deleted.
+      prune: { ...ALLOWED, maxDeletes: 20 },
+      onOperation: ({ name, to }) => {
+        if (name === `survey ${VULNERABILITY_REPORTS}` && to === 'SUCCEEDED') {
+          void atZero(3);
+          later(61_000);
+        }
+        // Found stale and kept over and over, it would never end.
+        if (name?.endsWith('batch 6') && to === 'STARTED') away();
+      },
+    });
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(await api.list(REPORT)).toHaveLength(21);
+    expect(of(report)).toMatchObject({ deleted: 2 });
+    expect(report.reason).not.toContain('left for the next run');
+  });
+});
+
+describe('R12: reports that admission does not let go', () => {
+  const deny = (path: RegExp) => {
+    const message = 'admission webhook "validate.kyverno.svc-fail" denied the request: no deletes here';
+    api.fail({ method: 'DELETE', path, effect: { status: 403, reason: 'Forbidden', message }, times: 10_000 });
+  };
+
+  it('stay, are named and counted over all batches, and all others go', async () => {
+    await api.create(REPORT, staleReports(520));
+    deny(/stale-00(000|505)$/);
+
+    const report = await runPrune(api, { prune: ALLOWED });
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(await api.list(REPORT)).toHaveLength(2);
+    expect(of(report)).toMatchObject({ stale: 520, deleted: 518, skipped: 2 });
+    expect(of(report).note).toMatch(
+      /^2 were not let go by admission \(default\/stale-00505, default\/stale-00000\): .*no deletes/,
+    );
+    expect(report.reason).toContain('2 more were not let go by an admission webhook or policy, and stay.');
+    expect(report.reason).not.toContain('left for the next run');
+  });
+
+  it('stop their kind where it is one after the other', async () => {
+    await api.create(REPORT, staleReports(60));
+    deny(/./);
+
+    const report = await runPrune(api, { prune: ALLOWED });
+
+    expect(report.outcome, report.reason).toBe('refused');
+    expect(report.reason).toContain('no deletes here');
+    expect(await api.list(REPORT)).toHaveLength(60);
+    expect(deletes()).toBeLessThan(60);
+  });
+});
