@@ -71,20 +71,21 @@ export async function makeCredentials(
 
 /**
  * testSecret: tries the pending credentials. Refused ones are thrown away, so that the next rotation begins anew; ones that nobody
- * could be asked about are kept.
+ * could be asked about are kept. A secret's very first version is current from the start (PutSecretValue's documentation), so it is
+ * tried as well, and where it is refused that is an error, though there is nothing to go back to.
  * @returns what was seen, in one sentence
  * @throws CredentialsRefusedError, CredentialsUntestedError, SetupError, NodesUnreadableError, RotationError
  */
 export async function testCredentials(rotation: Rotation): Promise<string> {
   const { secret, versionId, issuance, configuration } = rotation;
   const versions = await secret.versions();
-  if (versions.currentId === versionId) return 'these credentials are current already';
-  assertPending(rotation, versions);
+  const isCurrent = versions.currentId === versionId;
+  if (!isCurrent) assertPending(rotation, versions);
   const credentials = await readSoon(secret, versionId);
   try {
     return await tryOut(issuance.purpose, configuration, credentials);
   } catch (error) {
-    if (error instanceof CredentialsRefusedError) await secret.dropPending(versionId);
+    if (error instanceof CredentialsRefusedError && !isCurrent) await secret.dropPending(versionId);
     throw error;
   }
 }

@@ -65,6 +65,7 @@ const names = async () => (await api.list(REPORT)).map(({ name }) => name).toSor
 describe(`pruning ${MANY} reports of about ${REPORT_BYTES} bytes`, () => {
   it('deletes exactly the stale ones, in no more memory than a tenth of them needs', async () => {
     await createAll(api, REPORT, reports(0, FEW, REPORT_BYTES));
+    const fewDry = await measure('dry-run');
     const few = await measure('prune');
     expect(few.report?.outcome, few.report?.reason).toBe('pruned');
     expect(await names()).toEqual(kept(0, FEW));
@@ -89,11 +90,16 @@ describe(`pruning ${MANY} reports of about ${REPORT_BYTES} bytes`, () => {
       reasons: { 'owner-gone': 2_000, 'owner-scaled-to-zero': 2_000, 'ttl-passed': 2_000 },
     });
     expect(await names()).toEqual(kept(0, MANY));
+    // The peak of both runs at either size: one run's depends on when the garbage collector comes by.
+    const [fewPeakBytes, manyPeakBytes] = [
+      Math.max(fewDry.peakRssBytes, few.peakRssBytes),
+      Math.max(dry.peakRssBytes, real.peakRssBytes),
+    ];
     console.log(
-      `memory ${(real.peakRssBytes / few.peakRssBytes).toFixed(2)} × that of ${FEW}; bytes received by the dry run ${(dry.receivedBytes / whole.receivedBytes).toFixed(3)} × the list of whole objects`,
+      `memory ${(manyPeakBytes / fewPeakBytes).toFixed(2)} × that of ${FEW}; bytes received by the dry run ${(dry.receivedBytes / whole.receivedBytes).toFixed(3)} × the list of whole objects`,
     );
     expect(dry.receivedBytes).toBeLessThan(whole.receivedBytes / 5);
-    expect(real.peakRssBytes).toBeLessThan(1.3 * few.peakRssBytes);
+    expect(manyPeakBytes).toBeLessThan(1.3 * fewPeakBytes);
   });
 });
 
