@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config';
+
+/** What the other tests stand on: the control plane with its kubelets, probes and network, and the stand-ins of AWS. */
+export const STAND_INS = ['test/control-plane/**/*.test.ts', 'test/run/lambda-stand-in.test.ts'];
+
+export default defineConfig({
+  test: {
+    include: STAND_INS,
+    maxWorkers: 2,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    reporters: ['default'],
+  },
+});
