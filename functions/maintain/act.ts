@@ -108,7 +108,7 @@ class Acting {
     const revision = await this.#noteRevision();
     await this.#growOld();
     await this.#compact(revision);
-    await this.#countAgain();
+    await this.#countAgain(revision);
     const plan = await this.#judge();
     if (plan.kind === 'steps') await this.#sweep(plan.memberIds);
   }
@@ -164,10 +164,10 @@ class Acting {
   }
 
   /** So that `dbSizeInUse` is what is live. */
-  async #countAgain(): Promise<void> {
+  async #countAgain(revision: string): Promise<void> {
     const { journal, cluster } = this.#night.reached;
     const voters = votersOf(this.#night.observation);
-    const step = await journal.insist('canary', () => refusing(() => commitCanary(cluster, voters)));
+    const step = await journal.insist('canary', () => refusing(() => commitCanary(cluster, voters, BigInt(revision))));
     journal.note('canary', step);
     if (step.outcome === 'done') return;
     await this.#lookAgain('observe again'); // an alarm has words of its own
