@@ -2,6 +2,7 @@
 
 import { nameOf, type Observation } from '../recover/decide.ts';
 import { lookForAlarms } from '../recover/disarm.ts';
+import { look } from '../recover/look.ts';
 import { votersOf } from '../recover/members.ts';
 import { inspectDisks } from '../recover/nodes.ts';
 import type { Reached } from '../recover/workflow.ts';
@@ -14,7 +15,6 @@ import { refusing, Stop, Sweep, type SweptMember } from '../sweep/sweep.ts';
 import type { Voter } from '../sweep/voters.ts';
 import { checkBefore, commitCanary, timeWrites } from './checks.ts';
 import { decide, type Judgement, type MaintenancePlan } from './decide.ts';
-import { look } from './look.ts';
 import type { SeenRate } from './stall.ts';
 import { windowOver } from './window.ts';
 

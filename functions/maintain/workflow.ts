@@ -2,6 +2,7 @@
 import { readMode } from '../nodes/mode.ts';
 import type { Observation, ObservedMember } from '../recover/decide.ts';
 import { whatFillsIt } from '../recover/live-data.ts';
+import { look } from '../recover/look.ts';
 import { reportMember } from '../recover/members.ts';
 import { endpointsOf, inspectDisks, listNodes } from '../recover/nodes.ts';
 import type { Reached, Recovery } from '../recover/workflow.ts';
@@ -10,7 +11,6 @@ import { formatBytes, type ReportMember } from '../run/report.ts';
 import { type Acted, act, type Night } from './act.ts';
 import { decide, isFull, type Judgement } from './decide.ts';
 import { readRates } from './history.ts';
-import { look } from './look.ts';
 import { describePlan } from './plan.ts';
 import type { SeenRate } from './stall.ts';
 import { windowEnd, windowOver } from './window.ts';

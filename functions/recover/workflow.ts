@@ -1,7 +1,6 @@
 // Recovery from NOSPACE: observe, decide, act, verify (design.md, "The way of an event").
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { EtcdCluster } from '../etcd/discovery.ts';
-import { NoMemberAnsweredError } from '../etcd/errors.ts';
 import { readMode } from '../nodes/mode.ts';
 import type { Command } from '../run/command.ts';
 import type { Conclusion } from '../run/conduct.ts';
@@ -10,11 +9,12 @@ import type { Journal } from '../run/journal.ts';
 import { formatBytes } from '../run/report.ts';
 import { snapshotFirst } from '../sweep/snapshot-first.ts';
 import { act } from './act.ts';
-import { decide, nameOf, type Observation, type ObservedNode, type Plan } from './decide.ts';
+import { decide, type Observation, type Plan } from './decide.ts';
 import { restartKubelets } from './kubelets.ts';
+import { look } from './look.ts';
 import { reportMember, votersOf } from './members.ts';
 import { endpointsOf, inspectDisks, listNodes } from './nodes.ts';
-import { observe, observeNobody } from './observe.ts';
+import { observeNobody } from './observe.ts';
 import { describePlan, missingParts } from './plan.ts';
 
 export interface Recovery {
@@ -51,14 +51,16 @@ export async function recover(recovery: Recovery): Promise<Conclusion> {
   }
   const reached: Reached = { ...recovery, endpoints, cluster: () => recovery.cluster(endpoints) };
 
-  const first = await look(reached, 'observe', nodes);
+  // Where nodes are known, a cluster of which nobody answers is something to go by (R11).
+  const ofNobody = nodes === undefined ? undefined : observeNobody;
+  const first = await look(reached, 'observe', nodes, ofNobody);
   if (first.observation === undefined) return unread(first.detail);
   const standsStill = recovery.command.dryRun || mode === 'observe';
   let observation = first.observation;
   let plan = decide(observation, configuration.recover);
   if (plan.kind === 'restart-kubelets' && !standsStill) {
     await restartKubelets(reached, plan);
-    const second = await look(reached, 'observe again', nodes);
+    const second = await look(reached, 'observe again', nodes, ofNobody);
     if (second.observation === undefined) return unread(second.detail);
     observation = { ...second.observation, kubeletsRestarted: true };
     plan = decide(observation, configuration.recover);
@@ -92,54 +94,6 @@ function unread(problem: string): Conclusion {
   };
 }
 
-/** One look may fall into an election or a member's restart; what is still away after so many is away. */
-const LOOKS = 3;
-const LOOK_AGAIN_SECONDS = 5;
-
-interface Look {
-  readonly observation: Observation | undefined;
-  /** What was seen, or why nothing could be. */
-  readonly detail: string;
-}
-
-/** One observation, repeated while a voter is away. Where nodes are known, a cluster of which nobody answers is one too (R11). */
-async function look(reached: Reached, name: string, nodes: readonly ObservedNode[] | undefined): Promise<Look> {
-  const { journal, configuration, cluster, context } = reached;
-  for (let attempt = 1; ; attempt++) {
-    const observed = await journal.quietUnguardedStep(attempt === 1 ? name : `${name} (${attempt})`, async () => {
-      try {
-        const observation = await observe(await cluster(), configuration.etcd.quotaBytes);
-        return {
-          outcome: 'done',
-          detail: describe(observation),
-          data: { observation, again: isUnsettled(observation) },
-        };
-      } catch (error) {
-        if (!(error instanceof NoMemberAnsweredError)) throw error;
-        const observation = nodes === undefined ? undefined : observeNobody(error);
-        return {
-          outcome: 'failed',
-          detail: error.message,
-          data: { observation, again: error.problems.some(({ silent }) => silent) },
-        };
-      }
-    });
-    if (!observed.data?.again || attempt === LOOKS) {
-      journal.note(name, observed);
-      const observation = observed.data?.observation;
-      return { observation: observation && { ...observation, nodes }, detail: observed.detail };
-    }
-    await context.wait('look again', { seconds: LOOK_AGAIN_SECONDS });
-  }
-}
-
-/** R1 needs no second look. */
-function isUnsettled({ members, alarms }: Observation): boolean {
-  return (
-    alarms.every(({ type }) => type === 'NOSPACE') && members.some(({ healthy, isLearner }) => !healthy && !isLearner)
-  );
-}
-
 async function carryOut(
   recovery: Reached,
   plan: Extract<Plan, { kind: 'steps' }>,
@@ -165,15 +119,6 @@ async function carryOut(
     return { outcome: 'escalated', reason: reason.trim(), members, pruned };
   }
   return { outcome: 'recovered', reason: success(observation, after), members, pruned };
-}
-
-function describe({ members, alarms }: Observation): string {
-  const healthy = members.filter((member) => member.healthy).length;
-  const files = members.map(
-    ({ id, name, dbSize }) => `${name || id} ${dbSize === undefined ? 'away' : formatBytes(dbSize)}`,
-  );
-  const raised = alarms.map(({ type, memberId }) => `${type} on ${nameOf(members, memberId)}`).join(', ') || 'no alarm';
-  return `${healthy} of ${members.length} members healthy; ${files.join(', ')}; ${raised}`;
 }
 
 function success(before: Observation, after: Observation): string {

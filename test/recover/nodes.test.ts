@@ -35,6 +35,25 @@ describe('recover, where all members answer', () => {
     await expectWritable(here);
   });
 
+  it('R7: is not recovered where at the last look nobody answers any more', async () => {
+    here = await startOnNodes();
+    await fill(here);
+    const { plane } = here;
+    let stopped: Promise<unknown> | undefined;
+
+    const report = await recover(here, {
+      configuration: { recover: { watchSeconds: 1 } },
+      onOperation: ({ name, to }) => {
+        if (name !== 'watch, 1 s' || to !== 'SUCCEEDED') return;
+        stopped = Promise.all(plane.members.map((member) => plane.stopMember(member.name, 'SIGKILL')));
+      },
+    });
+
+    await stopped;
+    expect(report.outcome, report.reason).toBe('escalated');
+    expect(report.reason).toContain('the last look did not find everything well: none of the 3 endpoints answered');
+  });
+
   it('finds etcd by its nodes where no endpoints are configured', async () => {
     here = await startOnNodes();
     await fill(here);

@@ -1,16 +1,16 @@
 // One look at all members as a step, repeated while a voter is away: it may be in an election or just restarting.
 import { NoMemberAnsweredError } from '../etcd/errors.ts';
-import { nameOf, type Observation, type ObservedNode } from '../recover/decide.ts';
-import { observe } from '../recover/observe.ts';
-import type { Reached } from '../recover/workflow.ts';
 import { formatBytes } from '../run/report.ts';
+import { nameOf, type Observation, type ObservedNode } from './decide.ts';
+import { observe } from './observe.ts';
+import type { Reached } from './workflow.ts';
 
 /** What is still away after so many looks is away. */
 const LOOKS = 3;
 const LOOK_AGAIN_SECONDS = 5;
 
 export interface Look {
-  /** Undefined where no member answered. */
+  /** Undefined where no member answered, and that is no observation. */
   readonly observation: Observation | undefined;
   /** What was seen, or why nothing could be. */
   readonly detail: string;
@@ -18,36 +18,45 @@ export interface Look {
   readonly atMs: number;
 }
 
+/**
+ * @param nodes to be remembered with what is seen
+ * @param ofNobody what is seen where no member answers. @default nothing
+ */
 export async function look(
   { journal, configuration, cluster, context }: Pick<Reached, 'journal' | 'configuration' | 'cluster' | 'context'>,
   name: string,
   nodes: readonly ObservedNode[] | undefined,
+  ofNobody: (error: NoMemberAnsweredError) => Observation | undefined = () => undefined,
 ): Promise<Look> {
   for (let attempt = 1; ; attempt++) {
     const step = await journal.quietUnguardedStep(attempt === 1 ? name : `${name} (${attempt})`, async () => {
       try {
-        const data = await observe(await cluster(), configuration.etcd.quotaBytes);
-        return { outcome: 'done', detail: describe(data), data };
+        const observation = await observe(await cluster(), configuration.etcd.quotaBytes);
+        return {
+          outcome: 'done',
+          detail: describe(observation),
+          data: { observation, again: isUnsettled(observation) },
+        };
       } catch (error) {
         if (!(error instanceof NoMemberAnsweredError)) throw error;
-        return { outcome: 'failed', detail: error.message };
+        const again = error.problems.some(({ silent }) => silent);
+        return { outcome: 'failed', detail: error.message, data: { observation: ofNobody(error), again } };
       }
     });
-    if (isSettled(step.data) || attempt === LOOKS) {
+    if (!step.data?.again || attempt === LOOKS) {
       journal.note(name, step);
+      const observation = step.data?.observation;
       const atMs = Date.parse(step.startedAt) + step.durationMs;
-      return { observation: step.data && { ...step.data, nodes }, detail: step.detail, atMs };
+      return { observation: observation && { ...observation, nodes }, detail: step.detail, atMs };
     }
     await context.wait('look again', { seconds: LOOK_AGAIN_SECONDS });
   }
 }
 
 /** R1 needs no second look. */
-function isSettled(seen: Observation | undefined): boolean {
-  if (seen === undefined) return false;
+function isUnsettled({ members, alarms }: Observation): boolean {
   return (
-    seen.alarms.some(({ type }) => type !== 'NOSPACE') ||
-    seen.members.every(({ healthy, isLearner }) => healthy || isLearner)
+    alarms.every(({ type }) => type === 'NOSPACE') && members.some(({ healthy, isLearner }) => !healthy && !isLearner)
   );
 }
 
