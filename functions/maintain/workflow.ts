@@ -128,8 +128,10 @@ function summary(
   before: Observation,
   after?: Observation,
 ): string {
-  const sizeIn = (observation: Observation | undefined, memberId: string) =>
-    formatBytes(observation?.members.find(({ id }) => id === memberId)?.dbSize ?? 0);
+  const sizeIn = (observation: Observation | undefined, memberId: string) => {
+    const dbSize = observation?.members.find(({ id }) => id === memberId)?.dbSize;
+    return dbSize === undefined ? 'not known' : formatBytes(dbSize);
+  };
   const done = judgements
     .filter(({ memberId }) => defragmented[memberId] !== undefined)
     .map(({ memberId, name }) => `${name} ${sizeIn(judged ?? before, memberId)} → ${sizeIn(after, memberId)}`);
