@@ -125,8 +125,9 @@ export class CredentialsFunction extends Construct {
       },
     });
     acknowledgeTracing(this.function);
-    // The first rotation begins with the schedule, and needs all of this.
-    for (const secret of secrets) secret.rotateBy(this.function, [signing, document]);
+    // The first rotation begins with the schedule, and needs all of this: in the VPC also what lets the function out and in.
+    const before = [signing, document, ...(props.network ? [props.network] : [])];
+    for (const secret of secrets) secret.rotateBy(this.function, before);
     this.alarm = alarmOf(this, name, cluster.name, this.function);
   }
 
@@ -138,7 +139,8 @@ export class CredentialsFunction extends Construct {
 
 /**
  * Empty at first: the first rotation, right after its creation, puts the first certificate into it. A value here would be one that
- * CloudFormation could write over what was issued. Encrypted with the account's own key for secrets, and kept when its stack goes.
+ * CloudFormation could write over what was issued. Encrypted with the account's own key for secrets, and kept when its stack goes,
+ * but not when the very deployment that makes it fails: nothing is reached with it then.
  */
 class IssuedSecret extends CfnSecret {
   readonly purpose: Purpose;
@@ -148,7 +150,7 @@ class IssuedSecret extends CfnSecret {
       description: `etcd-medic's client certificate for ${WHAT[purpose]} of cluster ${clusterName}: ca, cert and key in PEM`,
     });
     this.purpose = purpose;
-    this.applyRemovalPolicy(RemovalPolicy.RETAIN);
+    this.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
   }
 
   /** @param before what must be there before the first rotation */
@@ -244,9 +246,9 @@ function alarmOf(scope: Construct, name: string, clusterName: string, fn: Lambda
   return new Alarm(scope, 'Failed', {
     alarmName: `etcd-medic-${clusterName}-credentials-failed`,
     alarmDescription:
-      `A client certificate of etcd-medic for cluster ${clusterName} could not be issued or renewed. The one before is current still, ` +
-      `and was good for about two months when this first came. Do this week: read the log of function ${name}, mend what it says, ` +
-      'then Test on it with {"issue":"etcd"} or {"issue":"kubernetes"}.',
+      `A client certificate of etcd-medic for cluster ${clusterName} could not be issued or renewed. One that was there before is current still, ` +
+      'and was good for about two months when this first came; where there was none, what needs it does not work. Do this week, and the first time ' +
+      `at once: read the log of function ${name}, mend what it says, then Test on it with {"issue":"etcd"} or {"issue":"kubernetes"}.`,
     metric: fn.metricErrors({ period: Duration.minutes(5) }),
     threshold: 1,
     comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,

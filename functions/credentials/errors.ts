@@ -1,4 +1,4 @@
-// What can go wrong between a key and a certificate that works, as types. In all of these cases the old credentials stay current.
+// What can go wrong between a key and a certificate that works, as types. In all of these cases what was current stays so.
 import { EtcdMedicError } from '../run/errors.ts';
 
 /** No node signed the request, or what came back is not what was asked for. The message has a line for each node that was asked. */

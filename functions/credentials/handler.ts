@@ -16,7 +16,7 @@ const logger = new Logger({
 /**
  * @param event `{ "issue": "etcd" | "kubernetes" }`, or a step of Secrets Manager's rotation
  * @returns for a person, what was issued; Secrets Manager does not look at it
- * @throws whatever went wrong, so that the function's own Errors metric and Secrets Manager tell of it; the old credentials are current then
+ * @throws whatever went wrong, so that the function's own Errors metric and Secrets Manager tell of it; what was current is so then
  */
 export async function handler(event: unknown): Promise<IssueReport | { readonly done: string }> {
   const order = parseEvent(event);
@@ -33,7 +33,7 @@ export async function handler(event: unknown): Promise<IssueReport | { readonly 
     logger.info('credentials', { ...line, ...result });
     return result;
   } catch (error) {
-    logger.error('credentials: the ones before stay current', { ...line, reason: describeError(error) });
+    logger.error('credentials: no new ones, what was current stays so', { ...line, reason: describeError(error) });
     throw error;
   }
 }

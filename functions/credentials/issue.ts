@@ -1,8 +1,7 @@
 // A certificate at once, for a person who asks for it: all steps of a rotation one after the other.
-import { randomUUID, X509Certificate } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { ClusterConfiguration } from '../run/configuration.ts';
 import type { Issuance } from './environment.ts';
-import { RotationError } from './errors.ts';
 import { LEAST_DAYS } from './purposes.ts';
 import { finishRotation, makeCredentials, type Rotation, testCredentials } from './rotate.ts';
 import type { IssuedSecret } from './secret.ts';
@@ -27,7 +26,7 @@ export interface IssueReport {
 }
 
 /**
- * The new credentials are current when this returns; the ones before are current still when it throws.
+ * The new credentials are current when this returns; what was current before is so still when it throws.
  * @param trust SHA-256 fingerprints of authorities to be trusted beside the current ones
  * @throws NotSignedError, CredentialsRefusedError, CredentialsUntestedError, SetupError, NodesUnreadableError, RotationError
  */
@@ -39,7 +38,9 @@ export async function issue(
 ): Promise<IssueReport> {
   const rotation: Rotation = { configuration, issuance, secret, versionId: randomUUID() };
   const { currentId } = await secret.versions();
-  const steps = [await makeCredentials(rotation, currentId, { leastDays: LEAST_DAYS_BY_HAND, trust })];
+  const made = await makeCredentials(rotation, currentId, { leastDays: LEAST_DAYS_BY_HAND, trust });
+  const { subject, serialNumber, validFromDate, validToDate } = made.certificate;
+  const steps = [made.said];
   try {
     steps.push(await testCredentials(rotation));
     steps.push(await finishRotation(rotation));
@@ -47,10 +48,6 @@ export async function issue(
     await giveUp(rotation);
     throw error;
   }
-  const credentials = await secret.read(rotation.versionId);
-  if (credentials === undefined)
-    throw new RotationError(`secret ${secret.arn}: the new credentials can't be read back`);
-  const { subject, serialNumber, validFromDate, validToDate } = new X509Certificate(credentials.cert);
   return {
     cluster: configuration.name,
     issued: issuance.purpose,

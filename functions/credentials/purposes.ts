@@ -48,17 +48,23 @@ export const KUBEADM_AUTHORITIES: Readonly<Record<Purpose, AuthorityFiles>> = {
   },
 };
 
-/** How long a certificate is valid, if its authority is. */
-export const VALID_DAYS = 90;
-
 /** How often the secrets are rotated. */
 export const ROTATION_DAYS = 30;
 
+/** So many rotations in a row may fail before a certificate ends. */
+export const FAILED_ROTATIONS = 2;
+
+/** A rotation may be late: nodes that are away, Secrets Manager's own repetitions, somebody who mends what it failed of. */
+export const LATE_DAYS = 7;
+
+/** How long a certificate is valid, if its authority is: until the rotation after those that may fail, even where that one is late. */
+export const VALID_DAYS = (FAILED_ROTATIONS + 1) * ROTATION_DAYS + LATE_DAYS;
+
 /**
  * A rotation that leads to less is a failure, so that somebody hears of an authority that ends soon while the old certificate is good
- * still: until the next rotation, and a week for that one to be late.
+ * still: until the next rotation, even where that one is late.
  */
-export const LEAST_DAYS = ROTATION_DAYS + 7;
+export const LEAST_DAYS = ROTATION_DAYS + LATE_DAYS;
 
 /** The SSM document that signs. @returns its name in AWS, as `etcd-medic-production-SignClientCertificate` */
 export function signingDocumentName(clusterName: string): string {

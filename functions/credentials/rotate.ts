@@ -1,4 +1,4 @@
-// The four steps by which a secret's credentials are renewed. Each can be repeated, and until the last the old ones are current.
+// The four steps by which a secret's credentials are renewed. Each can be repeated, and until the last, what was current is so still.
 import { X509Certificate } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { checkTlsMaterial } from '../etcd/credentials.ts';
@@ -42,11 +42,18 @@ export async function createCredentials(rotation: Rotation, options: CreateOptio
   if (versions.currentId === versionId) return 'these credentials are current already';
   assertPending(rotation, versions);
   const made = await secret.read(versionId);
-  if (made === undefined) return makeCredentials(rotation, versions.currentId, options);
+  if (made === undefined) return (await makeCredentials(rotation, versions.currentId, options)).said;
   if (isGood(made)) return 'the credentials of this rotation are there already';
   // Left from a rotation that never ended. A version's value can't be changed, so this one goes.
   await secret.dropPending(versionId);
   throw new RotationError(`secret ${secret.arn}: the pending credentials were too old, and have been thrown away`);
+}
+
+/** A certificate whose key is in the pending version. */
+export interface MadeCredentials {
+  readonly certificate: X509Certificate;
+  /** What was done, in one sentence. */
+  readonly said: string;
 }
 
 /** The same for a version that nobody has announced. @throws as createCredentials */
@@ -54,8 +61,9 @@ export async function makeCredentials(
   { configuration, issuance, secret, versionId }: Rotation,
   currentId: string | undefined,
   { leastDays = LEAST_DAYS, trust = [] }: CreateOptions = {},
-): Promise<string> {
+): Promise<MadeCredentials> {
   const { purpose, authority } = issuance;
+  if (currentId === undefined) await secret.putPlaceholder();
   const before = currentId === undefined ? undefined : await secret.read(currentId);
   const current = before && trustedBy(before);
   const subject = SUBJECTS[purpose];
@@ -66,26 +74,28 @@ export async function makeCredentials(
   await secret.putPending(versionId, { ca: fit.ca, cert: fit.cert, key: privateKey });
   const { serialNumber, validToDate } = fit.certificate;
   const others = problems.length > 0 ? `; before that, ${problems.join('; ')}` : '';
-  return `${node.name} signed certificate ${serialNumber}, valid until ${validToDate.toISOString()}${others}`;
+  return {
+    certificate: fit.certificate,
+    said: `${node.name} signed certificate ${serialNumber}, valid until ${validToDate.toISOString()}${others}`,
+  };
 }
 
 /**
  * testSecret: tries the pending credentials. Refused ones are thrown away, so that the next rotation begins anew; ones that nobody
- * could be asked about are kept. A secret's very first version is current from the start (PutSecretValue's documentation), so it is
- * tried as well, and where it is refused that is an error, though there is nothing to go back to.
+ * could be asked about are kept.
  * @returns what was seen, in one sentence
  * @throws CredentialsRefusedError, CredentialsUntestedError, SetupError, NodesUnreadableError, RotationError
  */
 export async function testCredentials(rotation: Rotation): Promise<string> {
   const { secret, versionId, issuance, configuration } = rotation;
   const versions = await secret.versions();
-  const isCurrent = versions.currentId === versionId;
-  if (!isCurrent) assertPending(rotation, versions);
+  if (versions.currentId === versionId) return 'these credentials are current already';
+  assertPending(rotation, versions);
   const credentials = await readSoon(secret, versionId);
   try {
     return await tryOut(issuance.purpose, configuration, credentials);
   } catch (error) {
-    if (error instanceof CredentialsRefusedError && !isCurrent) await secret.dropPending(versionId);
+    if (error instanceof CredentialsRefusedError) await secret.dropPending(versionId);
     throw error;
   }
 }
@@ -108,7 +118,7 @@ export async function finishRotation(rotation: Rotation): Promise<string> {
 function assertPending({ secret, versionId }: Rotation, { pendingId }: Versions): void {
   if (pendingId === versionId) return;
   throw new RotationError(
-    `secret ${secret.arn}: version ${versionId} is not the pending one, so this rotation is over. The current credentials stay as they are`,
+    `secret ${secret.arn}: version ${versionId} is not the pending one, so this rotation is over. What is current stays so`,
   );
 }
 

@@ -9,11 +9,15 @@ import {
 } from '@aws-sdk/client-secrets-manager';
 import type { TlsMaterial } from '../etcd/types.ts';
 import { clientDefaults, isSetupProblem } from '../run/aws.ts';
+import { NOT_ISSUED_YET } from '../run/credentials.ts';
 import { SetupError } from '../run/errors.ts';
 import { RotationError } from './errors.ts';
 
 const CURRENT = 'AWSCURRENT';
 const PENDING = 'AWSPENDING';
+
+/** 32 to 64 characters. */
+const PLACEHOLDER_ID = 'etcd-medic-no-certificate-issued-yet';
 
 /** Which version has which label. */
 export interface Versions {
@@ -61,6 +65,25 @@ export class IssuedSecret implements Disposable {
   }
 
   /**
+   * Secrets Manager makes the very first value of a secret current, whatever label it is given: before credentials that nobody has
+   * tried yet comes a text that nobody can use. It is always the same version, which is written once, so that it takes the place
+   * of nothing that another call has made current in the meantime.
+   * @throws SetupError, RotationError
+   */
+  async putPlaceholder(): Promise<void> {
+    await this.#done('be prepared', () =>
+      this.#client.send(
+        new PutSecretValueCommand({
+          SecretId: this.arn,
+          ClientRequestToken: PLACEHOLDER_ID,
+          SecretString: JSON.stringify(NOT_ISSUED_YET),
+          VersionStages: [CURRENT],
+        }),
+      ),
+    );
+  }
+
+  /**
    * Makes them the version `versionId` of the secret, which is pending from then on.
    * @throws SetupError, RotationError; also where that version has another value already
    */
@@ -71,7 +94,7 @@ export class IssuedSecret implements Disposable {
           SecretId: this.arn,
           ClientRequestToken: versionId,
           SecretString: JSON.stringify({ ca, cert, key }),
-          // Without this the version would be current at once.
+          // Without this, or as the first value of all, the version would be current at once.
           VersionStages: [PENDING],
         }),
       ),

@@ -46,6 +46,8 @@ export interface FitCertificate {
 
 const CLIENT_AUTHENTICATION = '1.3.6.1.5.5.7.3.2';
 const DAY_MS = 24 * 60 * 60 * 1_000;
+/** Below this OpenSSL refuses by itself. */
+const LEAST_RSA_BITS = 2_048;
 
 /** @throws UnfitCertificateError completing "<node>: …" */
 export function checkSigned(output: SignedOutput, expected: Expectation): FitCertificate {
@@ -60,6 +62,7 @@ export function checkSigned(output: SignedOutput, expected: Expectation): FitCer
   if (!authority.ca || !certificate.checkIssued(authority) || !certificate.verify(authority.publicKey)) {
     throw unfit(`it handed out a certificate that ${subjectOf(authority)} has not signed`, certificate);
   }
+  for (const each of [authority, ...serverAuthorities]) checkKeyOf(each);
   checkContent(certificate, expected);
   checkDates(certificate, expected);
   checkAuthorities(authority, serverAuthorities, expected);
@@ -69,6 +72,17 @@ export function checkSigned(output: SignedOutput, expected: Expectation): FitCer
     cert: certificate.toString(),
     certificate,
   };
+}
+
+/** With other keys OpenSSL, or Go as in etcd and the API server, takes no certificate, and says so in words that help nobody. */
+function checkKeyOf(authority: X509Certificate): void {
+  const { asymmetricKeyType: type = 'unknown', asymmetricKeyDetails: { modulusLength = 0 } = {} } = authority.publicKey;
+  if (type === 'ec' || type === 'ed25519' || (type === 'rsa' && modulusLength >= LEAST_RSA_BITS)) return;
+  const found = type === 'rsa' ? `an RSA key with ${modulusLength} bits` : `a key of type ${type}`;
+  throw new UnfitCertificateError(
+    `the authority ${subjectOf(authority)} has ${found}, by which no server's or client's certificate is taken: expected EC, Ed25519, or RSA ` +
+      `with ${LEAST_RSA_BITS} bits at least. Renew the authority with such a key`,
+  );
 }
 
 function checkContent(certificate: X509Certificate, { subject }: Expectation): void {

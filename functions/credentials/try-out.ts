@@ -1,6 +1,4 @@
 // Tries credentials where they are meant for, changing nothing: does etcd, does the API server take them?
-import { discoverMembers } from '../etcd/discovery.ts';
-import { EtcdTlsError, NoMemberAnsweredError } from '../etcd/errors.ts';
 import type { TlsMaterial } from '../etcd/types.ts';
 import { openKubernetes } from '../kubernetes/client.ts';
 import {
@@ -11,22 +9,24 @@ import {
   UnauthorizedError,
 } from '../kubernetes/errors.ts';
 import type { KubernetesClient } from '../kubernetes/types.ts';
-import { findNodes } from '../nodes/inventory.ts';
 import { KNOWN_KINDS } from '../prune/kinds.ts';
-import { endpointsOf } from '../recover/nodes.ts';
 import type { ClusterConfiguration } from '../run/configuration.ts';
-import { describeError, InvalidInputError, SetupError } from '../run/errors.ts';
+import { SetupError } from '../run/errors.ts';
 import { CredentialsRefusedError, CredentialsUntestedError } from './errors.ts';
 import type { Purpose } from './purposes.ts';
+import { tryEtcd } from './try-etcd.ts';
 
 /** An API server that was restarted is back after about as long; Secrets Manager tries again later. */
 const PATIENCE_MS = 15_000;
 
+/** Node's codes for what is wrong with the server's own certificate, which says nothing about its clients'. */
+const SERVERS_OWN = /\bCERT_HAS_EXPIRED\b|\bCERT_NOT_YET_VALID\b|\bERR_TLS_CERT_ALTNAME_INVALID\b/;
+
 /**
  * @returns what was seen, in one sentence
- * @throws CredentialsRefusedError where somebody answered and did not take them
- * @throws CredentialsUntestedError where nobody answered, or RBAC is not set up yet
- * @throws SetupError, NodesUnreadableError where it is not known whom to ask
+ * @throws CredentialsRefusedError where somebody was asked and did not take them
+ * @throws CredentialsUntestedError where nobody could be asked, or RBAC is not set up yet
+ * @throws SetupError, NodesUnreadableError, InvalidInputError, DifferentClustersError where it is not known whom to ask
  */
 export async function tryOut(
   purpose: Purpose,
@@ -34,47 +34,6 @@ export async function tryOut(
   credentials: TlsMaterial,
 ): Promise<string> {
   return purpose === 'etcd' ? tryEtcd(configuration, credentials) : tryApiServer(configuration, credentials);
-}
-
-/** Every member that answers has to take them: a run talks to each. Members that are away are no reason to wait. */
-async function tryEtcd(configuration: ClusterConfiguration, tls: TlsMaterial): Promise<string> {
-  const endpoints = await findEndpoints(configuration);
-  try {
-    await using cluster = await discoverMembers({ endpoints, tls });
-    const refusals = cluster.members.flatMap(({ name, id, problem, silent }) =>
-      problem === undefined || silent ? [] : [`member ${name || id}: ${problem}`],
-    );
-    const reached = cluster.members.flatMap(({ id }) => cluster.client(id) ?? []);
-    const reads = await Promise.allSettled(reached.map((member) => member.checkHealth()));
-    for (const read of reads) {
-      // No leader, NOSPACE or no answer is etcd's trouble and none of the certificate's.
-      if (read.status === 'rejected' && read.reason instanceof EtcdTlsError) refusals.push(describeError(read.reason));
-    }
-    if (refusals.length > 0)
-      throw new CredentialsRefusedError(`etcd does not take the new credentials: ${refusals.join('; ')}`);
-    const healthy = reads.filter(({ status }) => status === 'fulfilled').length;
-    return `${reached.length} of ${cluster.members.length} members took them, ${healthy} of those with a linearizable read`;
-  } catch (error) {
-    if (error instanceof InvalidInputError) {
-      throw new CredentialsRefusedError('the new credentials are no use', { cause: error });
-    }
-    if (!(error instanceof NoMemberAnsweredError)) throw error;
-    // An answer that is of no use is one: TLS that does not come about, for the most part.
-    const refused = error.problems.some(({ silent }) => !silent);
-    throw refused
-      ? new CredentialsRefusedError('etcd does not take the new credentials', { cause: error })
-      : new CredentialsUntestedError('etcd could not be asked about the new credentials', { cause: error });
-  }
-}
-
-async function findEndpoints(configuration: ClusterConfiguration): Promise<readonly string[]> {
-  const { etcd, nodes } = configuration;
-  if (etcd.endpoints !== undefined || nodes === undefined) return endpointsOf(configuration);
-  const found = await findNodes({ tag: nodes.tag });
-  const places = found.flatMap(({ instanceId, name, ipAddress, pingStatus }) =>
-    ipAddress === undefined ? [] : [{ instanceId, name, ipAddress, online: pingStatus === 'Online' }],
-  );
-  return endpointsOf(configuration, places);
 }
 
 /** A list of one report of one kind, which is what pruning begins with. */
@@ -85,10 +44,11 @@ async function tryApiServer({ kubernetes }: ClusterConfiguration, credentials: T
     await using client = openKubernetes({ server: kubernetes.server, credentials, patienceMs: PATIENCE_MS });
     return await listOne(client);
   } catch (error) {
-    if (error instanceof UnauthorizedError || error instanceof SetupError) {
+    const isServersOwn = error instanceof SetupError && SERVERS_OWN.test(error.message);
+    if (error instanceof UnauthorizedError || (error instanceof SetupError && !isServersOwn)) {
       throw new CredentialsRefusedError('the API server does not take the new credentials', { cause: error });
     }
-    if (error instanceof ApiUnavailableError || error instanceof ThrottledError) {
+    if (isServersOwn || error instanceof ApiUnavailableError || error instanceof ThrottledError) {
       throw new CredentialsUntestedError('the API server could not be asked about the new credentials', {
         cause: error,
       });

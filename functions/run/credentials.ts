@@ -37,6 +37,9 @@ export async function loadTlsMaterial(
   return { ca, cert, key };
 }
 
+/** The first value of a secret whose certificate is issued, until there is one. */
+export const NOT_ISSUED_YET = { issued: 'not yet' } as const;
+
 /** What is issued is in a secret of the stack's, which only the stack knows. */
 export function notDeployed(field: string): SetupError {
   return new SetupError(
@@ -74,7 +77,17 @@ export async function readSecret(field: string, secretArn: string, expected: str
   } finally {
     client.destroy();
   }
-  return parseObject(text, secretArn, expected);
+  const secret = parseObject(text, secretArn, expected);
+  if (Reflect.get(secret, 'issued') === NOT_ISSUED_YET.issued) throw notIssuedYet(field, secretArn);
+  return secret;
+}
+
+function notIssuedYet(field: string, secretArn: string): SetupError {
+  const [purpose] = field.split('.');
+  return new SetupError(
+    `secret ${secretArn}: no certificate has been issued yet. Press Test on the function etcd-medic-<cluster>-credentials with ` +
+      `{"issue":"${purpose}"}: its answer, or its log, says what is in the way`,
+  );
 }
 
 function parseObject(text: string | undefined, secretArn: string, expected: string): object {

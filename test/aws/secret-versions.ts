@@ -44,8 +44,10 @@ export class VersionedSecret {
     const before = this.#values.get(id);
     if (before !== undefined) return before === value ? undefined : 'ResourceExistsException';
     this.#values.set(id, value);
+    // The first value is current, whatever label it is given besides; a version that a rotation has announced has none.
+    const isFirst = this.written.length === 0;
     this.written.push(value);
-    for (const label of labels) this.#attach(label, id);
+    for (const label of new Set([...labels, ...(isFirst ? ['AWSCURRENT'] : [])])) this.#attach(label, id);
     return undefined;
   }
 

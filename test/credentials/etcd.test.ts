@@ -16,8 +16,11 @@ import { signClientCertificateDocument } from '../../lib/documents/sign-client-c
 import { startControlPlane } from '../control-plane/control-plane.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
 import { materialOf } from '../etcd/material.ts';
-import { makeAuthority, makeKeys, secretLines } from './authorities.ts';
+import { ED25519, makeAuthority, makeKeys, rsa, secretLines } from './authorities.ts';
 import { DOCUMENT, type Files, SECRET_ARNS, type Setting, STEPS, startSetting } from './setting.ts';
+
+/** What is in a secret of which no certificate has been good yet. */
+const NONE_YET = { value: '{"issued":"not yet"}', labels: ['AWSCURRENT'] };
 
 let plane: ControlPlane;
 /** etcd's own authority, as it lies on the nodes. */
@@ -69,7 +72,7 @@ describe('etcd’s client certificate', () => {
     // As every other function reads it.
     await works(await loadTlsMaterial({ secretArn: SECRET_ARNS.etcd }));
     const { versions } = setting.secrets.etcd;
-    expect(versions.map(({ labels }) => labels.toSorted())).toEqual([['AWSCURRENT', 'AWSPENDING']]);
+    expect(versions.map(({ labels }) => labels.toSorted())).toEqual([['AWSPREVIOUS'], ['AWSCURRENT', 'AWSPENDING']]);
   });
 
   it('is rotated while a run is going on: the run goes on with the old one, and the next has the new one', async () => {
@@ -100,7 +103,7 @@ describe('etcd’s client certificate', () => {
       [...STEPS, ...STEPS].toSorted((a, b) => STEPS.indexOf(a) - STEPS.indexOf(b)),
     );
 
-    expect(setting.secrets.etcd.written).toHaveLength(1);
+    expect(setting.issued('etcd')).toHaveLength(1);
     expect(setting.ssm.commands).toHaveLength(1);
     await works(setting.credentials('etcd'));
   });
@@ -145,6 +148,76 @@ describe('etcd’s client certificate', () => {
     await setting.call({ issue: 'etcd', trust: [fingerprint256] });
 
     await works(setting.credentials('etcd'));
+  });
+});
+
+describe('the first certificate', () => {
+  it('that etcd refuses never becomes current, and the right authority needs nobody’s word then', async () => {
+    await setting.addNode('cp-1', { etcd: await makeAuthority() });
+
+    const [refused] = await Promise.allSettled([setting.call({ issue: 'etcd' })]);
+    const between = [...setting.secrets.etcd.versions];
+    setting.ssm.nodes.clear();
+    await setting.addNode('cp-2', { etcd: etcdAuthority });
+    await setting.call({ issue: 'etcd' });
+
+    expect(refused).toMatchObject({ reason: expect.any(CredentialsRefusedError) });
+    expect(between).toMatchObject([NONE_YET]);
+    await works(await loadTlsMaterial({ secretArn: SECRET_ARNS.etcd }));
+  });
+
+  it('is asked for in clear words by whoever reads the secret before', async () => {
+    await expect(setting.rotate('etcd')).rejects.toThrow(NotSignedError);
+
+    const read = loadTlsMaterial({ secretArn: SECRET_ARNS.etcd });
+
+    await expect(read).rejects.toThrow(SetupError);
+    await expect(read).rejects.toThrow('no certificate has been issued yet. Press Test on');
+    await expect(read).rejects.toThrow('with {"issue":"etcd"}');
+  });
+
+  it('R10: comes where an earlier attempt got no further than to prepare the secret', async () => {
+    const ClientRequestToken = crypto.randomUUID();
+    const step = (Step: string) => setting.call({ Step, SecretId: SECRET_ARNS.etcd, ClientRequestToken });
+    setting.secrets.etcd.announce(ClientRequestToken);
+    await expect(step('createSecret')).rejects.toThrow(NotSignedError);
+    await setting.addNode('cp-1', { etcd: etcdAuthority });
+
+    for (const each of STEPS) await step(each);
+
+    expect(setting.secrets.etcd.written).toEqual([NONE_YET.value, setting.secrets.etcd.value('AWSCURRENT')]);
+    await works(setting.credentials('etcd'));
+  });
+
+  it('comes where two ask for it at once, and each is told what became of theirs', async () => {
+    await setting.addNode('cp-1', { etcd: etcdAuthority });
+
+    const both = await Promise.allSettled([setting.call({ issue: 'etcd' }), setting.call({ issue: 'etcd' })]);
+
+    expect(both.map(({ status }) => status)).toContain('fulfilled');
+    for (const each of both) {
+      if (each.status === 'rejected') expect(each.reason).toBeInstanceOf(RotationError);
+    }
+    expect(setting.secrets.etcd.written.filter((text) => text === NONE_YET.value)).toHaveLength(1);
+    await works(setting.credentials('etcd'));
+  });
+
+  it('takes the place of what somebody has put there by hand, and that is of no use, only where etcd takes it', async () => {
+    const garbage = 'the password is on the fridge';
+    setting.secrets.etcd.put('v'.repeat(36), garbage, ['AWSCURRENT']);
+    await setting.addNode('cp-1', { etcd: await makeAuthority() });
+
+    const [refused] = await Promise.allSettled([setting.rotate('etcd')]);
+    const between = [...setting.secrets.etcd.versions];
+    setting.ssm.nodes.clear();
+    await setting.addNode('cp-2', { etcd: etcdAuthority });
+    await setting.rotate('etcd');
+
+    expect(refused).toMatchObject({ reason: expect.any(CredentialsRefusedError) });
+    expect(between).toMatchObject([{ value: garbage, labels: ['AWSCURRENT'] }]);
+    await works(await loadTlsMaterial({ secretArn: SECRET_ARNS.etcd }));
+    expect(setting.secrets.etcd.written).not.toContain(NONE_YET.value);
+    expect(setting.seen()).not.toContain('fridge');
   });
 });
 
@@ -240,6 +313,25 @@ describe('where a certificate can’t be renewed', () => {
       message: "is that node's clock ahead?",
     },
     {
+      when: 'the authority has an RSA key that is too short',
+      prepare: async () => {
+        setting.ssm.nodes.clear();
+        await setting.addNode('cp-2', { etcd: await makeAuthority({ algorithm: rsa(1_024) }) });
+      },
+      type: NotSignedError,
+      message: 'cp-2 (i-00000000000000002): the authority CN=kubernetes has an RSA key with 1024 bits',
+    },
+    {
+      when: 'the authority’s key on the node is of another type than its certificate',
+      prepare: async () => {
+        setting.ssm.nodes.clear();
+        const { key } = await makeAuthority({ algorithm: ED25519 });
+        await setting.addNode('cp-2', { etcd: { ...etcdAuthority, key } });
+      },
+      type: NotSignedError,
+      message: 'etcd/ca.key: the key does not belong to the certificate /etc/kubernetes/pki/etcd/ca.crt',
+    },
+    {
       when: 'the secret must not be written',
       prepare: () => setting.secretsManager.refuseNext('PutSecretValue', 1),
       type: SetupError,
@@ -270,8 +362,8 @@ describe('where a certificate can’t be renewed', () => {
     await expect(setting.rotate('etcd')).rejects.toThrow(CredentialsRefusedError);
     await expect(setting.rotate('etcd')).rejects.toThrow(CredentialsRefusedError);
 
-    expect(setting.secrets.etcd.written).toHaveLength(2);
-    expect(setting.secrets.etcd.versions).toEqual([]);
+    expect(setting.issued('etcd')).toHaveLength(2);
+    expect(setting.secrets.etcd.versions).toMatchObject([NONE_YET]);
     assertNothingSecretSeen(stranger.key);
   });
 
@@ -284,8 +376,8 @@ describe('where a certificate can’t be renewed', () => {
 
     await expect(setting.call({ issue: 'etcd' })).rejects.toThrow(CredentialsRefusedError);
 
-    expect(setting.secrets.etcd.written).toHaveLength(1);
-    expect(setting.secrets.etcd.versions).toEqual([]);
+    expect(setting.issued('etcd')).toHaveLength(1);
+    expect(setting.secrets.etcd.versions).toMatchObject([NONE_YET]);
   });
 
   it('because etcd is away, the new one waits, and is not made again once etcd is back', async () => {
@@ -301,7 +393,7 @@ describe('where a certificate can’t be renewed', () => {
     process.env.ETCD_MEDIC_CLUSTER = cluster;
     for (const each of STEPS) await step(each);
 
-    expect(setting.secrets.etcd.written).toHaveLength(1);
+    expect(setting.issued('etcd')).toHaveLength(1);
     await works(setting.credentials('etcd'));
   });
 
@@ -326,6 +418,7 @@ describe('where a certificate can’t be renewed', () => {
     const old = await makeAuthority();
     const cert = await old.sign({ publicKey: (await makeKeys()).publicKey, toDays: 10 });
     const value = JSON.stringify({ ca: old.certificate, cert, key: old.key });
+    setting.secrets.etcd.put('v'.repeat(36), JSON.stringify(await materialOf(plane)), ['AWSCURRENT']);
     setting.secrets.etcd.put(ClientRequestToken, value, ['AWSPENDING']);
 
     const call = setting.call({ Step: 'createSecret', SecretId: SECRET_ARNS.etcd, ClientRequestToken });
@@ -342,8 +435,8 @@ const KEY_BEGINS = 'MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg';
 function assertNothingSecretSeen(...others: readonly string[]): void {
   const seen = setting.seen();
   expect(seen).toContain('credentials');
-  const issued = setting.secrets.etcd.written.map((text): TlsMaterial => JSON.parse(text).key as never);
-  for (const key of [etcdAuthority.key, ...others, ...issued.map(String)]) {
+  const issued = setting.issued('etcd').map(({ key }) => key);
+  for (const key of [etcdAuthority.key, ...others, ...issued]) {
     const lines = secretLines(key);
     expect(lines.length).toBeGreaterThan(0);
     for (const line of lines) expect(seen).not.toContain(line);

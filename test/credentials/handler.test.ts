@@ -1,7 +1,15 @@
+import { readFile } from 'node:fs/promises';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { RotationError } from '../../functions/credentials/errors.ts';
-import { LEAST_DAYS, ROTATION_DAYS, SUBJECTS, VALID_DAYS } from '../../functions/credentials/purposes.ts';
+import {
+  FAILED_ROTATIONS,
+  LATE_DAYS,
+  LEAST_DAYS,
+  ROTATION_DAYS,
+  SUBJECTS,
+  VALID_DAYS,
+} from '../../functions/credentials/purposes.ts';
 import { IssuedSecret } from '../../functions/credentials/secret.ts';
 import { InvalidInputError, SetupError } from '../../functions/run/errors.ts';
 import { signClientCertificateDocument } from '../../lib/documents/sign-client-certificate.ts';
@@ -88,10 +96,26 @@ describe('the credentials function', () => {
 });
 
 describe('the times of a certificate', () => {
-  it('let several rotations fail before the old one ends', () => {
-    expect(VALID_DAYS - ROTATION_DAYS).toBeGreaterThanOrEqual(2 * ROTATION_DAYS);
-    expect(LEAST_DAYS).toBeGreaterThan(ROTATION_DAYS);
-    expect(LEAST_DAYS).toBeLessThan(VALID_DAYS);
+  it('let two rotations fail, and the one after those be late, before the old one ends', () => {
+    const [, , third = 0] = [1, 2, 3].map((rotation) => rotation * ROTATION_DAYS);
+
+    expect(VALID_DAYS - third).toBeGreaterThanOrEqual(LATE_DAYS);
+    expect(FAILED_ROTATIONS).toBe(2);
+  });
+
+  it('have a rotation fail while the next one, even a late one, still comes before the old one ends', () => {
+    expect(LEAST_DAYS).toBeGreaterThanOrEqual(ROTATION_DAYS + LATE_DAYS);
+    // A certificate that a rotation left pending is as good at the rotation after it.
+    expect(VALID_DAYS - ROTATION_DAYS).toBeGreaterThanOrEqual(LEAST_DAYS);
+    expect(LATE_DAYS).toBeGreaterThanOrEqual(7);
+  });
+
+  it('are those of the documentation', async () => {
+    const page = await readFile(new URL('../../docs/credentials.md', import.meta.url), 'utf8');
+
+    expect(page).toContain(`good for ${VALID_DAYS} days and renewed every ${ROTATION_DAYS}`);
+    expect(page).toContain(`for ${LEAST_DAYS} days at least (by hand`);
+    expect(page).toContain(`it should be good for ${LEAST_DAYS} days at least`);
   });
 
   it('and whom it is made out to are what the document allows', () => {
@@ -112,8 +136,10 @@ describe('a secret', () => {
 
   it('keeps its current credentials until others are made current, and then the ones before', async () => {
     using secret = new IssuedSecret(SECRET_ARNS.etcd);
+    await secret.putPlaceholder();
+    const { currentId } = await secret.versions();
     await secret.putPending(id('one'), credentials);
-    await secret.makeCurrent(id('one'), undefined);
+    await secret.makeCurrent(id('one'), currentId);
     await secret.putPending(id('two'), { ...credentials, key: 'another' });
 
     const before = await secret.versions();
@@ -122,6 +148,39 @@ describe('a secret', () => {
     expect(before).toEqual({ currentId: id('one'), pendingId: id('two') });
     expect(await secret.versions()).toEqual({ currentId: id('two'), pendingId: id('two') });
     expect(await secret.read(id('one'))).toEqual(credentials);
+  });
+
+  it('has its very first value current, whatever label that is given: which is why it is prepared', async () => {
+    using secret = new IssuedSecret(SECRET_ARNS.etcd);
+
+    await secret.putPending(id('one'), credentials);
+
+    expect(await secret.versions()).toEqual({ currentId: id('one'), pendingId: id('one') });
+  });
+
+  it('is prepared by a text that is no credentials, before the first of which nobody knows yet whether they work', async () => {
+    using secret = new IssuedSecret(SECRET_ARNS.etcd);
+
+    await secret.putPlaceholder();
+    await secret.putPending(id('one'), credentials);
+
+    const { currentId, pendingId } = await secret.versions();
+    expect(pendingId).toBe(id('one'));
+    expect(currentId).toMatch(/^[\w-]{32,64}$/);
+    expect(currentId).not.toBe(pendingId);
+    expect(await secret.read(currentId ?? '')).toBeUndefined();
+  });
+
+  it('R10: is prepared once: a second time takes the place of nothing that has become current meanwhile', async () => {
+    using secret = new IssuedSecret(SECRET_ARNS.etcd);
+    await secret.putPlaceholder();
+    await secret.putPending(id('one'), credentials);
+    await secret.makeCurrent(id('one'), (await secret.versions()).currentId);
+
+    await secret.putPlaceholder();
+
+    expect(await secret.versions()).toMatchObject({ currentId: id('one') });
+    expect(setting.secrets.etcd.written).toHaveLength(2);
   });
 
   it('R10: takes the same credentials twice, and no others for the same version', async () => {

@@ -1,9 +1,13 @@
 import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { CredentialsRefusedError, CredentialsUntestedError } from '../../functions/credentials/errors.ts';
+import { LEAST_DAYS } from '../../functions/credentials/purposes.ts';
 import { openKubernetes } from '../../functions/kubernetes/client.ts';
 import { loadKubernetesCredentials } from '../../functions/kubernetes/credentials.ts';
 import { type Rule, servers, type TestApiServer } from '../kubernetes/api-server.ts';
@@ -12,6 +16,24 @@ import { type Files, SECRET_ARNS, type Setting, startSetting } from './setting.t
 
 /** Only some kinds, as somebody without Trivy would allow. */
 const SOME_KINDS: readonly Rule[] = [{ verbs: ['list'], apiGroups: ['wgpolicyk8s.io'], resources: ['policyreports'] }];
+
+it('waits where the API server’s own certificate is for another name: that says nothing about its clients’', async () => {
+  const server = await makeAuthority();
+  await using listening = createServer({ cert: server.certificate, key: server.key });
+  listening.listen(0, '127.0.0.1');
+  await once(listening, 'listening');
+  const { port } = listening.address() as AddressInfo;
+  await using setting = await startSetting({ server: `https://127.0.0.1:${port}` });
+  await setting.addNode('cp-1', {
+    kubernetes: { ...(await makeAuthority()), serverCertificate: server.certificate },
+  });
+
+  const [rotation] = await Promise.allSettled([setting.rotate('kubernetes')]);
+
+  expect(rotation).toMatchObject({ status: 'rejected', reason: expect.any(CredentialsUntestedError) });
+  expect(setting.seen()).toContain("the server's certificate is for other names");
+  expect(setting.credentials('kubernetes', 'AWSPENDING')).toEqual(setting.issued('kubernetes')[0]);
+});
 
 describe.each(servers())('the client certificate for $name', ({ start }) => {
   let folder: string;
@@ -62,11 +84,11 @@ describe.each(servers())('the client certificate for $name', ({ start }) => {
   });
 
   it('is not rotated where the authority ends before the next rotation: somebody has to renew that', async () => {
-    const { rotate, secrets } = await withNode(authority);
+    const { rotate, issued } = await withNode(authority);
 
-    await expect(rotate('kubernetes')).rejects.toThrow('it should be good for 37 days at least');
+    await expect(rotate('kubernetes')).rejects.toThrow(`it should be good for ${LEAST_DAYS} days at least`);
 
-    expect(secrets.kubernetes.written).toEqual([]);
+    expect(issued('kubernetes')).toEqual([]);
   });
 
   it('is thrown away where the API server does not know its authority, and the old one stays', async () => {
@@ -89,14 +111,17 @@ describe.each(servers())('the client certificate for $name', ({ start }) => {
   it('does not become current where the API server knows it and its role is not there yet', async () => {
     await using bare = await start({ clientCaFile, others: { 'etcd-medic': [] } });
     const clients = { ...authority, serverCertificate: await readFile(bare.caFile, 'utf8') };
-    const { call, secrets } = await withNode(clients, bare);
+    const { call, secrets, issued } = await withNode(clients, bare);
 
     const [order] = await Promise.allSettled([call({ issue: 'kubernetes' })]);
 
     expect(order).toMatchObject({ status: 'rejected', reason: expect.any(CredentialsUntestedError) });
     expect(order).toMatchObject({ reason: { message: expect.stringContaining('kubectl apply -f docs/rbac.yaml') } });
-    expect(secrets.kubernetes.written).toHaveLength(1);
+    expect(issued('kubernetes')).toHaveLength(1);
     // Nobody comes back for what a person's order left: the next rotation begins anew.
-    expect(secrets.kubernetes.versions).toEqual([]);
+    expect(secrets.kubernetes.versions).toMatchObject([{ value: '{"issued":"not yet"}', labels: ['AWSCURRENT'] }]);
+    await expect(loadKubernetesCredentials({ secretArn: SECRET_ARNS.kubernetes })).rejects.toThrow(
+      'with {"issue":"kubernetes"}',
+    );
   });
 });

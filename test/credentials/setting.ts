@@ -47,8 +47,10 @@ export interface Setting extends AsyncDisposable {
   addNode(name: string, files?: Readonly<Partial<Record<Purpose, Files>>>): Promise<FolderNode>;
   /** What the document's script is; undefined: its own. */
   setScript(lines: readonly string[] | undefined): void;
-  /** The credentials of a label; undefined where there are none. */
+  /** The credentials of a label; undefined where there are none, or none yet. */
   credentials(purpose: Purpose, label?: string): TlsMaterial | undefined;
+  /** All credentials that were ever put into a secret. */
+  issued(purpose: Purpose): readonly TlsMaterial[];
   /** Everything that could have been seen by somebody: logs, errors, commands and their parameters, what services were asked. */
   seen(): string;
   /** The function's answer; its errors are kept for `seen`. */
@@ -132,10 +134,8 @@ export async function startSetting({
       return node;
     },
     setScript: (lines) => ssm.documents.set(DOCUMENT, withScript(lines)),
-    credentials: (purpose, label = 'AWSCURRENT') => {
-      const text = secrets[purpose].value(label);
-      return text === undefined ? undefined : JSON.parse(text);
-    },
+    credentials: (purpose, label = 'AWSCURRENT') => credentialsIn(secrets[purpose].value(label) ?? '{}'),
+    issued: (purpose) => secrets[purpose].written.flatMap((text) => credentialsIn(text) ?? []),
     seen: () => [...output, ...errors, inspect([ssm.commands, calls], { depth: 10, maxStringLength: null })].join('\n'),
     rotate: async (purpose, steps = STEPS) => {
       const ClientRequestToken = crypto.randomUUID();
@@ -151,6 +151,12 @@ export async function startSetting({
       await Promise.all(nodes.map((node) => node[Symbol.asyncDispose]()));
     },
   };
+}
+
+/** @returns undefined for a text that says that there are none yet */
+function credentialsIn(text: string): TlsMaterial | undefined {
+  const value = JSON.parse(text);
+  return 'key' in value ? value : undefined;
 }
 
 function withScript(lines: readonly string[] | undefined): DocumentContent {

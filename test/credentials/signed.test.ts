@@ -1,8 +1,19 @@
+import { execFileSync } from 'node:child_process';
 import { createPublicKey, type KeyObject, webcrypto, X509Certificate } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { UnfitCertificateError } from '../../functions/credentials/errors.ts';
+import { LEAST_DAYS } from '../../functions/credentials/purposes.ts';
 import { checkSigned, type Expectation, trustedBy } from '../../functions/credentials/signed.ts';
-import { makeAuthority, makeKeys, type SignOptions, type TestAuthority } from './authorities.ts';
+import {
+  ED25519,
+  makeAuthority,
+  makeKeys,
+  P384,
+  P521,
+  rsa,
+  type SignOptions,
+  type TestAuthority,
+} from './authorities.ts';
 
 let own: TestAuthority;
 let other: TestAuthority;
@@ -19,13 +30,19 @@ async function keyObject(key: webcrypto.CryptoKey): Promise<KeyObject> {
   return createPublicKey({ key: der, format: 'der', type: 'spki' });
 }
 
+/** Of types that Node's WebCrypto makes no certificates with. */
+function selfSigned(type: string): string {
+  const options = ['-newkey', type, '-nodes', '-keyout', '/dev/null', '-subj', '/CN=another type'];
+  return execFileSync('openssl', ['req', '-x509', ...options], { encoding: 'utf8', stdio: 'pipe' });
+}
+
 const text = (...pems: readonly string[]) => Buffer.from(pems.join('')).toString('base64');
 
 const expecting = (changes: Partial<Expectation> = {}): Expectation => ({
   publicKey,
   subject: { commonName: 'etcd-medic', organization: 'etcd-medic:pruner' },
   now: new Date(),
-  leastDays: 37,
+  leastDays: LEAST_DAYS,
   current: undefined,
   trust: [],
   ...changes,
@@ -63,6 +80,11 @@ describe('a signed certificate', () => {
       'for another key than the one that was sent',
     ],
     [
+      'is for a key of another type',
+      async () => outputOf(own, { publicKey: (await makeKeys(rsa(2_048))).publicKey }),
+      'for another key than the one that was sent',
+    ],
+    [
       'is signed by another than it says',
       async () => ({ ...(await outputOf()), signedBy: text(other.certificate) }),
       'CN=stranger has not signed',
@@ -84,7 +106,11 @@ describe('a signed certificate', () => {
     ],
     ['is not valid yet', () => outputOf(own, { fromDays: 1 }), "is that node's clock ahead?"],
     ['has expired', () => outputOf(own, { fromDays: -9, toDays: -1 }), "is that node's clock behind?"],
-    ['ends before the next rotation', () => outputOf(own, { toDays: 36 }), 'should be good for 37 days'],
+    [
+      'ends before the next rotation',
+      () => outputOf(own, { toDays: LEAST_DAYS - 1 }),
+      `should be good for ${LEAST_DAYS} days`,
+    ],
     ['is two', async () => ({ ...(await outputOf()), certificate: text(own.certificate, own.certificate) }), 'found 2'],
     [
       'is none',
@@ -115,6 +141,31 @@ describe('a signed certificate', () => {
 });
 
 describe('the authority', () => {
+  it.each([
+    ['EC P-384', P384],
+    ['EC P-521', P521],
+    ['Ed25519', ED25519],
+    ['RSA with 2048 bits', rsa(2_048)],
+  ])('may have a key of type %s', async (_what, algorithm) => {
+    const output = await outputOf(await makeAuthority({ algorithm }));
+
+    expect(() => checkSigned(output, expecting())).not.toThrow();
+  });
+
+  it.each<[string, () => Promise<string> | string, string]>([
+    ['RSA with 1024 bits', async () => (await makeAuthority({ algorithm: rsa(1_024) })).certificate, '1024 bits'],
+    ['Ed448', () => selfSigned('ed448'), 'a key of type ed448'],
+  ])('may not have a key of type %s, as no server takes what it signs', async (_what, certificate, found) => {
+    const serverCa = text(own.certificate, await certificate());
+    const output = { ...(await outputOf()), serverCa };
+
+    const check = () => checkSigned(output, expecting());
+
+    expect(check).toThrow(UnfitCertificateError);
+    expect(check).toThrow(`has ${found.startsWith('a ') ? '' : 'an RSA key with '}${found}`);
+    expect(check).toThrow('expected EC, Ed25519, or RSA with 2048 bits at least');
+  });
+
   it('is taken where it is the one of the current credentials', async () => {
     const current = await issuedBy(own);
 

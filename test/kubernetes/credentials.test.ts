@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadKubernetesCredentials } from '../../functions/kubernetes/credentials.ts';
+import { NOT_ISSUED_YET } from '../../functions/run/credentials.ts';
 import { SetupError } from '../../functions/run/errors.ts';
 import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
 import { createAuthority } from '../control-plane/certificates.ts';
@@ -68,6 +69,7 @@ describe('the credentials for the API server', () => {
   });
 
   it.each<[string, () => unknown, string]>([
+    ['no certificate yet', () => NOT_ISSUED_YET, 'no certificate has been issued yet. Press Test on'],
     ['no ca', () => ({ token }), 'field ca: expected a PEM text, found nothing'],
     ['a ca that is none', () => ({ ca: token, token }), 'field ca: expected a certificate in PEM'],
     ['neither', () => ({ ca: pem.ca }), 'expected ca and either token, or cert and key; found neither'],

@@ -8,6 +8,7 @@ import { CredentialsFunction } from '../../lib/credentials-function.ts';
 import { signClientCertificateDocument } from '../../lib/documents/sign-client-certificate.ts';
 import { permissionsOf, TRACING, text } from './permissions.ts';
 import { clusterWith, sampleKubernetes, smallStack } from './small-stack.ts';
+import { sampleCluster } from './synth.ts';
 
 const NAME = 'etcd-medic-demo-credentials';
 const nodes = { tag: { key: 'cluster', value: 'demo' } };
@@ -22,7 +23,7 @@ const build = (issue = BOTH, others: Readonly<Record<string, unknown>> = configu
   });
 
 describe('CredentialsFunction', () => {
-  it('makes an empty secret for each certificate, which outlives the stack', () => {
+  it('makes an empty secret for each certificate, which outlives the stack, but not a deployment that fails to make it', () => {
     const { template } = build();
 
     const secrets = Object.values(template.findResources('AWS::SecretsManager::Secret'));
@@ -30,7 +31,7 @@ describe('CredentialsFunction', () => {
     for (const { Properties, DeletionPolicy, UpdateReplacePolicy } of secrets) {
       // No value: CloudFormation has nothing to write over what was issued. No name: another stack may come after this one.
       expect(Object.keys(Properties)).toEqual(['Description']);
-      expect([DeletionPolicy, UpdateReplacePolicy]).toEqual(['Retain', 'Retain']);
+      expect([DeletionPolicy, UpdateReplacePolicy]).toEqual(['RetainExceptOnCreate', 'Retain']);
     }
   });
 
@@ -58,6 +59,21 @@ describe('CredentialsFunction', () => {
       });
       expect(DependsOn).toEqual(expect.arrayContaining([documentId, policyId]));
     }
+  });
+
+  it('has the first rotation wait for the way to etcd, to the API server and to AWS, where the functions are in a VPC', () => {
+    const { vpcId, subnetIds } = sampleCluster.network;
+    const ways = { endpoints: true, routeTableIds: ['rtb-0a1b2c3d4e5f60718'] };
+    const network = { vpcId, subnetIds, controlPlane: ['sg-0a1b2c3d4e5f60718'], ...ways };
+
+    const { template } = build(BOTH, { ...configured, network });
+
+    const types = ['AWS::EC2::SecurityGroup', 'AWS::EC2::SecurityGroupIngress', 'AWS::EC2::VPCEndpoint'];
+    const way = types.flatMap((type) => Object.keys(template.findResources(type)));
+    const schedules = Object.values(template.findResources('AWS::SecretsManager::RotationSchedule'));
+    expect(way.length).toBeGreaterThanOrEqual(3 + 2 + 6);
+    expect(schedules).toHaveLength(2);
+    for (const { DependsOn } of schedules) expect(DependsOn).toEqual(expect.arrayContaining(way));
   });
 
   it('may write these two secrets, send this one document to the cluster’s nodes, and nothing else', () => {
@@ -176,6 +192,8 @@ describe('CredentialsFunction', () => {
       Threshold: 1,
       TreatMissingData: 'notBreaching',
       AlarmActions: [{ Ref: topicId }],
+      // Whether there was one before, the alarm can't know.
+      AlarmDescription: Match.stringLikeRegexp('One that was there before is current still.*where there was none'),
     });
   });
 

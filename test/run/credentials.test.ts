@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { loadTlsMaterial } from '../../functions/run/credentials.ts';
+import { loadTlsMaterial, NOT_ISSUED_YET } from '../../functions/run/credentials.ts';
 import { SetupError } from '../../functions/run/errors.ts';
 import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
 
@@ -53,6 +53,17 @@ describe('the credentials for etcd', () => {
 
     await expect(loaded).rejects.toThrow(SetupError);
     await expect(loaded).rejects.toThrow(`${secretArn}-none can't be read: ResourceNotFoundException`);
+  });
+
+  it('say what to press where the certificate has not been issued yet', async () => {
+    aws.secretsManager.secrets.set(secretArn, JSON.stringify(NOT_ISSUED_YET));
+
+    const loaded = loadTlsMaterial({ secretArn });
+
+    await expect(loaded).rejects.toThrow(SetupError);
+    await expect(loaded).rejects.toThrow(
+      `secret ${secretArn}: no certificate has been issued yet. Press Test on the function etcd-medic-<cluster>-credentials with {"issue":"etcd"}`,
+    );
   });
 
   it.each([
