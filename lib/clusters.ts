@@ -2,15 +2,9 @@
 import { kindsToPrune } from '../functions/prune/kinds.ts';
 import { type ClusterConfiguration, parseClusters } from '../functions/run/configuration.ts';
 import { InvalidInputError } from '../functions/run/errors.ts';
-import { endpointServices } from '../functions/run/network.ts';
 
 const IN_CDK_JSON = 'cdk.json context "clusters"';
 const ON_COMMAND_LINE = 'context "clusters" (-c clusters=…)';
-
-/** All variables of a function together may have 4096 bytes; what is not the configuration's is kept for ARNs and names. */
-const MAX_CONFIGURATION_BYTES = 3300;
-/** Each endpoint is one more variable with a name of AWS's making. */
-const ENDPOINT_BYTES = 140;
 
 /** Both go into the functions' permissions, where `*` and `${…}` would mean more than they say. */
 const BUCKET_NAME = /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/;
@@ -23,7 +17,7 @@ const TAG_TEXT = /^[\p{L}\p{Z}\p{N}_.:/=+@-]+$/u;
 export function readClusters(context: unknown): readonly ClusterConfiguration[] {
   const [list, source] = typeof context === 'string' ? [parseJson(context), ON_COMMAND_LINE] : [context, IN_CDK_JSON];
   const clusters = parseClusters(list, source);
-  const problems = clusters.flatMap(deploymentProblems);
+  const problems = [...clusters.flatMap(deploymentProblems), ...clashes(clusters)];
   if (problems.length > 0) throw new InvalidInputError(source, problems);
   return clusters;
 }
@@ -69,13 +63,38 @@ function deploymentProblems(cluster: ClusterConfiguration, index: number): strin
     if (!(error instanceof InvalidInputError)) throw error;
     problems.push(...error.problems.map((problem) => `[${index}].${problem}`));
   }
-  const bytes = Buffer.byteLength(JSON.stringify(cluster));
-  const maxBytes = MAX_CONFIGURATION_BYTES - ENDPOINT_BYTES * endpointServices(cluster.network).length;
-  if (bytes > maxBytes) {
-    problems.push(
-      `[${index}]: found ${bytes} bytes of configuration, expected at most ${maxBytes}, because it goes into ` +
-        "the functions' environment, which Lambda holds to 4096 bytes",
-    );
-  }
   return problems;
+}
+
+/**
+ * What there can be only one of, and the stack of a second cluster would make again: its deployment would fail. All of an app's stacks
+ * are taken to go into one account and region.
+ */
+function clashes(clusters: readonly ClusterConfiguration[]): string[] {
+  const made = new Map<string, number>();
+  const claim = (thing: string, index: number, problem: (first: number) => string): string[] => {
+    const first = made.get(thing);
+    if (first !== undefined && first !== index) return [problem(first)];
+    made.set(thing, index);
+    return [];
+  };
+  return clusters.flatMap(({ console: { registry }, network }, index) => [
+    ...(registry === 'create'
+      ? claim(
+          'registry',
+          index,
+          (first) =>
+            `[${index}].console.registry: found "create", expected "existing", because there is one registry, which [${first}] makes`,
+        )
+      : []),
+    ...(network?.routeTableIds ?? []).flatMap((id) =>
+      claim(
+        id,
+        index,
+        (first) =>
+          `[${index}].network.routeTableIds: found ${JSON.stringify(id)}, expected [], because [${first}] makes its gateway endpoints, ` +
+          'which serve everything in these subnets',
+      ),
+    ),
+  ]);
 }

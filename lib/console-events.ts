@@ -51,7 +51,8 @@ export class ConsoleEvents extends Construct {
   constructor(scope: Construct, id: string, { cluster, functions, registry }: ConsoleEventsProps) {
     super(scope, id);
     const made = registry === 'create' ? new CfnRegistry(this, 'Registry', { registryName: REGISTRY }) : undefined;
-    made?.applyRemovalPolicy(RemovalPolicy.RETAIN);
+    // A first deployment that fails takes it away again: the next one could not create what is there.
+    made?.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
     for (const name of functions) {
       const events = eventsOf(cluster, name);
       if (Object.keys(events).length === 0) continue;

@@ -14,6 +14,7 @@ import { CredentialsFunction } from './credentials-function.ts';
 import { Dashboard } from './dashboard.ts';
 import { DeadLetterQueue } from './dead-letter-queue.ts';
 import { DispatchFunction } from './dispatch-function.ts';
+import { checkEnvironments } from './environment-size.ts';
 import { alarmNames, functionName, workflowsOf } from './names.ts';
 import { NodeCommands } from './node-commands.ts';
 import { Notifications } from './notifications.ts';
@@ -40,6 +41,7 @@ export class EtcdMedicStack extends Stack {
   /** The lease and the reports of all runs. */
   readonly table: StateTable;
 
+  /** @throws InvalidInputError where the configuration is longer than the functions' environment can hold */
   constructor(scope: Construct, id: string, { cluster: configured, ...props }: EtcdMedicStackProps) {
     super(scope, id, {
       description: `etcd-medic for the control plane ${configured.name}: brings its etcd back from NOSPACE, and keeps it from getting there`,
@@ -52,14 +54,14 @@ export class EtcdMedicStack extends Stack {
     const credentials =
       issue.length > 0
         ? new CredentialsFunction(this, 'Credentials', {
-            cluster: configured,
+            cluster: forFunctions(configured),
             issue,
             authorities: authoritiesOf(configured),
             network,
           })
         : undefined;
     // With the secrets of what is issued: all others are given them as any other secret.
-    const cluster = credentials?.cluster ?? configured;
+    const cluster = credentials?.cluster ?? forFunctions(configured);
     const { encryptionKeyArn } = cluster;
     const table = new StateTable(this, 'State', { encryptionKeyArn });
     const deadLetterQueue = new DeadLetterQueue(this, 'DeadLetters');
@@ -161,7 +163,15 @@ export class EtcdMedicStack extends Stack {
       }
     }
     output(this, 'DeadLetterQueueUrl', deadLetterQueue.queueUrl, 'Events that nothing could be made of');
+    checkEnvironments(this, `cluster ${JSON.stringify(cluster.name)}`);
   }
+}
+
+/** Without what only the credentials function is told, in a variable of its own: an environment has little room. */
+function forFunctions({ nodes, ...cluster }: ClusterConfiguration): ClusterConfiguration {
+  if (nodes === undefined) return cluster;
+  const { authorities: _, ...others } = nodes;
+  return { ...cluster, nodes: others };
 }
 
 /** What the Lambda console shows above a workflow. */

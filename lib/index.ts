@@ -12,6 +12,7 @@ export { Dashboard, type DashboardProps } from './dashboard.ts';
 export { EtcdMedicStack, type EtcdMedicStackProps } from './etcd-medic-stack.ts';
 export { NodeCommands, type NodeCommandsProps } from './node-commands.ts';
 export { ProbeFunction, type ProbeFunctionProps } from './probe-function.ts';
+export { NO_GATEWAY_ENDPOINTS } from './service-endpoints.ts';
 export { SnapshotBucket, type SnapshotBucketProps } from './snapshot-bucket.ts';
 export { StateTable, type StateTableProps } from './state-table.ts';
 export { WidgetFunction, type WidgetFunctionProps } from './widget-function.ts';

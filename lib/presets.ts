@@ -7,31 +7,17 @@ import type { PresetName } from '../functions/run/presets.ts';
 
 type Authorities = Readonly<Record<Purpose, AuthorityFiles>>;
 
-const AUTHORITIES: Readonly<Record<PresetName, Authorities>> = {
+/** Not kOps: it knows no `nodes`, and without them nothing is issued. */
+const AUTHORITIES: Readonly<Partial<Record<PresetName, Authorities>>> = {
   kubeadm: KUBEADM_AUTHORITIES,
-  'kops-main': kops('etcd-manager-main'),
-  'kops-events': kops('etcd-manager-events'),
   rke2: k3s('/var/lib/rancher/rke2/server/tls'),
   k3s: k3s('/var/lib/rancher/k3s/server/tls'),
 };
 
-/** The preset's, or the ones that the configuration names. */
-export function authoritiesOf({ preset, nodes }: ClusterConfiguration): Authorities {
-  const { etcd, kubernetes } = AUTHORITIES[preset];
-  return { etcd: nodes?.authorities?.etcd ?? etcd, kubernetes: nodes?.authorities?.kubernetes ?? kubernetes };
-}
-
-/**
- * kubernetes/kops, nodeup/pkg/model/etcd_manager_tls.go: one authority for the clients of both etcd clusters, which the servers'
- * certificates are by as well; the cluster's is where the controller manager signs with it (kube_controller_manager.go).
- */
-function kops(etcdManager: string): Authorities {
-  const etcd = `/etc/kubernetes/pki/${etcdManager}/etcd-clients-ca`;
-  const cluster = '/srv/kubernetes/kube-controller-manager/ca';
-  return {
-    etcd: { caFile: `${etcd}.crt`, caKeyFile: `${etcd}.key`, serverCaFile: `${etcd}.crt` },
-    kubernetes: { caFile: `${cluster}.crt`, caKeyFile: `${cluster}.key`, serverCaFile: `${cluster}.crt` },
-  };
+/** The preset's, or the ones that the configuration names. None where the preset issues nothing. */
+export function authoritiesOf({ preset, nodes }: ClusterConfiguration): Partial<Authorities> {
+  const own = Object.entries(nodes?.authorities ?? {}).filter(([, files]) => files !== undefined);
+  return { ...AUTHORITIES[preset], ...Object.fromEntries(own) };
 }
 
 /** k3s-io/k3s, pkg/daemons/control/deps/deps.go, which RKE2 contains: the API server's own certificate is by another authority. */

@@ -1,5 +1,5 @@
 // Ways to AWS's services that need neither NAT nor an address of the internet: endpoints in the VPC, for etcd-medic's functions alone.
-import { Fn, Stack } from 'aws-cdk-lib';
+import { Annotations, Fn, Stack } from 'aws-cdk-lib';
 import { CfnVPCEndpoint, type ISecurityGroup, type IVpc, Port, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import { Construct } from 'constructs';
 import { type EndpointService, endpointServices, type NetworkConfiguration } from '../functions/run/network.ts';
@@ -10,6 +10,14 @@ export interface ServiceEndpointsProps {
   /** Who may use the interface endpoints. */
   readonly functionGroups: readonly ISecurityGroup[];
 }
+
+/** To be acknowledged by an app of one's own that makes the gateway endpoints itself. */
+export const NO_GATEWAY_ENDPOINTS = 'etcd-medic:noGatewayEndpoints';
+
+const WHY_GATEWAY_ENDPOINTS =
+  'network.endpoints without network.routeTableIds: interface endpoints lead to neither DynamoDB, where the lease is, nor S3, where ' +
+  "snapshots go, and without a way there no run begins. Give the subnets' route tables as routeTableIds, and the stack makes the " +
+  'gateway endpoints, which cost nothing. Where the VPC has these already, or a NAT gateway: "routeTableIds": []';
 
 /** The SDK's name of a service in `AWS_ENDPOINT_URL_…`. */
 const SDK_NAMES: Readonly<Record<EndpointService, string>> = {
@@ -29,15 +37,19 @@ export class ServiceEndpoints extends Construct {
 
   constructor(scope: Construct, id: string, { vpc, network, functionGroups }: ServiceEndpointsProps) {
     super(scope, id);
-    for (const service of network.routeTableIds ? ['s3', 'dynamodb'] : []) {
+    const { routeTableIds = [] } = network;
+    for (const service of routeTableIds.length > 0 ? ['s3', 'dynamodb'] : []) {
       new CfnVPCEndpoint(this, service, {
         vpcId: vpc.vpcId,
         vpcEndpointType: 'Gateway',
         serviceName: serviceName(this, service),
-        routeTableIds: [...(network.routeTableIds ?? [])],
+        routeTableIds: [...routeTableIds],
       });
     }
     const services = endpointServices(network);
+    if (services.length > 0 && network.routeTableIds === undefined) {
+      Annotations.of(this).addWarningV2(NO_GATEWAY_ENDPOINTS, WHY_GATEWAY_ENDPOINTS);
+    }
     if (services.length === 0) {
       this.environment = {};
       return;

@@ -20,7 +20,7 @@ const NONCURRENT_DAYS = 7;
 /** An upload takes minutes; what is unfinished after a day is what a killed function has left. */
 const UNFINISHED_DAYS = 1;
 
-/** Encrypted, for TLS only, closed to the public, versioned, and kept when its stack goes. */
+/** Encrypted, for TLS only, closed to the public, versioned, and kept when its stack goes; not when its first deployment fails. */
 export class SnapshotBucket extends Bucket {
   constructor(scope: Construct, id: string, props: SnapshotBucketProps = {}) {
     const { bucketName, retentionDays = DEFAULT_RETENTION_DAYS, encryptionKeyArn } = props;
@@ -49,7 +49,7 @@ export class SnapshotBucket extends Bucket {
         // A rule with an expiration can't have it as well.
         { id: 'remove-delete-markers', expiredObjectDeleteMarker: true },
       ],
-      removalPolicy: RemovalPolicy.RETAIN,
+      removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     });
     Validations.of(this).acknowledge({
       id: 'AwsSolutions-S1',

@@ -112,7 +112,8 @@ export class WorkflowFunction extends Construct {
       memorySize: 512,
       timeout: INVOCATION_TIMEOUT,
       durableConfig: { executionTimeout: executionTimeout(props), retentionPeriod: CHECKPOINT_RETENTION },
-      // A version that a deployment deleted would take the runs that are pinned to it along.
+      // A version that a deployment deleted would take the runs that are pinned to it along. Also where the deployment that made it is
+      // taken back, since runs may have begun with it: so not RETAIN_ON_UPDATE_OR_DELETE. All versions go with their function.
       currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
       role,
       logGroup,

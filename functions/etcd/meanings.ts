@@ -70,7 +70,8 @@ export const ETCD_ANSWERS: readonly Meaning[] = [
     text: 'the cluster did not agree in time. Bring a majority of the voters up',
   },
   {
-    pattern: /permission denied|user name is empty|user name not found|invalid auth token|authentication failed|root user|unauthenticated/i,
+    pattern:
+      /permission denied|user name is empty|user name not found|invalid auth token|authentication failed|root user|unauthenticated/i,
     type: PermissionDeniedError,
     outcome: 'not-done',
     text: "etcd's authorization refused it. Give the user named in the client certificate's common name the role `root`",

@@ -34,12 +34,8 @@ export const networkSchema = z
         `true, false, or some of ${ENDPOINT_SERVICES.join(', ')}`,
       ),
     ),
-    /** Of the subnets: where the stack adds gateway endpoints for S3 and DynamoDB. Left out: it adds none. */
-    routeTableIds: z.optional(
-      z
-        .array(z.string().check(z.regex(/^rtb-[0-9a-f]+$/, "a route table's id, rtb-…")))
-        .check(z.minLength(1, 'at least one route table')),
-    ),
+    /** Of the subnets: where the stack adds gateway endpoints for S3 and DynamoDB. Left out or empty, which says that it need not: none. */
+    routeTableIds: z.optional(z.array(z.string().check(z.regex(/^rtb-[0-9a-f]+$/, "a route table's id, rtb-…")))),
     /** The subnets have IPv6 and a way out by it: AWS's services are reached at their dual-stack addresses. */
     ipv6: z._default(z.boolean(), false),
     /** Not needed, and not looked at. */

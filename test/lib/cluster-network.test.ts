@@ -1,10 +1,11 @@
-import { CfnWaitConditionHandle } from 'aws-cdk-lib';
+import { Annotations, CfnWaitConditionHandle } from 'aws-cdk-lib';
 import type { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
 import { ClusterNetwork, type Reached } from '../../lib/cluster-network.ts';
+import { NO_GATEWAY_ENDPOINTS } from '../../lib/service-endpoints.ts';
 import { text } from './permissions.ts';
 import { clusterWith, sampleKubernetes, smallStack } from './small-stack.ts';
-import { sampleCluster } from './synth.ts';
+import { sampleCluster, synth } from './synth.ts';
 
 const { vpcId, subnetIds } = sampleCluster.network;
 const NODES = 'sg-0a1b2c3d4e5f60720';
@@ -136,7 +137,11 @@ describe('ClusterNetwork', () => {
   });
 
   it('makes interface endpoints that only the functions may use and are told of, so that nothing else in the VPC notices', () => {
-    const { template, etcd, findings } = networkStack({ controlPlane: [NODES], endpoints: true });
+    const { template, etcd, findings } = networkStack({
+      controlPlane: [NODES],
+      endpoints: true,
+      routeTableIds: [],
+    });
 
     const endpoints = Object.values(template.findResources('AWS::EC2::VPCEndpoint')).map(
       ({ Properties }) => Properties,
@@ -183,6 +188,36 @@ describe('ClusterNetwork', () => {
     ]);
     expect(rules(template).filter((rule) => rule.includes(' in '))).toEqual([`endpoints in 443 from ${NODES}`]);
     expect(Object.keys(etcd.environment)).toEqual(['AWS_ENDPOINT_URL_LAMBDA']);
+  });
+
+  it.each([
+    ['interface endpoints and no way to S3 and DynamoDB', { endpoints: true }, true],
+    ['some of them', { endpoints: ['lambda'] }, true],
+    ['gateway endpoints as well', { endpoints: true, routeTableIds: ['rtb-1'] }, false],
+    ['gateway endpoints that are there already', { endpoints: true, routeTableIds: [] }, false],
+    ['no endpoints, as with NAT', {}, false],
+  ])('warns at synth where no run could begin: %s', (_, network, warns) => {
+    const { network: base, ...cluster } = sampleCluster;
+    using synthesis = synth([{ ...cluster, network: { ...base, ...network } }]);
+    using acknowledged = synth([{ ...cluster, network: { ...base, ...network } }], (stacks) => {
+      for (const stack of stacks)
+        Annotations.of(stack).acknowledgeWarning(NO_GATEWAY_ENDPOINTS, 'They are made elsewhere.');
+    });
+
+    const warnings = synthesis.annotations();
+
+    expect(warnings).toEqual(
+      warns
+        ? [expect.stringMatching(/^warning at .*routeTableIds.*no run begins.*\[ack: etcd-medic:noGatewayEndpoints\]/)]
+        : [],
+    );
+    expect(acknowledged.annotations()).toEqual([]);
+  });
+
+  it('makes no gateway endpoints for an empty list of route tables', () => {
+    const { template } = networkStack({ securityGroupId: NODES, endpoints: ['lambda'], routeTableIds: [] });
+
+    template.resourceCountIs('AWS::EC2::VPCEndpoint', 1);
   });
 
   it('lets functions with IPv6 out by it, and has the SDK use addresses that have it', () => {

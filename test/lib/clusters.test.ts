@@ -91,11 +91,22 @@ describe('the context "clusters"', () => {
     expect(problemOf([{ ...sampleCluster, ...fields }])).toBe('accepted');
   });
 
-  it("refuses a configuration that Lambda's environment cannot hold", () => {
-    const endpoints = Array.from({ length: 200 }, (_, i) => `http://10.0.0.${i}:2379`);
+  it.each([
+    [
+      'the registry of test events',
+      { console: { registry: 'create' } },
+      '[1].console.registry: found "create", expected "existing", because there is one registry, which [0] makes',
+    ],
+    [
+      'a route table’s gateway endpoints',
+      { network: { ...sampleCluster.network, routeTableIds: ['rtb-1', 'rtb-2'] } },
+      '[1].network.routeTableIds: found "rtb-1", expected [], because [0] makes its gateway endpoints',
+    ],
+  ])('refuses what only one stack can make, and a second one would fail on: %s', (_, fields, expected) => {
+    const [first, second] = ['one', 'two'].map((name) => ({ ...sampleCluster, name, ...fields }));
 
-    expect(problemOf([{ name: 'big', etcd: { endpoints } }])).toMatch(
-      /\[0\]: found \d{4} bytes of configuration, expected at most 3300/,
-    );
+    expect(problemOf([first, second])).toContain(expected);
+    expect(problemOf([first])).toBe('accepted');
+    expect(problemOf([first, { ...sampleCluster, console: { registry: 'existing' } }])).toBe('accepted');
   });
 });

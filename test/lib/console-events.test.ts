@@ -58,13 +58,13 @@ describe('ConsoleEvents', () => {
     expect(findings).toEqual([]);
   });
 
-  it('makes the registry where it is asked to, before the schemas, and leaves it there when the stack goes', () => {
+  it('makes the registry where it is asked to, before the schemas, and leaves it there when the stack goes, but not when its first deployment fails', () => {
     const { template, findings } = build('create');
 
     const [[registryId = '', registry] = []] = Object.entries(template.findResources('AWS::EventSchemas::Registry'));
     expect(registry).toMatchObject({
       Properties: { RegistryName: 'lambda-testevent-schemas' },
-      DeletionPolicy: 'Retain',
+      DeletionPolicy: 'RetainExceptOnCreate',
       UpdateReplacePolicy: 'Retain',
     });
     template.allResources('AWS::EventSchemas::Schema', { DependsOn: Match.arrayWith([registryId]) });

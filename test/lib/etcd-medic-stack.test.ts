@@ -2,7 +2,8 @@ import type { Template } from 'aws-cdk-lib/assertions';
 import { Bucket } from 'aws-cdk-lib/aws-s3';
 import { describe, expect, it } from 'vitest';
 import { sampleKubernetes } from './small-stack.ts';
-import { cdkContext, sampleCluster, synth } from './synth.ts';
+import { cdkContext, fullCluster, sampleCluster, synth } from './synth.ts';
+import { identitiesIn, nameOf } from './upgrade/identity.ts';
 
 const { network: _, ...withoutNetwork } = sampleCluster;
 const nodes = { tag: { key: 'kubernetes.io/cluster/demo', value: 'owned' } };
@@ -72,6 +73,30 @@ describe('EtcdMedicStack', () => {
     expect(names(other)).toEqual(names(demo).map((name) => name.replace('demo', 'other')));
     expect(JSON.stringify(other)).not.toContain('etcd-medic-demo');
     expect(synthesis.stacks.flatMap((stack) => stack.dependencies)).toEqual([]);
+  });
+
+  it('leaves nothing behind of a first deployment that fails, so that none of it is in the way of a second', () => {
+    using synthesis = synth([
+      { ...fullCluster, etcd: { credentials: { issued: true } }, console: { registry: 'create' } },
+    ]);
+
+    const resources = Object.values(identitiesIn(synthesis.template().toJSON()));
+
+    const lasting = resources.filter(({ DeletionPolicy }) => DeletionPolicy?.startsWith('Retain'));
+    // Versions go with their function, which is not kept.
+    const left = lasting.filter(
+      ({ Type, DeletionPolicy }) => Type !== 'AWS::Lambda::Version' && DeletionPolicy === 'Retain',
+    );
+    expect(left).toEqual([]);
+    expect([...new Set(lasting.map(({ Type }) => Type))].sort()).toEqual([
+      'AWS::DynamoDB::Table',
+      'AWS::EventSchemas::Registry',
+      'AWS::Lambda::Version',
+      'AWS::S3::Bucket',
+      'AWS::SecretsManager::Secret',
+    ]);
+    // What is kept when the stack goes has a name of CloudFormation's making, but for the registry, which AWS's console has named.
+    expect(lasting.map(nameOf).filter((name) => name !== undefined)).toEqual(['lambda-testevent-schemas']);
   });
 
   it.each([

@@ -1,13 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { parseCluster } from '../../functions/run/configuration.ts';
 import { InvalidInputError } from '../../functions/run/errors.ts';
-import { PRESETS, type PresetName } from '../../functions/run/presets.ts';
+import { PRESETS } from '../../functions/run/presets.ts';
 import { authoritiesOf } from '../../lib/presets.ts';
-import { fullCluster, sampleCluster, synth } from './synth.ts';
+import { sampleCluster } from './synth.ts';
 
 const tag = { key: 'cluster', value: 'demo' };
 const { credentials } = sampleCluster.etcd;
-const WITH_NODES = ['kubeadm', 'rke2', 'k3s'] as const;
 const KOPS = ['kops-main', 'kops-events'] as const;
 
 describe('a preset', () => {
@@ -98,83 +97,36 @@ describe('a preset', () => {
 
 describe('the authorities that sign', () => {
   const kubeadm = '/etc/kubernetes/pki';
-  const kops = '/etc/kubernetes/pki/etcd-manager';
-  const controllerManager = '/srv/kubernetes/kube-controller-manager/ca';
   const [rke2, k3s] = ['/var/lib/rancher/rke2/server/tls', '/var/lib/rancher/k3s/server/tls'];
 
   it.each([
     ['kubeadm', `${kubeadm}/etcd/ca`, `${kubeadm}/ca`, `${kubeadm}/ca`],
-    ['kops-main', `${kops}-main/etcd-clients-ca`, controllerManager, controllerManager],
-    ['kops-events', `${kops}-events/etcd-clients-ca`, controllerManager, controllerManager],
     ['rke2', `${rke2}/etcd/server-ca`, `${rke2}/client-ca`, `${rke2}/server-ca`],
     ['k3s', `${k3s}/etcd/server-ca`, `${k3s}/client-ca`, `${k3s}/server-ca`],
   ])('are for %s where it puts them', (preset, etcd, clients, servers) => {
     const authorities = authoritiesOf(parseCluster({ ...sampleCluster, preset }));
 
-    const files = (by: string, ofServers: string) => ({
-      caFile: `${by}.crt`,
-      caKeyFile: `${by}.key`,
-      serverCaFile: `${ofServers}.crt`,
-    });
     expect(authorities).toEqual({ etcd: files(etcd, etcd), kubernetes: files(clients, servers) });
   });
 
+  it.each(KOPS)('are none for %s, which has no nodes to sign', (preset) => {
+    const etcd = { endpoints: ['https://etcd-a.internal.demo:4001'], credentials: { issued: true } };
+
+    expect(authoritiesOf(parseCluster({ ...sampleCluster, preset }))).toEqual({});
+    expect(() => parseCluster({ name: 'demo', preset, etcd })).toThrow('nodes: found nothing, expected the nodes that');
+  });
+
   it('are those of the configuration, where it names any', () => {
-    const own = { caFile: '/a/ca.crt', caKeyFile: '/a/ca.key', serverCaFile: '/a/ca.crt' };
+    const own = files('/a/ca', '/a/ca');
     const cluster = parseCluster({ ...sampleCluster, preset: 'rke2', nodes: { tag, authorities: { etcd: own } } });
 
-    expect(authoritiesOf(cluster).etcd).toEqual(own);
-    expect(authoritiesOf(cluster).kubernetes.caFile).toBe('/var/lib/rancher/rke2/server/tls/client-ca.crt');
+    expect(authoritiesOf(cluster)).toEqual({
+      etcd: own,
+      kubernetes: files(`${rke2}/client-ca`, `${rke2}/server-ca`),
+    });
   });
-});
 
-describe('an app of three clusters', () => {
-  /** The largest, one with a security group and certificates of its own making, and one with nothing but etcd. */
-  function threeClusters(preset: PresetName) {
-    const nodes = preset.startsWith('kops') ? undefined : { tag };
-    const found = { credentials: nodes ? { issued: true } : credentials, endpoints: sampleCluster.etcd.endpoints };
-    return [
-      { ...fullCluster, name: 'largest', preset, nodes },
-      { ...sampleCluster, name: 'issued', preset, nodes, etcd: found },
-      { name: 'smallest', preset, etcd: { endpoints: ['http://10.0.0.11:2379'] } },
-    ];
-  }
-
-  it.each([...WITH_NODES, ...KOPS])(
-    'of %s has each cluster’s own settings in all of its functions, and no finding',
-    (preset) => {
-      const clusters = threeClusters(preset);
-      using synthesis = synth(clusters);
-
-      for (const written of clusters) {
-        const template = synthesis.template(`etcd-medic-${written.name}`);
-        const functions = Object.values(template.findResources('AWS::Lambda::Function'));
-        const configured = functions.map(({ Properties }) => [
-          Properties.FunctionName,
-          ...settingsIn(Properties.Environment.Variables.ETCD_MEDIC_CLUSTER),
-        ]);
-        const { clientPort, kubeletUnit, manifestPath, dataDir = '/var/lib/etcd' } = PRESETS[preset];
-        const unit = 'nodes' in written && written.nodes ? [kubeletUnit, manifestPath] : [undefined, undefined];
-        expect(configured).toEqual(
-          functions.map(({ Properties }) => [Properties.FunctionName, preset, clientPort, dataDir, ...unit]),
-        );
-        expect(functions.length).toBeGreaterThanOrEqual(6);
-      }
-      expect(synthesis.solutionsFindings()).toEqual([]);
-      expect(synthesis.annotations()).toEqual([]);
-    },
-  );
-
-  /** A secret that the stack makes is a reference in the text: the rest of it is as it was. */
-  function settingsIn(variable: unknown): unknown[] {
-    const json = typeof variable === 'string' ? variable : joined(variable);
-    const { preset, etcd, nodes } = JSON.parse(json);
-    return [preset, etcd.clientPort, etcd.dataDir, nodes?.kubeletUnit, nodes?.manifestPath];
-  }
-
-  function joined(variable: unknown): string {
-    const parts = Object(variable)['Fn::Join']?.[1];
-    if (!Array.isArray(parts)) throw new Error(`no text: ${JSON.stringify(variable)}`);
-    return parts.map((part) => (typeof part === 'string' ? part : 'arn:aws:made-by-the-stack')).join('');
+  function files(by: string, ofServers: string) {
+    return { caFile: `${by}.crt`, caKeyFile: `${by}.key`, serverCaFile: `${ofServers}.crt` };
   }
 });

@@ -12,11 +12,11 @@ function stackWithBucket(props?: SnapshotBucketProps) {
 }
 
 describe('R13: SnapshotBucket', () => {
-  it('is encrypted, closed to the public, versioned, and outlives its stack', () => {
+  it('is encrypted, closed to the public, versioned, and outlives its stack, but not a first deployment that fails', () => {
     const { stack } = stackWithBucket();
 
     Template.fromStack(stack).hasResource('AWS::S3::Bucket', {
-      DeletionPolicy: 'Retain',
+      DeletionPolicy: 'RetainExceptOnCreate',
       UpdateReplacePolicy: 'Retain',
       Properties: {
         BucketName: Match.absent(),

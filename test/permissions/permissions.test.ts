@@ -159,7 +159,7 @@ describe('what nobody may do', () => {
     ['write in batches', state('BatchWriteItem')],
     ['read by PartiQL', state('PartiQLSelect')],
     ['delete the table', plain('dynamodb:DeleteTable', table())],
-    ['switch its deletion protection off', plain('dynamodb:UpdateTable', table())],
+    ['change the table', plain('dynamodb:UpdateTable', table())],
     ['read a snapshot', plain('s3:GetObject', SNAPSHOT)],
     ["read a snapshot's version", plain('s3:GetObjectVersion', SNAPSHOT)],
     ['delete a snapshot', plain('s3:DeleteObject', SNAPSHOT)],

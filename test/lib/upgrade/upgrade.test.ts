@@ -1,107 +1,104 @@
-// A template that was deployed before, against what the same configuration gives today: what is kept in it must stay where it is.
+// Templates that were deployed before, against what the same configurations give today: what is kept in them must stay where it is.
 //
-// recovery-only.json is the template of the version that had dispatch and recover alone, with the configuration below, synthesised
-// without packing any function, and the hashes of its assets taken out.
+// recovery-only.json is of the version that had dispatch and recover alone, whole-stack.json of the first one with everything that can be
+// configured; identity.ts has made them of the templates.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import * as z from 'zod/mini';
-import { type Synthesis, sampleCluster, synth } from '../synth.ts';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { synth } from '../synth.ts';
+import { identitiesIn, KEPT, NAMED_BY, nameOf, REPLACEABLE, type Resources, versionSchema } from './identity.ts';
 
-const configuration = { ...sampleCluster, nodes: { tag: { key: 'kubernetes.io/cluster/demo', value: 'owned' } } };
-
-const resource = z.looseObject({
-  Type: z.string(),
-  Properties: z._default(z.record(z.string(), z.unknown()), {}),
-  DeletionPolicy: z.optional(z.string()),
-});
-const templateSchema = z.looseObject({ Resources: z.record(z.string(), resource) });
-type Resource = z.output<typeof resource>;
-
-/**
- * What holds something that a deployment must not lose, and its properties that CloudFormation can change only by making another one
- * ("Update requires: Replacement" in its resource reference; the same in the CDK's database of resources). Durability is none of them
- * there, but Lambda takes it at creation only.
- */
-const KEPT: Readonly<Record<string, readonly string[]>> = {
-  'AWS::DynamoDB::Table': ['TableName', 'KeySchema', 'ImportSourceSpecification'],
-  'AWS::S3::Bucket': ['BucketName', 'ObjectLockEnabled', 'BucketNamespace', 'BucketNamePrefix'],
-  'AWS::SecretsManager::Secret': ['Name'],
-  'AWS::Lambda::Function': ['FunctionName', 'PackageType', 'TenancyConfig'],
-  'AWS::Lambda::Alias': ['FunctionName', 'Name'],
-  'AWS::SQS::Queue': ['QueueName', 'FifoQueue'],
-  'AWS::SSM::Parameter': ['Name'],
-};
-
-const before = templateSchema.parse(
-  JSON.parse(readFileSync(path.join(import.meta.dirname, 'recovery-only.json'), 'utf8')),
-).Resources;
-const ofType = (type: string) => Object.entries(before).filter(([, { Type }]) => Type === type);
-const kept = Object.entries(before).filter(([, { Type }]) => Object.hasOwn(KEPT, Type));
-
-let synthesis: Synthesis;
-let after: Readonly<Record<string, Resource>>;
-beforeAll(() => {
-  synthesis = synth([configuration]);
-  after = templateSchema.parse(synthesis.template().toJSON()).Resources;
-});
-afterAll(() => synthesis?.[Symbol.dispose]());
-
-describe('an upgrade from the version that had recovery alone', () => {
-  it('starts from a table, a bucket, a durable function, the switch and the dead letters', () => {
-    expect(kept.map(([, { Type }]) => Type).sort()).toEqual([
+const VERSIONS = {
+  'recovery-only': {
+    durable: ['recover'],
+    retained: ['AWS::DynamoDB::Table', 'AWS::S3::Bucket'],
+    counts: { 'AWS::SQS::Queue': 1, 'AWS::SSM::Parameter': 1, 'AWS::SSM::Document': 2 },
+  },
+  'whole-stack': {
+    durable: ['maintain', 'prune', 'recover'],
+    retained: [
       'AWS::DynamoDB::Table',
-      'AWS::Lambda::Alias',
-      'AWS::Lambda::Function',
-      'AWS::Lambda::Function',
+      'AWS::EventSchemas::Registry',
       'AWS::S3::Bucket',
-      'AWS::SQS::Queue',
-      'AWS::SSM::Parameter',
-    ]);
-    expect(ofType('AWS::Lambda::Function').filter(([, fn]) => fn.Properties.DurableConfig !== undefined)).toHaveLength(
-      1,
+      'AWS::SecretsManager::Secret',
+      'AWS::SecretsManager::Secret',
+    ],
+    counts: {
+      'AWS::CloudWatch::Dashboard': 1,
+      'AWS::EC2::SecurityGroup': 3,
+      'AWS::EC2::VPCEndpoint': 6,
+      'AWS::Lambda::Alias': 3,
+      'AWS::Lambda::Function': 8,
+      'AWS::SNS::Subscription': 2,
+      'AWS::SNS::Topic': 1,
+      'AWS::SSM::Document': 3,
+      'AWS::Scheduler::Schedule': 2,
+      'AWS::SecretsManager::RotationSchedule': 2,
+    },
+  },
+} as const;
+
+describe.each(Object.entries(VERSIONS))('an upgrade from the version %s', (version, { durable, retained, counts }) => {
+  const { configuration, Resources: before } = versionSchema.parse(
+    JSON.parse(readFileSync(path.join(import.meta.dirname, `${version}.json`), 'utf8')),
+  );
+  const kept = Object.entries(before).filter(([, { Type }]) => Object.hasOwn(KEPT, Type));
+  const lasting = Object.entries(before).filter(
+    ([, { Type, DeletionPolicy }]) => Type !== 'AWS::Lambda::Version' && DeletionPolicy?.startsWith('Retain'),
+  );
+
+  let after: Resources;
+  beforeAll(() => {
+    using synthesis = synth([configuration]);
+    after = identitiesIn(synthesis.template().toJSON());
+  });
+
+  it('starts from what that version had', () => {
+    const types = Object.values(before).map(({ Type }) => Type);
+    const durableFunctions = Object.values(before).filter(({ Properties }) => Properties.DurableConfig !== undefined);
+
+    expect(
+      Object.fromEntries(Object.keys(counts).map((type) => [type, types.filter((each) => each === type).length])),
+    ).toEqual(counts);
+    expect(durableFunctions.map(({ Properties }) => Properties.FunctionName).sort()).toEqual(
+      durable.map((name) => `etcd-medic-demo-${name}`),
     );
+    expect(lasting.map(([, { Type }]) => Type).sort()).toEqual(retained);
+  });
+
+  it('knows of every type whether it has something to lose', () => {
+    const unknown = [...Object.values(before), ...Object.values(after)]
+      .map(({ Type }) => Type)
+      .filter((type) => !Object.hasOwn(KEPT, type) && !REPLACEABLE.includes(type));
+
+    expect([...new Set(unknown)]).toEqual([]);
   });
 
   it.each(kept)('neither removes nor replaces %s', (id, { Type, Properties }) => {
     const now = after[id];
 
     expect(now?.Type).toBe(Type);
-    for (const property of KEPT[Type] ?? []) {
+    for (const property of [NAMED_BY[Type] ?? [], KEPT[Type] ?? []].flat()) {
       expect(now?.Properties[property], property).toEqual(Properties[property]);
     }
-    expect(now?.Properties.DurableConfig === undefined).toBe(Properties.DurableConfig === undefined);
   });
 
   it('keeps what outlived its stack as one that does', () => {
-    const retained = Object.entries(before).filter(([, { DeletionPolicy }]) => DeletionPolicy === 'Retain');
+    const lost = lasting.filter(([id]) => !after[id]?.DeletionPolicy?.startsWith('Retain'));
 
-    const lost = retained.filter(
-      ([id, { Type }]) => Type !== 'AWS::Lambda::Version' && after[id]?.DeletionPolicy !== 'Retain',
-    );
-
-    expect(retained.map(([, { Type }]) => Type).sort()).toEqual([
-      'AWS::DynamoDB::Table',
-      'AWS::Lambda::Version',
-      'AWS::S3::Bucket',
-    ]);
     expect(lost).toEqual([]);
   });
 
   it('makes nothing anew under a name that is taken: CloudFormation creates before it removes', () => {
-    const names = Object.entries(before).flatMap(([id, { Type, Properties }]) =>
-      Object.entries(Properties)
-        .filter(([property, value]) => /Name$/.test(property) && typeof value === 'string')
-        .map(([property, value]) => ({ id, Type, property, value })),
-    );
+    const named = Object.entries(before).filter(([, resource]) => nameOf(resource) !== undefined);
 
-    const moved = names.filter(({ id, Type, property, value }) =>
+    const moved = named.filter(([id, resource]) =>
       Object.entries(after).some(
-        ([other, now]) => other !== id && now.Type === Type && now.Properties[property] === value,
+        ([other, now]) => other !== id && now.Type === resource.Type && nameOf(now) === nameOf(resource),
       ),
     );
 
-    expect(names.length).toBeGreaterThan(3);
-    expect(moved.filter(({ Type }) => Type !== 'AWS::Lambda::Alias')).toEqual([]);
+    expect(named.length).toBeGreaterThan(3);
+    expect(moved).toEqual([]);
   });
 });
