@@ -22,6 +22,9 @@ export function checkTlsMaterial(material: TlsMaterial, now: Date, source = 'etc
   if (problems.length > 0) throw new InvalidInputError(source, problems);
 }
 
+const RENEW =
+  'Put a new one in its place; where the stack issues it, press Test on etcd-medic-<cluster>-credentials with {"issue":"etcd"} or {"issue":"kubernetes"}, which says what keeps it from being renewed';
+
 function checkCa(pem: string, now: Date, problems: string[]): void {
   const certificates = readCertificates('ca', pem, problems);
   if (!certificates) return;
@@ -36,7 +39,10 @@ function checkCertificate(pem: string, now: Date, problems: string[]): X509Certi
   const certificate = readCertificates('cert', pem, problems)?.[0];
   const problem = certificate && validity(certificate, now);
   if (certificate && problem) {
-    problems.push(`cert: found ${subject(certificate)}, which ${problem}, expected a client certificate valid now`);
+    const remedy = now > certificate.validToDate ? `. ${RENEW}` : '';
+    problems.push(
+      `cert: found ${subject(certificate)}, which ${problem}, expected a client certificate valid now${remedy}`,
+    );
   }
   return certificate;
 }

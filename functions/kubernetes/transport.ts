@@ -31,6 +31,7 @@ export class Transport implements AsyncDisposable {
   readonly #agent: Agent;
   readonly #timeoutMs: number;
   readonly #authorization: Readonly<Record<string, string>>;
+  readonly #token: string | undefined;
 
   constructor(credentials: KubernetesCredentials, { connections, timeoutMs }: TransportOptions) {
     const own = 'token' in credentials ? {} : { cert: credentials.cert, key: credentials.key };
@@ -47,6 +48,7 @@ export class Transport implements AsyncDisposable {
       connect: { ca: credentials.ca, ...own, rejectUnauthorized: true, timeout: CONNECT_TIMEOUT_MS },
     });
     this.#timeoutMs = timeoutMs;
+    this.#token = 'token' in credentials ? credentials.token : undefined;
     this.#authorization = 'token' in credentials ? { authorization: `Bearer ${credentials.token}` } : {};
   }
 
@@ -76,7 +78,13 @@ export class Transport implements AsyncDisposable {
     });
     const received = Buffer.from(await answer.arrayBuffer());
     const bytes = headers['content-encoding'] === 'gzip' ? await unzip(received) : received;
-    return { status: statusCode, headers, text: bytes.toString(), receivedBytes: received.length };
+    const text = statusCode < 400 ? bytes.toString() : this.#withoutToken(bytes.toString());
+    return { status: statusCode, headers, text, receivedBytes: received.length };
+  }
+
+  /** R15: a server's, or a proxy's, words on a failure may repeat what it was sent, and they are quoted to people. */
+  #withoutToken(text: string): string {
+    return this.#token === undefined ? text : text.replaceAll(this.#token, '[token removed]');
   }
 
   /** Ends the connections; calls under way end with an error. */

@@ -73,7 +73,11 @@ export async function readSecret(field: string, secretArn: string, expected: str
     ({ SecretString: text } = await client.send(new GetSecretValueCommand({ SecretId: secretArn })));
   } catch (cause) {
     const name = cause instanceof Error ? cause.name : 'unknown error';
-    throw new SetupError(`${field}.secretArn: secret ${secretArn} can't be read: ${name}`, { cause });
+    const remedy =
+      name === 'ResourceNotFoundException'
+        ? `. It is not there, or nothing was ever put into it; where the stack issues its certificate: ${orderTo(field)}`
+        : '';
+    throw new SetupError(`${field}.secretArn: secret ${secretArn} can't be read: ${name}${remedy}`, { cause });
   } finally {
     client.destroy();
   }
@@ -83,11 +87,13 @@ export async function readSecret(field: string, secretArn: string, expected: str
 }
 
 function notIssuedYet(field: string, secretArn: string): SetupError {
+  return new SetupError(`secret ${secretArn}: no certificate has been issued yet. ${orderTo(field)}`);
+}
+
+/** What a person can do. */
+function orderTo(field: string): string {
   const [purpose] = field.split('.');
-  return new SetupError(
-    `secret ${secretArn}: no certificate has been issued yet. Press Test on the function etcd-medic-<cluster>-credentials with ` +
-      `{"issue":"${purpose}"}: its answer, or its log, says what is in the way`,
-  );
+  return `Press Test on the function etcd-medic-<cluster>-credentials with {"issue":"${purpose}"}: its answer, or its log, says what is in the way`;
 }
 
 function parseObject(text: string | undefined, secretArn: string, expected: string): object {

@@ -40,8 +40,15 @@ export function describeError(error: unknown): string {
 
 /** R15: whatever looks like key material is cut out, wherever it came from. */
 export function redact(text: string): string {
-  return text
-    .replace(/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)/g, '[private key removed]')
-    .replace(/(\/\/)[^\s/@"']+@/g, '$1[user removed]@')
-    .replace(/(\bBearer\s+)[\w.~+/-]+=*/gi, '$1[token removed]');
+  return (
+    text
+      .replace(
+        /-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z ]*PRIVATE KEY-----|$)/g,
+        '[private key removed]',
+      )
+      .replace(/(\/\/)[^\s/@"']+@/g, '$1[user removed]@')
+      .replace(/(\bBearer\s+)[\w.~+/-]+=*/gi, '$1[token removed]')
+      // A service account's token wherever it stands, also one that was cut: every JWT begins like this.
+      .replace(/\beyJ[\w-]{8,}(\.[\w-]*){0,2}/g, '[token removed]')
+  );
 }

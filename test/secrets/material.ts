@@ -1,95 +1,116 @@
-// Credentials that are good, and every way in which they are not; and how to tell that a text holds some of a secret.
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+// The keys that nobody may see, and how to tell that a text holds some of one, or of a token, however it is written there.
+import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { TlsMaterial } from '../../functions/etcd/types.ts';
-import { createAuthority, openAuthority } from '../control-plane/certificates.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
-import { readMaterial } from '../etcd/material.ts';
 
-/** What Secrets Manager may hold instead of good credentials, by what is wrong with it; each a text. */
-export async function badCredentials(plane: ControlPlane, good: TlsMaterial): Promise<ReadonlyMap<string, string>> {
-  const expired = await readMaterial(
-    await (await openAuthority(dirname(plane.credentials?.caFile ?? ''))).issue({ name: 'expired', expired: true }),
-  );
-  const stranger = await strangers();
-  const json = (secret: object) => JSON.stringify(secret);
-  return new Map([
-    ['a CA of somebody else', json({ ...good, ca: stranger.ca })],
-    ['a certificate of another authority', json({ ...stranger, ca: good.ca })],
-    ['an expired certificate', json(expired)],
-    ["another certificate's key", json({ ...good, key: stranger.key })],
-    ['certificate and key mixed up', json({ ...good, cert: good.key, key: good.cert })],
-    ['a key without its line breaks', json({ ...good, key: good.key.replaceAll('\n', '') })],
-    ['a key that is cut', json({ ...good, key: good.key.slice(0, -60) })],
-    ['a key in a list', json({ ...good, key: [good.key] })],
-    ['no certificate', json({ ca: good.ca, key: good.key })],
-    ['JSON that is cut', json({ key: good.key, cert: good.cert }).slice(0, 400)],
-    ['the key alone, and no JSON', good.key],
-  ]);
+/** Characters in a row that are no accident; V8's words on broken JSON quote ten. Of base64, 60 bits. */
+const TELLING_LETTERS = 10;
+/** 64 bits. */
+const TELLING_DIGITS = 16;
+const TELLING_BYTES = 8;
+
+/** Where in the DER of a P-256 key (PKCS #8) the private number is; what stands around it is the same in all, or public. */
+const [NUMBER_FROM, NUMBER_TO] = [36, 68];
+/** The same in base64, where three bytes are four letters: whole letters only. */
+const [LETTERS_FROM, LETTERS_TO] = [(NUMBER_FROM / 3) * 4, Math.floor((NUMBER_TO * 4) / 3)];
+
+/** The private number of a key in PEM, as it stands there: in base64, without line breaks. */
+export function privateLetters(pem: string): string {
+  return lettersOf(pem.replaceAll(/-----[^-]*-----/g, '')).slice(LETTERS_FROM, LETTERS_TO);
 }
 
-/** An authority that nobody here knows, with a client's certificate by it. */
-async function strangers(): Promise<TlsMaterial> {
-  const directory = await mkdtemp(join(tmpdir(), 'etcd-medic-strangers-'));
-  try {
-    return await readMaterial(await (await createAuthority(directory)).issue({ name: 'stranger' }));
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
-}
-
+/** Of etcd's authority. PEM. */
 export async function authorityKey(plane: ControlPlane): Promise<string> {
   return readFile(join(dirname(plane.credentials?.caFile ?? ''), 'ca.key'), 'utf8');
 }
 
-/** So many characters of a key in a row are no accident, however it was wrapped or cut. */
-const TELLING = 16;
-
-/** Where in the DER of a P-256 key (PKCS #8) the private number is; what stands around it is the same in all, or public. */
-const [NUMBER_FROM, NUMBER_TO] = [36, 68];
-
-/** Private keys of P-256 and tokens, whatever stands around them and however they are written. */
+/** Private keys of P-256 and tokens. */
 export class Secrets {
-  readonly #parts = new Set<string>();
+  readonly #letters = new Set<string>();
+  readonly #digits = new Set<string>();
+  readonly #bytes = new Set<string>();
 
   /** @param text holds private keys in PEM, perhaps damaged ones */
   addKeys(text: string): void {
     for (const [, body = ''] of text.matchAll(/-----BEGIN PRIVATE KEY-----(.*?)(?:-----END|$)/gs)) {
-      const letters = bare(body);
-      // Three bytes are four letters.
-      this.#addParts(letters.slice((NUMBER_FROM / 3) * 4, Math.floor((NUMBER_TO * 4) / 3)));
-      const number = Buffer.from(letters, 'base64').subarray(NUMBER_FROM, NUMBER_TO);
-      // As a JWK has it, and as somebody might print it.
-      for (const encoding of ['base64url', 'hex'] as const) this.#addParts(number.toString(encoding));
+      const pem = lettersOf(body);
+      const letters = pem.slice(LETTERS_FROM, LETTERS_TO);
+      const number = Buffer.from(pem, 'base64').subarray(NUMBER_FROM, NUMBER_TO);
+      this.#addLetters(letters);
+      // As a JWK has it, and as any other format of a key would: the letters depend on what stands before it.
+      for (const shift of [0, 1, 2]) this.#addLetters(inBase64(number, shift));
+      // PEM that was encoded once more, as in an answer of one line.
+      for (const shift of [0, 1, 2]) this.#addLetters(inBase64(Buffer.from(letters), shift));
+      addParts(this.#digits, number.toString('hex'), TELLING_DIGITS);
+      for (let start = 0; start + TELLING_BYTES <= number.length; start++) {
+        this.#bytes.add(number.subarray(start, start + TELLING_BYTES).join());
+      }
     }
   }
 
   addToken(token: string): void {
-    this.#addParts(bare(token));
+    this.#addLetters(lettersOf(token));
   }
 
   get size(): number {
-    return this.#parts.size;
+    return this.#letters.size;
   }
 
   /** Where the text holds some of a secret: what stands before it. */
   foundIn(text: string): string | undefined {
-    const letters = bare(text);
-    for (let start = 0; start + TELLING <= letters.length; start++) {
-      if (this.#parts.has(letters.slice(start, start + TELLING))) return letters.slice(Math.max(0, start - 200), start);
+    return (
+      findPart(lettersOf(text), this.#letters, TELLING_LETTERS) ??
+      findPart(digitsOf(text), this.#digits, TELLING_DIGITS) ??
+      this.#foundBytes(text)
+    );
+  }
+
+  #foundBytes(text: string): string | undefined {
+    // As a Buffer becomes JSON, and as Node prints any other array of bytes.
+    for (const [list] of text.matchAll(/\d{1,3}(?:\s*,\s*\d{1,3}){7,}/g)) {
+      const bytes = list.split(/\s*,\s*/);
+      for (let start = 0; start + TELLING_BYTES <= bytes.length; start++) {
+        if (this.#bytes.has(bytes.slice(start, start + TELLING_BYTES).join())) return 'a list of bytes';
+      }
     }
     return undefined;
   }
 
-  #addParts(letters: string): void {
-    for (let start = 0; start + TELLING <= letters.length; start++) {
-      this.#parts.add(letters.slice(start, start + TELLING));
-    }
+  #addLetters(letters: string): void {
+    addParts(this.#letters, letters, TELLING_LETTERS);
   }
 }
 
-/** Without line breaks, however often they were escaped, and without blanks. */
-function bare(text: string): string {
-  return text.replace(/\\+[nr]|\s+/g, '');
+/** @param shift how many bytes stand before it in its group of three; letters that depend on its neighbours are left out */
+function inBase64(bytes: Uint8Array, shift: number): string {
+  const letters = Buffer.concat([Buffer.alloc(shift), bytes])
+    .toString('base64')
+    .replace(/=+$/, '');
+  return letters.slice(shift === 0 ? 0 : shift + 1, (shift + bytes.length) % 3 === 0 ? undefined : -1);
+}
+
+/** As one text of base64: without line breaks, however often they were escaped, without blanks, and with the letters of PEM. */
+function lettersOf(text: string): string {
+  return text
+    .replace(/%(2[BbFf]|3[Dd]|0[AaDd])/g, (escaped) => decodeURIComponent(escaped))
+    .replace(/\\+u00(2[BbFf]|3[Dd])/g, (_, code) => String.fromCharCode(Number.parseInt(code, 16)))
+    .replace(/\\+[nr]|\\+(?=\/)|\s+/g, '')
+    .replaceAll('-', '+')
+    .replaceAll('_', '/');
+}
+
+/** Hexadecimal digits as one text: without what people and programs put between and before them. */
+function digitsOf(text: string): string {
+  return text.toLowerCase().replace(/\b0x|\\+[nrx]|[\s:,.-]+/g, '');
+}
+
+function addParts(parts: Set<string>, text: string, length: number): void {
+  for (let start = 0; start + length <= text.length; start++) parts.add(text.slice(start, start + length));
+}
+
+function findPart(text: string, parts: ReadonlySet<string>, length: number): string | undefined {
+  for (let start = 0; start + length <= text.length; start++) {
+    if (parts.has(text.slice(start, start + length))) return text.slice(Math.max(0, start - 200), start);
+  }
+  return undefined;
 }

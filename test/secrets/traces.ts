@@ -15,6 +15,8 @@ export interface Traces extends Disposable {
   left(stage: Stage): Promise<ReadonlyMap<string, string>>;
   /** Where some of a secret was left, or of what was issued since: one line each. */
   secretsLeft(stage: Stage, secrets: Secrets): Promise<readonly string[]>;
+  /** What this process printed, answered, threw and recorded until now is not looked at again. */
+  forget(): void;
 }
 
 /** From now on what this process prints is kept, and not printed. */
@@ -52,6 +54,7 @@ export function watchTraces(): Traces {
       ['commands and their output', whole(stage.aws.ssm.commands)],
       ["snapshots' names and metadata", whole(stage.aws.s3.objects)],
       ['requests to the API server', whole(stage.api.requests)],
+      ['what AWS was asked', whole(stage.aws.calls)],
       ["the functions' variables", whole(stage.deployed.functions)],
     ]);
   return {
@@ -64,12 +67,16 @@ export function watchTraces(): Traces {
     left,
     secretsLeft: async (stage, secrets) => {
       for (const { written } of Object.values(stage.secrets)) {
-        for (const text of written) secrets.addKeys(JSON.parse(text).key);
+        // The first version of each has no key: it says that nothing was issued yet.
+        for (const text of written) secrets.addKeys(text.replaceAll('\\n', '\n'));
       }
       return [...(await left(stage))].flatMap(([where, text]) => {
         const before = secrets.foundIn(text);
         return before === undefined ? [] : [`${where}, after: …${before}`];
       });
+    },
+    forget: () => {
+      for (const list of [output, results, operations]) list.length = 0;
     },
     [Symbol.dispose]: () => {
       for (const spy of spies) spy.mockRestore();
