@@ -15,7 +15,7 @@ import { refusing, Stop, Sweep, type SweptMember } from '../sweep/sweep.ts';
 import type { Voter } from '../sweep/voters.ts';
 import { checkBefore, commitCanary, timeWrites } from './checks.ts';
 import { decide, type Judgement, type MaintenancePlan } from './decide.ts';
-import type { SeenRate } from './stall.ts';
+import { mayLeadOn, type SeenRate } from './stall.ts';
 import { windowOver } from './window.ts';
 
 /** While a revision grows old the alarms are looked at, and the lease is renewed, so often. */
@@ -194,11 +194,23 @@ class Acting {
     const observation = this.judged ?? this.#night.observation;
     const sweep = this.#newSweep(observation);
     this.defragmented = sweep.defragmented;
-    const { journal, cluster } = this.#night.reached;
+    const { reached, rates } = this.#night;
+    const { journal, cluster } = reached;
     const voters = votersOf(observation);
+    const tonight: SeenRate[] = [];
+    const mayLead = ({ id }: Voter) => {
+      const live = observation.members.find((member) => member.id === id)?.dbSizeInUse;
+      return live !== undefined && mayLeadOn(id, live, tonight, rates);
+    };
     await sweep.defragment(memberIds, {
+      mayLead,
+      after: async ({ id }, { dbSize, tookMs }) => {
+        // One whose end was only found by looking has taken who knows how long.
+        tonight.unshift({ memberId: id, bytesPerMs: tookMs === undefined ? 0 : dbSize / tookMs });
+        return undefined;
+      },
       before: async (target) => {
-        await this.#letDisksSettle(target, sweep);
+        if (!mayLead(target)) await this.#letDisksSettle(target, sweep);
         const check = await journal.insist(`check before ${target.name}`, () =>
           refusing(() => checkBefore(cluster, voters, this.#night.windowEndMs)),
         );
@@ -218,7 +230,7 @@ class Acting {
     });
   }
 
-  /** Before the leader's turn, which begins with a move of the leadership. Never longer than a minute: a disk may always be slow. */
+  /** Before the leadership is moved for the leader's turn. Never longer than a minute: a disk may always be slow. */
   async #letDisksSettle(target: Voter, { defragmented }: Sweep): Promise<void> {
     const leads = this.judged?.members.some(({ id, isLeader }) => id === target.id && isLeader);
     if (!leads || Object.keys(defragmented).length === 0) return;

@@ -4,6 +4,7 @@ import type { MaintenancePolicy } from '../run/configuration.ts';
 import { formatBytes, type PlannedStep } from '../run/report.ts';
 import { planSnapshot } from '../sweep/snapshot-first.ts';
 import type { MaintenancePlan } from './decide.ts';
+import { LEADER_STALL_MS } from './stall.ts';
 import type { Maintenance } from './workflow.ts';
 
 /** @returns one entry a step, in the order in which they would run, and one for each member that is left alone */
@@ -25,7 +26,8 @@ export function describePlan(
     ...sweep.flatMap((id) => {
       const { reason = '', gainBytes = 0 } = plan.judgements.find(({ memberId }) => memberId === id) ?? {};
       const isLeader = observation.members.some((member) => member.id === id && member.isLeader);
-      const move = { name: 'move leader', detail: `from ${names([id])} to a healthy, caught-up voter` };
+      const unless = `unless the stalls before it show that its own is below ${LEADER_STALL_MS / 1000} s`;
+      const move = { name: 'move leader', detail: `from ${names([id])} to a healthy, caught-up voter, ${unless}` };
       const detail = `as of now ${formatBytes(gainBytes)} come back: ${reason}`;
       return [...(isLeader && voters.length > 1 ? [move] : []), { name: `defragment ${names([id])}`, detail }];
     }),

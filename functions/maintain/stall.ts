@@ -1,4 +1,4 @@
-// How long a defragmentation would keep a member from answering, from what earlier ones took: a pure function.
+// How long a defragmentation would keep a member from answering, from what earlier ones took: pure functions.
 
 /** One member's defragmentation in an earlier run: how many bytes of its new file were written a millisecond. */
 export interface SeenRate {
@@ -15,6 +15,12 @@ export const UNSEEN_BYTES_PER_MS = 12_000;
 
 /** A slow night some weeks ago says little about the disk of today; one slow night among the last few says enough. */
 const RATES_LOOKED_AT = 5;
+
+/**
+ * R3: so long a leader may be silent. Nobody stands for election before etcd's election timeout (1 s unless it was changed) has passed
+ * without a word from it, however busy its disk is; and a lease that is kept alive in time has longer than that left.
+ */
+export const LEADER_STALL_MS = 1000;
 
 export interface StallEstimate {
   readonly ms: number;
@@ -36,4 +42,19 @@ export function estimateStall(memberId: string, liveBytes: number, rates: readon
   }
   const bytesPerMs = Math.min(...last);
   return { ms: liveBytes / bytesPerMs, bytesPerMs, from };
+}
+
+/**
+ * Whether the leader may lead on while it is defragmented, rather than hand over first, which costs a write now and then.
+ * @param tonight of the members before it. They have written the same live data, so theirs count as its own
+ * @param rates of earlier nights, newest first
+ */
+export function mayLeadOn(
+  memberId: string,
+  liveBytes: number,
+  tonight: readonly SeenRate[],
+  rates: readonly SeenRate[],
+): boolean {
+  const own = tonight.map(({ bytesPerMs }) => ({ memberId, bytesPerMs }));
+  return estimateStall(memberId, liveBytes, [...own, ...rates]).ms <= LEADER_STALL_MS;
 }

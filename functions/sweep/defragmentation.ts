@@ -37,12 +37,13 @@ export const DEFRAGMENT_NEEDS_MS = SERVING_WITHIN_MS + DEFAULT_DEADLINES.defragm
 /**
  * Checks R2, then defragments `target` unless that was done since `dbSizeBefore` was read: a database file only ever
  * shrinks by a defragmentation, so a smaller file is one that is done. That makes the step safe to repeat after a crash (R10).
+ * @param mayLead it is defragmented also while it leads (R3)
  */
 export async function defragment(
   open: OpenCluster,
   voters: readonly Voter[],
   target: Voter,
-  dbSizeBefore: number,
+  { dbSizeBefore, mayLead }: { readonly dbSizeBefore: number; readonly mayLead: boolean },
 ): Promise<StepResult<Defragmentation>> {
   const cluster = await reach(open, voters);
   const client = clientOf(cluster, target);
@@ -53,7 +54,7 @@ export async function defragment(
   // defragmentation has its new size by now.
   const before = (await checkOthersHealthy(cluster, voters, target)).get(target.id) ?? (await client.status());
   if (before.dbSize < dbSizeBefore) return settled(target, dbSizeBefore, before);
-  if (voters.length > 1 && before.leaderId === target.id) {
+  if (!mayLead && before.leaderId === target.id) {
     return { outcome: 'skipped', detail: `${target.name} leads now: its turn comes last`, data: { kind: 'leads' } };
   }
   const began = performance.now();
@@ -65,11 +66,13 @@ export async function defragment(
     return unknown(target, describeError(error), { sent: true, serving: false });
   }
   const tookMs = Math.ceil(performance.now() - began);
-  return settled(target, dbSizeBefore, await client.status(), tookMs);
+  const done = settled(target, dbSizeBefore, await client.status(), tookMs);
+  const led = voters.length > 1 && before.leaderId === target.id;
+  return led ? { ...done, detail: `${done.detail}, while it led` } : done;
 }
 
 /**
- * A member that is being defragmented answers Status but no read: a second Defragment must not follow the first (R5).
+ * A member that is being defragmented answers no read: a second Defragment must not follow the first (R5).
  * @returns what it said last, where it did not serve in time
  */
 async function untilServing(client: MemberClient): Promise<string | undefined> {

@@ -42,6 +42,8 @@ export interface SweepWatch {
   readonly before?: (target: Voter) => Promise<string | undefined>;
   /** After each member that was defragmented. */
   readonly after?: (target: Voter, file: Defragmented) => Promise<string | undefined>;
+  /** R3: whether the last one may lead on while it is defragmented. To be answered from what durable steps said. @default never */
+  readonly mayLead?: (target: Voter) => boolean;
 }
 
 /** How one member's defragmentation went, for the report. */
@@ -82,7 +84,7 @@ export class Sweep {
   }
 
   /**
-   * In the order given, but whoever leads when its turn comes goes last (R3), after its leadership was moved away.
+   * In the order given, but whoever leads when its turn comes goes last (R3), after its leadership was moved away unless it may lead on.
    * @returns why `watch` ended it early; undefined when all are through
    * @throws Stop when a member did not end well; GuardError
    */
@@ -94,8 +96,9 @@ export class Sweep {
     for (let target = queue.shift(); target !== undefined; target = queue.shift()) {
       const early = await watch.before?.(target);
       if (early !== undefined) return early;
-      if (queue.length === 0 && voters.length > 1) await this.#moveLeaderAway(target);
-      const result = await this.#defragmentOne(target);
+      const mayLead = voters.length === 1 || (queue.length === 0 && watch.mayLead?.(target) === true);
+      if (queue.length === 0 && !mayLead) await this.#moveLeaderAway(target);
+      const result = await this.#defragmentOne(target, mayLead);
       if (result.data?.kind === 'leads') {
         if (++putBack > memberIds.length) {
           throw new Stop(`R3: the leadership keeps changing: ${result.detail}. ${this.done()}`);
@@ -128,11 +131,13 @@ export class Sweep {
     if (moved.outcome === 'failed' || moved.outcome === 'refused') throw new Stop(`${moved.detail}. ${this.done()}`);
   }
 
-  async #defragmentOne(target: Voter): Promise<RecordedStep<Defragmentation>> {
+  async #defragmentOne(target: Voter, mayLead: boolean): Promise<RecordedStep<Defragmentation>> {
     const { journal, context, cluster, voters, dbSizes } = this.#setting;
     const name = `defragment ${target.name}`;
     const before = dbSizes[target.id] ?? 0;
-    const sent = await journal.inTime(name, DEFRAGMENT_NEEDS_MS, () => defragment(cluster, voters, target, before));
+    const sent = await journal.inTime(name, DEFRAGMENT_NEEDS_MS, () =>
+      defragment(cluster, voters, target, { dbSizeBefore: before, mayLead }),
+    );
     let step = sent;
     let serving = 0;
     const looks = sent.data?.kind === 'unknown' && !sent.data.sent ? UNSENT_LOOKS : SETTLE_LOOKS;

@@ -2,14 +2,17 @@
 
 import { DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { LEADER_STALL_MS } from '../../functions/maintain/stall.ts';
+import { recordRun } from '../../functions/run/history.ts';
 import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
 import { writeAllAlong } from '../control-plane/acknowledged.ts';
 import { listAlarms } from '../control-plane/alarms.ts';
 import { startControlPlane } from '../control-plane/control-plane.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
 import { watchRules } from '../control-plane/rule-watch.ts';
-import { churn, maintainPlane } from '../maintain/harness.ts';
+import { churn, leaderName, maintainPlane } from '../maintain/harness.ts';
 import { defragmentations, outcomes, recordsOf } from '../recover/harness.ts';
+import { sampleReport } from '../run/sample-report.ts';
 
 const MiB = 1024 * 1024;
 
@@ -48,7 +51,7 @@ describe('maintain', () => {
     ['while the revision grows old: nothing is changed', 'refused', /^revision$/, 0],
     ['after the first member: the others are left as they are', 'escalated', /^defragment cp-\d$/, 1],
   ] as const)('R2: a member hangs %s', async (_name, outcome, at, swept) => {
-    const rules = watchRules(plane);
+    const rules = watchRules(plane, { leaderStallMs: LEADER_STALL_MS });
 
     const report = await maintainPlane(plane, {
       onOperation: ({ name = '', to }) => {
@@ -72,7 +75,7 @@ describe('maintain', () => {
   });
 
   it('goes on where a member was killed and is back within seconds, and loses no acknowledged write', async () => {
-    const rules = watchRules(plane);
+    const rules = watchRules(plane, { leaderStallMs: LEADER_STALL_MS });
     await using writer = writeAllAlong(plane);
     let killed: string | undefined;
 
@@ -110,6 +113,20 @@ describe('maintain', () => {
     expect(await sweptSince()).toEqual([]);
   });
 
+  it('R3: has the leader hand over first where it was slow in an earlier night', async () => {
+    const leader = await leaderName(plane);
+    await recordSlowNight();
+    const rules = watchRules(plane, { leaderStallMs: LEADER_STALL_MS });
+
+    const report = await maintainPlane(plane);
+
+    expect(report.outcome, report.reason).toBe('maintained');
+    expect(await sweptSince()).toEqual(['cp-1', 'cp-2', 'cp-3']);
+    expect(outcomes(report)).toMatchObject({ 'disks settle': 'done', 'move leader': 'done' });
+    expect(await leaderName(plane)).not.toBe(leader);
+    expect(await rules.violations()).toEqual([]);
+  });
+
   it('R3: leaves a learner alone and names it', async () => {
     const learner = await plane.addLearner();
 
@@ -123,6 +140,16 @@ describe('maintain', () => {
     });
   });
 });
+
+/** A report by which each member wrote 0.2 kB a millisecond: 1 MB of live data takes 5 s. */
+async function recordSlowNight(): Promise<void> {
+  const sizes = { dbSize: 20 * MiB, dbSizeInUse: 20 * MiB, alarms: [] };
+  const [sample] = sampleReport().members;
+  if (sample === undefined) throw new Error('the sample report has no member');
+  const members = plane.members.map(({ id, name }) => ({ ...sample, id, name, after: sizes, durationMs: 100_000 }));
+  const report = sampleReport({ cluster: 'control-plane', workflow: 'maintain', outcome: 'maintained', members });
+  await recordRun({ table: aws.table, report, execution: 'arn:aws:test:slow' });
+}
 
 /** Writes another owner into the lease, until `expiresAt` (milliseconds since 1970). */
 async function steal(expiresAt: number): Promise<void> {

@@ -1,5 +1,6 @@
 // Seven nights on one real cluster, with a day's churn before each: the files stay as large as they are, and nobody stalls for nothing.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { LEADER_STALL_MS } from '../../functions/maintain/stall.ts';
 import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
 import { startControlPlane } from '../control-plane/control-plane.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
@@ -37,7 +38,7 @@ describe('seven nights', () => {
       if (rewrites > 0) await churn(plane, { ...DATA, rewrites });
       if (night === TIDIED.night) await tidyByHand(plane, TIDIED.name);
       const before = await defragmentations(plane);
-      const rules = watchRules(plane);
+      const rules = watchRules(plane, { leaderStallMs: LEADER_STALL_MS });
 
       const report = await maintainPlane(plane, {
         policy: { revisionAgeSeconds: 300, reclaimBytes: 10 * MiB },

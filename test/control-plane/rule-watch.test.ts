@@ -50,7 +50,14 @@ const good = {
   c: { log: [leader(-60, 2), compacted(2), handsOver(13.9), defragmented(15), alarm(20.02, 'disarmed')] },
 } satisfies Record<string, Story>;
 
-function violationsOf(stories: Readonly<Record<string, Story>>): readonly string[] {
+/** The leader is defragmented as it leads, as maintenance may where the others took a second at most. */
+const leadsOn = {
+  a: { log: [compacted(2), defragmented(10)] },
+  b: { log: [compacted(3), defragmented(12)] },
+  c: { log: [leader(-60, 2), compacted(2), defragmented(15)] },
+} satisfies Record<string, Story>;
+
+function violationsOf(stories: Readonly<Record<string, Story>>, leaderStallMs = 0): readonly string[] {
   const members = Object.entries(stories).map(
     ([name, { log, absences = [], kubeletRestarts = [], dbSize = 100 }]): WatchedMember => ({
       name,
@@ -61,7 +68,7 @@ function violationsOf(stories: Readonly<Record<string, Story>>): readonly string
       dbSize,
     }),
   );
-  return findViolations({ from: START, members });
+  return findViolations({ from: START, leaderStallMs, members });
 }
 
 const at = (seconds: number) => START + seconds * 1000;
@@ -111,6 +118,33 @@ describe('the rules on logs', () => {
     const violations = violationsOf(stories);
 
     expect(violations).toEqual([]);
+  });
+
+  it.each([
+    { why: 'a leader that leads on where the others took no longer than it may', stories: leadsOn, wrong: [] },
+    {
+      why: 'one that leads on though another took longer',
+      stories: { ...leadsOn, a: { log: [compacted(2), defragmented(10, { tookSeconds: 1.1 })] } },
+      wrong: ['R3: c was defragmented while it was the leader'],
+    },
+    {
+      why: 'one that leads on before another, and so never is the last',
+      stories: { ...leadsOn, b: { log: [compacted(3), defragmented(17)] } },
+      wrong: ['R3: c, the leader, was defragmented before b'],
+    },
+    {
+      why: 'one alone that took longer itself',
+      stories: {
+        a: { log: [compacted(2)] },
+        b: { log: [compacted(2)] },
+        c: { log: [leader(-60, 2), compacted(2), defragmented(15, { tookSeconds: 2 })] },
+      },
+      wrong: ['R3: c was defragmented while it was the leader'],
+    },
+  ])('R3: judge $why', ({ stories, wrong }) => {
+    const violations = violationsOf(stories, 1000);
+
+    expect(violations).toEqual(wrong);
   });
 
   it.each([

@@ -16,13 +16,17 @@ export interface RuleWatch {
   violations(): Promise<readonly string[]>;
 }
 
-/** To be called before a run. */
-export function watchRules(plane: ControlPlane): RuleWatch {
+/**
+ * To be called before a run.
+ * @param leaderStallMs of maintenance, see WatchedRun. A recovery always moves the leadership first
+ */
+export function watchRules(plane: ControlPlane, { leaderStallMs = 0 } = {}): RuleWatch {
   const from = Date.now();
   return {
     violations: async () => {
       const voters = plane.members.filter(({ isLearner }) => !isLearner);
-      return findViolations({ from, members: await Promise.all(voters.map((member) => watched(plane, member))) });
+      const members = await Promise.all(voters.map((member) => watched(plane, member)));
+      return findViolations({ from, leaderStallMs, members });
     },
   };
 }

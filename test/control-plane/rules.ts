@@ -78,14 +78,20 @@ function isAway({ absences }: WatchedMember, at: number): boolean {
 function leaderFirst(run: WatchedRun): string[] {
   if (run.members.length === 1) return [];
   const all = defragmentations(run);
+  // Its own time stands for the estimate where nobody was before it.
   const leading = all
     .filter(({ name, startedAt }) => leaderAt(run, startedAt) === name)
+    .filter((own) => {
+      const others = all.filter(({ name, startedAt }) => name !== own.name && startedAt < own.startedAt);
+      const stalls = (others.length > 0 ? others : [own]).map(({ startedAt, finishedAt }) => finishedAt - startedAt);
+      return Math.max(...stalls) > run.leaderStallMs;
+    })
     .map(({ name }) => `R3: ${name} was defragmented while it was the leader`);
-  // Whoever has just handed its leadership over was the leader, so everybody else's turn should have been before.
+  // Whoever leads or has just handed its leadership over, everybody else's turn should have been before.
   const early = all.flatMap(({ name, startedAt, finishedAt }, i) => {
     const transfers = run.members.find((member) => member.name === name)?.log.transfers ?? [];
     const since = Math.max(run.from, ...all.slice(0, i).map((before) => before.startedAt));
-    const wasLeader = transfers.some((at) => at >= since && at <= startedAt);
+    const wasLeader = leaderAt(run, startedAt) === name || transfers.some((at) => at >= since && at <= startedAt);
     const after = all.slice(i + 1).find((later) => later.name !== name && later.startedAt >= finishedAt);
     return wasLeader && after ? [`R3: ${name}, the leader, was defragmented before ${after.name}`] : [];
   });

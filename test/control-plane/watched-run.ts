@@ -24,6 +24,8 @@ export interface WatchedMember {
 export interface WatchedRun {
   /** When it began; what the logs have from before is only how things stood. */
   readonly from: number;
+  /** In milliseconds: where the others took no longer, the leader may be defragmented while it leads (R3). 0: never. */
+  readonly leaderStallMs: number;
   /** All voters. */
   readonly members: readonly WatchedMember[];
 }

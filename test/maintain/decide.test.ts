@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decide, isFull, type Judgement, WORTHWHILE_GAIN_SHARE } from '../../functions/maintain/decide.ts';
-import { estimateStall, UNSEEN_BYTES_PER_MS } from '../../functions/maintain/stall.ts';
+import { estimateStall, LEADER_STALL_MS, mayLeadOn, UNSEEN_BYTES_PER_MS } from '../../functions/maintain/stall.ts';
 import { windowEnd, windowOver } from '../../functions/maintain/window.ts';
 import type { Observation, ObservedMember } from '../../functions/recover/decide.ts';
 import { type MaintenancePolicy, parseCluster } from '../../functions/run/configuration.ts';
@@ -177,6 +177,30 @@ describe('the estimate of a stall', () => {
     expect(judgement.verdict).toBe('stalls-too-long');
     expect(judgement.reason).toContain('maintain.stallSeconds');
     expect(judgementOf({}, [{ memberId: 'a', bytesPerMs: (200 * MiB) / 80_000 }]).verdict).toBe('defragment');
+  });
+
+  it.each([
+    ['leads on where the others before it took a second', [['b', 100]], [], true],
+    [
+      'hands over where one of them took longer',
+      [
+        ['b', 100],
+        ['c', 99],
+      ],
+      [],
+      false,
+    ],
+    ['hands over where the end of one of them was only found by looking', [['b', 0]], [], false],
+    ['hands over where it took longer itself in an earlier night', [['b', 100]], [['a', 99]], false],
+    ['leads on where others took longer in an earlier night, but not tonight', [['b', 100]], [['b', 50]], true],
+    ['leads on where nobody was before it, by what it took itself', [], [['a', 100]], true],
+    ['hands over where nobody knows', [], [], false],
+  ] as const)('R3: the leader %s', (_name, tonight, earlier, leadsOn) => {
+    // Percent of the rate that takes as long as a leader may be silent; twice what is guessed where nobody knows.
+    const bytesPerMs = 2 * UNSEEN_BYTES_PER_MS;
+    const rates = (seen: readonly (readonly [string, number])[]) =>
+      seen.map(([memberId, percent]) => ({ memberId, bytesPerMs: (percent / 100) * bytesPerMs }));
+    expect(mayLeadOn('a', LEADER_STALL_MS * bytesPerMs, rates(tonight), rates(earlier))).toBe(leadsOn);
   });
 
   it("lets the default quota's live data be defragmented by the cautious guess, and is below the measured rate", () => {

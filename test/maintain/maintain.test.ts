@@ -1,5 +1,6 @@
 // A night's maintenance on real etcd: what it leaves behind, what it leaves alone, and what it meets on the way.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { LEADER_STALL_MS } from '../../functions/maintain/stall.ts';
 import type { RunReport } from '../../functions/run/report.ts';
 import { listAlarms, snapshotOfState } from '../control-plane/alarms.ts';
 import { within, withMember } from '../control-plane/client.ts';
@@ -49,7 +50,7 @@ function sweepOf({ steps }: RunReport): string[] {
 describe('maintain', () => {
   it('R2, R3, R4: compacts everywhere, then defragments one after the other, the leader last, and once', async () => {
     const leader = await leaderName(plane);
-    const rules = watchRules(plane);
+    const rules = watchRules(plane, { leaderStallMs: LEADER_STALL_MS });
 
     const report = await maintainPlane(plane);
     const between = await snapshotOfState(plane);
@@ -58,13 +59,16 @@ describe('maintain', () => {
     expect(report.outcome, report.reason).toBe('maintained');
     expect(sweepOf(report)).toHaveLength(3);
     expect(sweepOf(report).at(-1)).toBe(leader);
+    // As long as the leader will take, by those before it.
+    const stall = Math.max(
+      ...report.members.filter(({ name }) => name !== leader).map(({ durationMs = 0 }) => durationMs),
+    );
+    expect(outcomes(report)['move leader']).toBe(stall > LEADER_STALL_MS ? 'done' : undefined);
     expect(outcomes(report)).toMatchObject({
       rates: 'not-configured',
       snapshot: 'not-configured',
       compact: 'done',
       canary: 'done',
-      'disks settle': 'done',
-      'move leader': 'done',
       verify: 'done',
     });
     for (const { before, after, defragmented, durationMs } of report.members) {
