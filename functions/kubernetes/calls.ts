@@ -60,7 +60,10 @@ export class Calls {
    * @throws SetupError, ThrottledError, ApiUnavailableError: it was not done
    */
   async change(call: ApiCall, make: MakeRequest, patience: Patience): Promise<Answer | ApiUnavailableError> {
-    return this.#patiently(call, make, patience);
+    const result = await this.#patiently(call, make, patience);
+    // Servers count changes apart from reads: that many reads went well says nothing of how many changes would.
+    if (!(result instanceof ApiUnavailableError)) this.#pace.wentWell();
+    return result;
   }
 
   async #patiently(call: ApiCall, make: MakeRequest, patience: Patience): Promise<Answer | ApiUnavailableError> {
@@ -73,7 +76,6 @@ export class Calls {
         unauthorized++;
         await wait(this.#patienceMs * UNAUTHORIZED_PAUSE);
       } else if (result.status !== 429) {
-        this.#pace.wentWell();
         return result;
       } else {
         // The pause is for all calls: the pace lets none through before its end.

@@ -1,13 +1,16 @@
 // How many calls are under way at the same time, and when none may be sent: what the server's 429 asks of a client as a whole.
 
-/** So many calls in a row have to go well before one more is tried at the same time. */
+/** So many at first: a server that has little to spare is not met by all at once. */
+const FIRST = 8;
+/** After a 429 so many calls in a row have to go well before one more is tried at the same time. */
 const CALLS_BEFORE_MORE = 20;
 /** How long a number that was too many isn't tried again. */
 const REMEMBER_MS = 30_000;
 
 /**
- * Lets `most` calls be under way at first. A 429 stops all of them for as long as the server says and halves their number, which
- * then grows again to just below what was too many. One call's 429 would otherwise leave the others hammering on.
+ * Lets a few calls be under way at first, and twice as many each time that as many have gone well, up to `most` (as TCP's slow start).
+ * A 429 stops all of them for as long as the server says and halves their number, which from then on grows one by one, to just below
+ * what was too many. One call's 429 would otherwise leave the others hammering on.
  */
 export class Pace implements Disposable {
   readonly #most: number;
@@ -22,7 +25,7 @@ export class Pace implements Disposable {
 
   constructor(most: number) {
     this.#most = most;
-    this.#allowed = most;
+    this.#allowed = Math.min(FIRST, most);
   }
 
   /** Runs `call` when it is its turn. */
@@ -39,13 +42,14 @@ export class Pace implements Disposable {
     }
   }
 
-  /** To be told of each call that wasn't refused for being too many. */
+  /** To be told of each change that wasn't refused for being too many. */
   wentWell(): void {
     this.#wentWell++;
-    if (this.#wentWell < CALLS_BEFORE_MORE || this.#allowed >= this.#most) return;
+    const starting = this.#tooMany === undefined;
+    if (this.#wentWell < (starting ? this.#allowed : CALLS_BEFORE_MORE) || this.#allowed >= this.#most) return;
     if (this.#allowed + 1 === this.#tooMany && performance.now() < this.#tooManyAtMs + REMEMBER_MS) return;
     this.#wentWell = 0;
-    this.#allowed++;
+    this.#allowed = starting ? Math.min(2 * this.#allowed, this.#most) : this.#allowed + 1;
     this.#admit();
   }
 

@@ -3,10 +3,10 @@ import { DeniedError } from '../kubernetes/errors.ts';
 import type { DeleteOutcome, KubernetesClient, ListedObject, Resource } from '../kubernetes/types.ts';
 
 /**
- * A delete waits for etcd's disk most of its time, so that many at once cost the API server little more than one; the client sends
- * fewer as soon as the server says that it is too many (429).
+ * A delete waits for etcd's disk most of its time, and many at once share one write there; the client begins with few, and sends fewer
+ * as soon as the server says that it is too many (429).
  */
-const PARALLEL_DELETES = 16;
+const PARALLEL_DELETES = 64;
 
 export type BatchCounts = Readonly<Record<DeleteOutcome, number>>;
 

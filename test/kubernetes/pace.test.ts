@@ -17,17 +17,21 @@ async function mostAtOnce(pace: Pace, count: number, each = () => {}): Promise<n
 }
 
 describe('the pace of calls', () => {
-  it('is as many at the same time as allowed', async () => {
-    using pace = new Pace(16);
+  it('is few at first, and twice as many each time that as many went well, up to as many as allowed', async () => {
+    using pace = new Pace(20);
 
+    expect(await mostAtOnce(pace, 40)).toBe(8);
+    for (let i = 0; i < 8; i++) pace.wentWell();
     expect(await mostAtOnce(pace, 40)).toBe(16);
+    for (let i = 0; i < 16; i++) pace.wentWell();
+    expect(await mostAtOnce(pace, 80)).toBe(20);
   });
 
   it('is half as many after a 429, however many calls heard it at the same time', async () => {
     using pace = new Pace(16);
     for (let i = 0; i < 5; i++) pace.tooMany(20);
 
-    expect(await mostAtOnce(pace, 40)).toBe(8);
+    expect(await mostAtOnce(pace, 40)).toBe(4);
   });
 
   it('is never less than one', async () => {
@@ -75,8 +79,8 @@ describe('the pace of calls', () => {
 
     await mostAtOnce(pace, 200, () => pace.wentWell());
 
-    // 4 after two halvings; 8 was too many.
-    expect(await mostAtOnce(pace, 40)).toBe(7);
+    // 2 after two halvings; 4 was too many.
+    expect(await mostAtOnce(pace, 40)).toBe(3);
   });
 
   it('goes on where a call failed', async () => {

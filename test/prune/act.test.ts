@@ -223,14 +223,14 @@ describe('R12: reports that admission does not let go', () => {
   });
 
   it('stop their kind where it is one after the other', async () => {
-    await api.create(REPORT, staleReports(60));
+    await api.create(REPORT, staleReports(120));
     deny(/./);
 
     const report = await runPrune(api, { prune: ALLOWED });
 
     expect(report.outcome, report.reason).toBe('refused');
     expect(report.reason).toContain('no deletes here');
-    expect(await api.list(REPORT)).toHaveLength(60);
-    expect(deletes()).toBeLessThan(60);
+    expect(await api.list(REPORT)).toHaveLength(120);
+    expect(deletes()).toBeLessThan(120);
   });
 });
