@@ -5,9 +5,9 @@ export const NAMESPACE = 'etcd-medic';
 
 /** One of each a cluster, with the dimension `cluster` alone. */
 export const CLUSTER_METRICS = {
-  /** Count: members that have raised NOSPACE. Not put out where no member answers: then it is unknown. */
+  /** Count: members that have raised NOSPACE. 0 only where a voter answers a linearizable read: otherwise none is no knowledge. */
   nospaceAlarms: 'NospaceAlarms',
-  /** Count: members that have raised CORRUPT, or a kind of alarm that this program does not know. */
+  /** The same for CORRUPT, and for a kind of alarm that this program does not know. */
   corruptAlarms: 'CorruptAlarms',
   /** Count: members whose Status answers. 0: nobody does. */
   membersAnswering: 'MembersAnswering',

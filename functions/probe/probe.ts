@@ -8,7 +8,7 @@ import { publishMetrics } from './publish.ts';
 import type { ProbedMember } from './record.ts';
 import type { ProbeMemory } from './sources.ts';
 import { storeLook } from './store.ts';
-import { clusterFigures, judge, probedMembers, problemOf } from './summary.ts';
+import { clusterFigures, judge, probedMembers, problemOf, strayAlarms } from './summary.ts';
 
 export interface ProbeOptions {
   /** Undefined: not configured, and the look is written nowhere. */
@@ -21,7 +21,7 @@ export interface ProbeOptions {
 
 /**
  * Ends within 10 seconds, whatever hangs.
- * @returns `healthy`; `escalated` where an alarm is raised, a voter is away or nobody answers; `failed` where the probe itself
+ * @returns `healthy`; `escalated` where an alarm is raised, a voter is away, its quota is not known, or nobody answers; `failed` where the probe itself
  *   can't look, because its credentials are of no use or nobody tells where the members are. A step that failed is in `steps`.
  */
 export async function probe(configuration: ClusterConfiguration, options: ProbeOptions): Promise<RunReport> {
@@ -49,7 +49,13 @@ export async function probe(configuration: ClusterConfiguration, options: ProbeO
       : step('metrics', published, 'skipped', dryRun ? 'a dry run' : 'switched off by POWERTOOLS_METRICS_DISABLED'),
   );
 
-  const record = { at: at.toISOString(), durationMs, members, problem: problemOf(seen) };
+  const record = {
+    at: at.toISOString(),
+    durationMs,
+    members,
+    strayAlarms: strayAlarms(seen),
+    problem: problemOf(seen),
+  };
   steps.push(await store(dryRun, table, () => storeLook({ table: table ?? '', cluster, look: record })));
   return {
     cluster,

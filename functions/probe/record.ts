@@ -1,4 +1,5 @@
 // What the probe leaves in the state table for whoever draws or asks: its last look, as one item.
+import type { Alarm } from '../etcd/types.ts';
 
 /** The sort key of the item; its partition key is the cluster's name. */
 export const PROBE_RECORD = 'probe';
@@ -28,6 +29,8 @@ export interface ProbeLook {
   readonly at: string;
   readonly durationMs: number;
   readonly members: readonly ProbedMember[];
+  /** Alarms of who is no member any more: writes are refused for their sake, too. */
+  readonly strayAlarms: readonly Alarm[];
   /** Why nobody could be asked; `null` where at least one member answered. */
   readonly problem: string | null;
 }

@@ -1,4 +1,5 @@
 // What a look means: the figures for the metrics, the record for the table, and the sentence for a person. Pure.
+import type { Alarm } from '../etcd/types.ts';
 import type { Observation, ObservedMember } from '../recover/decide.ts';
 import { nameOf } from '../recover/decide.ts';
 import type { Outcome } from '../run/report.ts';
@@ -30,10 +31,12 @@ export function clusterFigures(look: Look): ClusterFigures {
   const { members, alarms } = look.observation;
   const voters = members.filter(({ isLearner }) => !isLearner);
   const membersAnswering = members.filter(answers).length;
-  const raisedBy = (isCounted: (type: string) => boolean) =>
-    membersAnswering === 0
-      ? undefined
-      : new Set(alarms.filter(({ type }) => isCounted(type)).map(({ memberId }) => memberId)).size;
+  // Who sees no quorum tells the alarms as they were when it last saw one: an alarm among them is one, none is no knowledge.
+  const isCurrent = voters.some(({ healthy }) => healthy);
+  const raisedBy = (isCounted: (type: string) => boolean) => {
+    const raised = new Set(alarms.filter(({ type }) => isCounted(type)).map(({ memberId }) => memberId)).size;
+    return raised > 0 || isCurrent ? raised : undefined;
+  };
   return {
     nospaceAlarms: raisedBy((type) => type === 'NOSPACE'),
     corruptAlarms: raisedBy((type) => type !== 'NOSPACE'),
@@ -64,6 +67,13 @@ export function probedMembers(look: Look): readonly ProbedMember[] {
   }));
 }
 
+/** Of who is no member any more: etcd keeps a removed member's alarm, and refuses writes for its sake. */
+export function strayAlarms(look: Look): readonly Alarm[] {
+  if (look.kind !== 'seen') return [];
+  const { members, alarms } = look.observation;
+  return alarms.filter(({ memberId }) => !members.some(({ id }) => id === memberId));
+}
+
 /** Why nobody could be asked; null where at least one member answered. */
 export function problemOf(look: Look): string | null {
   if (look.kind !== 'seen') return look.problem;
@@ -80,7 +90,7 @@ export function judge(look: Look): Verdict {
   if (look.kind === 'blind') return { outcome: 'failed', reason: `The probe can't look at etcd: ${look.problem}` };
   if (look.kind === 'nobody') return { outcome: 'escalated', reason: `Nobody answers: ${look.problem}` };
   const { observation } = look;
-  const troubles = [...raisedAlarms(observation), ...away(observation)];
+  const troubles = [...raisedAlarms(observation), ...away(observation), ...unknownQuotas(observation)];
   if (troubles.length > 0) return { outcome: 'escalated', reason: troubles.join(' ') };
   return { outcome: 'healthy', reason: wellBeing(observation) };
 }
@@ -106,6 +116,15 @@ function away({ members }: Observation): string[] {
   return members
     .filter(({ isLearner, healthy }) => !isLearner && !healthy)
     .map(({ id, problem }) => `${nameOf(members, id)} is away: ${problem}.`);
+}
+
+/** R8: a recovery of such a cluster would be refused, and nobody is warned before it is full. */
+function unknownQuotas({ members }: Observation): string[] {
+  return members.flatMap((member) => {
+    const { id, isLearner, quota } = member;
+    if (isLearner || !answers(member) || quota.kind !== 'unknown') return [];
+    return [`The quota of ${nameOf(members, id)} is not known, so a recovery would be refused (R8): ${quota.problem}.`];
+  });
 }
 
 function wellBeing({ members }: Observation): string {

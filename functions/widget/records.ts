@@ -30,6 +30,11 @@ const lookSchema = z.object({
       problem: z.nullable(z.string()),
     }),
   ),
+  // Left out by an older version.
+  strayAlarms: z._default(
+    z.array(z.object({ memberId: z.string(), type: z.enum(['NOSPACE', 'CORRUPT', 'UNKNOWN']) })),
+    [],
+  ),
   problem: z.nullable(z.string()),
 });
 

@@ -42,17 +42,20 @@ export function verdictOf(situation: Pick<Situation, 'look' | 'now'>): Verdict {
   return judge(look);
 }
 
-function judge({ members, problem }: ProbeLook): Verdict {
+function judge({ members, strayAlarms, problem }: ProbeLook): Verdict {
   const voters = members.filter(({ isLearner }) => !isLearner);
   const away = voters.filter(({ healthy }) => !healthy);
-  const raised = (matches: (type: string) => boolean) =>
-    members.filter(({ alarms }) => alarms.some(matches)).map(({ name }) => name);
+  const raised = (matches: (type: string) => boolean) => [
+    ...members.filter(({ alarms }) => alarms.some(matches)).map(({ name }) => name),
+    ...strayAlarms.filter(({ type }) => matches(type)).map(({ memberId }) => `${memberId}, no member any more`),
+  ];
   // R1: a kind that is not known here is nothing that a program should touch either.
   const corrupt = raised((type) => type !== 'NOSPACE');
   const full = raised((type) => type === 'NOSPACE');
   const alarm = (headline: string, detail: string): Verdict => ({ level: 'alarm', headline, detail });
   if (corrupt.length > 0) {
-    const kinds = [...new Set(members.flatMap(({ alarms }) => alarms).filter((type) => type !== 'NOSPACE'))];
+    const all = [...members.flatMap(({ alarms }) => alarms), ...strayAlarms.map(({ type }) => type)];
+    const kinds = [...new Set(all.filter((type) => type !== 'NOSPACE'))];
     return alarm(
       kinds.join(', '),
       `Raised by ${corrupt.join(', ')}. Nothing is changed by itself: a person has to act.`,
@@ -78,13 +81,19 @@ function judgeUsage(voters: readonly ProbedMember[]): Verdict {
     .flatMap((member) => ({ member, share: usageShare(member) ?? -1 }))
     .sort((a, b) => b.share - a.share);
   const all = `All ${voters.length} voters answer`;
-  if (fullest === undefined || fullest.share < 0) {
-    return { level: 'ok', headline: 'Healthy', detail: `${all}.` };
+  const isKnown = fullest !== undefined && fullest.share >= 0;
+  const usage = isKnown
+    ? ` The fullest file is at ${percent(fullest.share)} of its quota (${fullest.member.name}).`
+    : '';
+  if (isKnown && fullest.share >= FULL_SHARE) {
+    return { level: 'attention', headline: 'Filling up', detail: `${all}.${usage}` };
   }
-  const detail = `${all}. The fullest file is at ${percent(fullest.share)} of its quota (${fullest.member.name}).`;
-  return fullest.share >= FULL_SHARE
-    ? { level: 'attention', headline: 'Filling up', detail }
-    : { level: 'ok', headline: 'Healthy', detail };
+  const unknown = voters.filter(({ quotaBytes }) => quotaBytes === null).map(({ name }) => name);
+  if (unknown.length > 0) {
+    const detail = `${all}, but the quota of ${unknown.join(', ')} is not known, so a recovery would be refused (R8): set etcd.quotaBytes.${usage}`;
+    return { level: 'attention', headline: 'Quota not known', detail };
+  }
+  return { level: 'ok', headline: 'Healthy', detail: `${all}.${usage}` };
 }
 
 /** How much of its quota a member's file takes; undefined where one of the two is not known, or there is no quota. */

@@ -193,9 +193,8 @@ describe('the probe, on a cluster of three', () => {
     expect(report.outcome).toBe('escalated');
     expect(durationMs(report)).toBeLessThan(LIMIT_MS);
     const { cluster, members } = figuresOf(written.metrics);
+    // Nothing of alarms: what it knows of them may be of yesterday.
     expect(cluster).toEqual({
-      NospaceAlarms: 0,
-      CorruptAlarms: 0,
       MembersAnswering: 1,
       MembersAway: 3,
       QuotaUsage: expect.any(Number),

@@ -73,6 +73,25 @@ describe('the figures of a look', () => {
   });
 });
 
+describe('alarms that only a member without a quorum tells', () => {
+  const cutOff = { healthy: false, problem: 'no leader' } as const;
+  const alarms = [{ memberId: 'a1', type: 'NOSPACE' }] as const;
+
+  it.each<[string, readonly ObservedMember[], Observation['alarms'], object]>([
+    ['count where there is one', [member(1, cutOff), member(2, away)], alarms, { nospaceAlarms: 1 }],
+    ['are not known where there is none', [member(1, cutOff), member(2, away)], [], { nospaceAlarms: undefined }],
+    ['nor beside a learner that answers', [member(1, cutOff), member(2, { isLearner: true })], [], {}],
+    [
+      'are none where a voter sees the quorum',
+      [member(1, cutOff), member(2)],
+      [],
+      { nospaceAlarms: 0, corruptAlarms: 0 },
+    ],
+  ])('%s', (_what, members, raised, expected) => {
+    expect(clusterFigures(seen(members, raised))).toMatchObject({ corruptAlarms: undefined, ...expected });
+  });
+});
+
 describe('the words of a look', () => {
   it.each<[string, Look, string, RegExp]>([
     [
@@ -80,6 +99,12 @@ describe('the words of a look', () => {
       seen([member(1), member(2)]),
       'healthy',
       /^All 2 voters .* cp-1 is the fullest, at 50 % of its quota\.$/,
+    ],
+    [
+      'R8: a quota that is not known',
+      seen([member(1), member(2, { quota: { kind: 'unknown', problem: 'HTTP status 415' } })]),
+      'escalated',
+      /^The quota of cp-2 is not known, so a recovery would be refused \(R8\): HTTP status 415\.$/,
     ],
     ['a learner away', seen([member(1), member(2, { ...away, isLearner: true })]), 'healthy', /^All 1 voters/],
     ['a voter away', seen([member(1), member(2, away)]), 'escalated', /^cp-2 is away: refused\.$/],

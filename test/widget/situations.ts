@@ -31,7 +31,7 @@ export function member(number: number, changes: Partial<ProbedMember> = {}): Pro
 }
 
 export function look(members: readonly ProbedMember[], changes: Partial<ProbeLook> = {}): ProbeLook {
-  return { at: iso(NOW - 34_000), durationMs: 210, members, problem: null, ...changes };
+  return { at: iso(NOW - 34_000), durationMs: 210, members, strayAlarms: [], problem: null, ...changes };
 }
 
 export function run(changes: Partial<PastRun> & { readonly before?: number; readonly after?: number } = {}): PastRun {
