@@ -88,13 +88,15 @@ export async function discoverMembers(options: DiscoveryOptions): Promise<EtcdCl
 
 function discovered(member: Member, search: Search, clusterId: string): DiscoveredMember {
   const attempt = search.reached(member.id, clusterId);
+  const attempts = search.attemptsAt(member);
   return attempt
     ? { ...member, endpoint: attempt.endpoint, problem: undefined, silent: false }
     : {
         ...member,
         endpoint: undefined,
         problem: problemOf(member, search),
-        silent: member.clientUrls.length > 0 && search.attemptsAt(member).every(isSilent),
+        // Who was not asked has not been silent: a URL of no use here, or one that only a late answer told of.
+        silent: attempts.length > 0 && attempts.every(isSilent),
       };
 }
 
@@ -105,9 +107,11 @@ function isSilent({ error }: Attempt): boolean {
 function problemOf(member: Member, search: Search): string {
   if (member.clientUrls.length === 0) return 'it was added to the cluster and has never been started';
   const unusable = member.clientUrls.filter((url) => !isUsable(url));
-  return [...search.attemptsAt(member).map(whyNot), ...unusable.map((url) => `${url} can't be reached from here`)].join(
-    '; ',
-  );
+  const problems = [
+    ...search.attemptsAt(member).map(whyNot),
+    ...unusable.map((url) => `${url} can't be reached from here`),
+  ];
+  return problems.join('; ') || 'it was not asked: who told of it answered too late';
 }
 
 function endpointProblems(given: readonly Attempt[], list: readonly Member[]): readonly EndpointProblem[] {

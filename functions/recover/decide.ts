@@ -149,12 +149,9 @@ function restartKubelets(
   return { kind: 'restart-kubelets', together, nodes: online, offline: silent.filter((node) => !node.online) };
 }
 
+/** A linearizable read is answered only once a majority has agreed to it: one voter's is enough, whoever else cannot be reached from here. */
 function hasQuorum(voters: readonly ObservedMember[]): boolean {
-  return voters.length > 0 && voters.filter((voter) => voter.healthy).length >= quorumOf(voters);
-}
-
-function quorumOf(voters: readonly ObservedMember[]): number {
-  return Math.floor(voters.length / 2) + 1;
+  return voters.some((voter) => voter.healthy);
 }
 
 function refuseLostQuorum(
@@ -163,10 +160,9 @@ function refuseLostQuorum(
   { restartKubelets: mayRestart = true }: RecoveryPolicy,
 ): Plan | undefined {
   if (hasQuorum(voters)) return undefined;
-  const healthy = voters.filter((voter) => voter.healthy);
   const found = nobody
     ? `No member answers. ${nobody.problem}`
-    : `No quorum: ${healthy.length} of ${voters.length} voters answer a linearizable read, ${quorumOf(voters)} are needed. ${troubles(voters)}`;
+    : `No quorum: none of ${voters.length} voters answers a linearizable read. ${troubles(voters)}`;
   return {
     kind: 'refusal',
     outcome: kubeletsRestarted ? 'escalated' : 'refused',
@@ -177,11 +173,27 @@ function refuseLostQuorum(
   };
 }
 
-function nothingToDo({ alarms, members }: Observation): Plan | undefined {
+function nothingToDo({ alarms, members, kubeletsRestarted }: Observation): Plan | undefined {
   if (alarms.length > 0) return undefined;
   const away = members.filter((member) => !member.healthy);
+  if (kubeletsRestarted) return afterRestart(away.filter(({ isLearner }) => !isLearner));
   const note = away.length > 0 ? ` But ${troubles(away)}` : '';
   return { kind: 'nothing-to-do', reason: `No alarm is raised: nothing was changed.${note}` };
+}
+
+/** R11 without an alarm: what was wrong was that etcd was silent, and that is over or it is not. */
+function afterRestart(away: readonly ObservedMember[]): Plan {
+  if (away.length === 0) {
+    const reason =
+      'Nothing answered on some of the nodes. Every voter answers after their kubelets were restarted (see the steps), and no alarm is raised: nothing in etcd was changed. Look at its log for why it was away.';
+    return { kind: 'nothing-to-do', reason };
+  }
+  return {
+    kind: 'refusal',
+    outcome: 'escalated',
+    rule: 'R11',
+    reason: `${troubles(away)} Restarting the kubelets of the silent nodes (see the steps) did not bring it back: look at etcd's container and its log there. The others have the quorum, no alarm is raised, and nothing in etcd was changed.`,
+  };
 }
 
 /** R2 for every voter before the first change: a sweep that could not be finished isn't started. */

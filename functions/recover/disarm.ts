@@ -74,10 +74,12 @@ export async function canary(open: OpenCluster, voters: readonly Voter[]): Promi
     const client = clientOf(cluster, voter);
     try {
       await client.put(key, new Date().toISOString());
-    } finally {
-      // A put that was not answered may be there all the same; a delete works under NOSPACE too.
-      await client.delete(key);
+    } catch (error) {
+      // A put that was not answered may be there all the same. Why it failed counts, and not that a delete fails as well.
+      await client.delete(key).catch(() => {});
+      throw error;
     }
+    await client.delete(key);
   }
   return {
     outcome: 'done',

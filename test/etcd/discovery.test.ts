@@ -242,3 +242,24 @@ describe('finding the members of a single-member cluster', () => {
     ]);
   });
 });
+
+describe('finding a member whose client URL is of no use from here', () => {
+  it('R11: does not call it silent, since nobody has asked it', async () => {
+    // Only who shares its file system reaches a unix socket; etcd itself is as well as can be.
+    await using plane = await startControlPlane({
+      version: '3.5.30',
+      members: 2,
+      tls: false,
+      flags: ['--advertise-client-urls=unix://127.0.0.1:2379'],
+    });
+    const { id, endpoint } = plane.member('cp-1');
+
+    await using cluster = await discoverMembers({ endpoints: [endpoint] });
+
+    expect(cluster.members.find((member) => member.id === id)).toMatchObject({ problem: undefined, silent: false });
+    expect(cluster.members.find((member) => member.id !== id)).toMatchObject({
+      problem: expect.stringContaining("unix://127.0.0.1:2379 can't be reached from here"),
+      silent: false,
+    });
+  });
+});

@@ -128,10 +128,24 @@ describe('decide', () => {
       names.includes(m.name) ? { ...m, healthy: false, silent: true, problem: 'refused' } : m,
     );
 
+  const withoutQuorum = (members: readonly ObservedMember[]) =>
+    members.map((m) => (m.healthy ? { ...m, healthy: false, problem: 'no leader' } : m));
+
   it('R11: restarts the kubelets of all silent nodes together when the quorum is lost, whatever alarms are known', () => {
     const nodes = [node('a'), node('b'), node('c')];
-    const plan = decide(observation({ members: silence('a', 'c'), alarms: [], nodes }), policy);
+    const members = withoutQuorum(silence('a', 'c'));
+    const plan = decide(observation({ members, alarms: [], nodes }), policy);
     expect(plan).toEqual({ kind: 'restart-kubelets', together: true, nodes: [node('a'), node('c')], offline: [] });
+  });
+
+  it('R11: a quorum is held where a single voter answers a linearizable read, whoever is out of reach from here', () => {
+    const nodes = [node('a'), node('b'), node('c')];
+    const members = silence('a', 'c');
+    expect(decide(observation({ members, nodes }), policy)).toMatchObject({
+      kind: 'restart-kubelets',
+      together: false,
+    });
+    expect(decide(observation({ members, nodes, alarms: [] }), policy).kind).toBe('nothing-to-do');
   });
 
   it('R11: where no member answers at all, restarts the kubelets of the nodes at whose addresses nothing answers', () => {
@@ -154,7 +168,7 @@ describe('decide', () => {
   it('R11: never where the configuration says that it would not help: refused, with what to look at', () => {
     const nodes = [node('a'), node('b'), node('c')];
     const never = { ...policy, restartKubelets: false };
-    const lost = decide(observation({ members: silence('a', 'c'), nodes }), never);
+    const lost = decide(observation({ members: withoutQuorum(silence('a', 'c')), nodes }), never);
     expect(lost).toMatchObject({ kind: 'refusal', outcome: 'refused', rule: 'R2' });
     expect(lost).toHaveProperty('reason', expect.stringContaining('No kubelet is restarted on this cluster'));
     expect(decide(observation({ members: silence('a'), nodes }), never)).toMatchObject({ kind: 'refusal' });
@@ -164,6 +178,20 @@ describe('decide', () => {
     const nodes = [node('a'), node('b'), node('c')];
     const plan = decide(observation({ members: silence('a', 'b'), nodes, kubeletsRestarted: true }), policy);
     expect(plan).toMatchObject({ kind: 'refusal', outcome: 'escalated' });
+  });
+
+  it('R11: once the kubelets were restarted, no alarm and every voter there is an end of its own', () => {
+    const plan = decide(observation({ alarms: [], kubeletsRestarted: true }), policy);
+    expect(plan).toMatchObject({
+      kind: 'nothing-to-do',
+      reason: expect.stringMatching(/after their kubelets were restarted/),
+    });
+  });
+
+  it('R11: a voter that is away after its kubelet was restarted is for a person, also where no alarm is raised', () => {
+    const plan = decide(observation({ members: silence('a'), alarms: [], kubeletsRestarted: true }), policy);
+    expect(plan).toMatchObject({ kind: 'refusal', outcome: 'escalated', rule: 'R11' });
+    expect(plan).toHaveProperty('reason', expect.stringMatching(/^a .*does not answer: refused\./));
   });
 
   it('R11: never where something answers, be it with a TLS error', () => {

@@ -124,6 +124,42 @@ describe('recover, where all members answer', () => {
   });
 });
 
+describe('recover, where nobody answers', () => {
+  it('R11: says that it restarted kubelets where that was all there was to do', async () => {
+    here = await startOnNodes();
+    const { plane } = here;
+    const names = plane.members.map(({ name }) => name);
+    await Promise.all(names.map((name) => plane.stopMember(name, 'SIGKILL')));
+
+    const report = await recover(here, {
+      onOperation: ({ name, to }) => {
+        // Down until then, as in a back-off that outlasts the run.
+        if (name?.startsWith('restart kubelet on') && to === 'SUCCEEDED')
+          for (const each of names) plane.startMember(each);
+      },
+    });
+
+    expect(kubeletRestarts(here)).toEqual(names);
+    expect(report.outcome, report.reason).toBe('recovered');
+    expect(report.reason).toContain('after their kubelets were restarted');
+    await expectWritable(here);
+  });
+});
+
+describe('recover, where most members are out of its own reach', () => {
+  it('R11: restarts no kubelet for it, because who answers shows that the quorum is held', async () => {
+    here = await startOnNodes({ proxies: true });
+    const { plane } = here;
+    for (const name of ['cp-2', 'cp-3']) await plane.cut(name, { how: 'refused' });
+
+    const report = await recover(here);
+
+    expect(report.outcome, report.reason).toBe('nothing-to-do');
+    expect(report.reason).toMatch(/cp-2 .* does not answer: .* cp-3 .* does not answer: /);
+    expect(kubeletRestarts(here)).toEqual([]);
+  });
+});
+
 describe('the switch and the snapshot', () => {
   it('R16: with the switch at observe a run ends after its decision, with the plan', async () => {
     here = await startOnNodes();
@@ -148,6 +184,9 @@ describe('the switch and the snapshot', () => {
     const report = await recover(here);
 
     expect(report.outcome).toBe('planned');
+    expect(report.reason).toMatch(
+      /^R16: the switch does not say what to do \(.* found "off", expected auto or observe/,
+    );
     expect(report.steps.find(({ name }) => name === 'switch')?.detail).toContain('expected auto or observe');
     expect(await snapshotOfState(here.plane)).toEqual(before);
   });
