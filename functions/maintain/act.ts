@@ -40,6 +40,8 @@ export interface Acted {
   /** By member id. */
   readonly defragmented: Readonly<Record<string, SweptMember>>;
   readonly pruned: readonly PrunedResource[] | undefined;
+  /** Why a pruning that was wanted ended without a report, which nobody else may have said; undefined: it did not. */
+  readonly unpruned: string | undefined;
   /** A decimal string; undefined: nothing was compacted. */
   readonly compactedTo: string | undefined;
   /** Of every member, after the compaction; empty where it did not come to that. */
@@ -74,8 +76,8 @@ export async function act(night: Night): Promise<Acted> {
       ended = { outcome: 'escalated', reason: `${error.message}. ${acting.done()}` };
     else throw error;
   }
-  const { defragmented, pruned, compactedTo, judgements, judged } = acting;
-  return { defragmented, pruned, compactedTo, judgements, judged, ended };
+  const { defragmented, pruned, unpruned, compactedTo, judgements, judged } = acting;
+  return { defragmented, pruned, unpruned, compactedTo, judgements, judged, ended };
 }
 
 /** Ends the night where it is. */
@@ -92,6 +94,7 @@ class Ended extends EtcdMedicError {
 class Acting {
   defragmented: Readonly<Record<string, SweptMember>> = {};
   pruned: readonly PrunedResource[] | undefined;
+  unpruned: string | undefined;
   compactedTo: string | undefined;
   judgements: readonly Judgement[] = [];
   judged: Observation | undefined;
@@ -126,12 +129,16 @@ class Acting {
     if (unsaved !== undefined) throw new Ended({ outcome: 'escalated', reason: unsaved });
   }
 
-  /** A pruning that fails has said so in a report of its own, and what history there is can be cleared all the same. */
+  /**
+   * A pruning that fails says so in a report of its own; one without a report may not even have begun. What history there is can be
+   * cleared all the same.
+   */
   async #prune(): Promise<void> {
     const { reached } = this.#night;
     if (!reached.configuration.maintain.prune) return;
     const pruning = await pruneFirst(reached);
     if (pruning.kind === 'report') this.pruned = pruning.report.pruned;
+    else if (pruning.kind === 'failed') this.unpruned = pruning.problem;
   }
 
   async #noteRevision(): Promise<string> {

@@ -24,7 +24,7 @@ export interface Maintenance extends Recovery {
 export async function maintain(maintenance: Maintenance): Promise<Conclusion> {
   const { configuration, journal, command } = maintenance;
   const { maintain: policy } = configuration;
-  const mode = await readMode(maintenance);
+  const { mode, why: standing } = await readMode(maintenance);
   const { nodes, problem } = await listNodes(maintenance);
   const endpoints = endpointsOf(configuration, nodes);
   if (endpoints.length === 0) {
@@ -55,7 +55,7 @@ export async function maintain(maintenance: Maintenance): Promise<Conclusion> {
       if (withDisks.kind !== 'refusal') plan = withDisks;
     }
     const steps = describePlan(plan, observation, maintenance);
-    const why = command.dryRun ? 'A dry run' : 'R16: the switch says observe';
+    const why = command.dryRun ? 'A dry run' : standing;
     const reason = `${why}: nothing was changed. ${plan.kind === 'steps' ? plan.memberIds.length : 'No'} members are worth a defragmentation as of now.`;
     return { outcome: 'planned', reason, members: withNotes(unchanged, plan.judgements), plan: steps };
   }
@@ -110,6 +110,10 @@ async function carryOut(night: Night): Promise<Conclusion> {
   const full = after.members.filter((member) => isFull(member, reached.configuration.maintain));
   if (full.length > 0) {
     return { outcome: 'escalated', reason: `${told} ${await stillFull(reached, full)}`, ...conclusion };
+  }
+  if (acted.unpruned !== undefined) {
+    const reason = `${told} But the pruning before it ended without a report: ${acted.unpruned}. Look at the prune function's durable executions and its log.`;
+    return { outcome: 'escalated', reason, ...conclusion };
   }
   return { outcome: 'maintained', reason: told, ...conclusion };
 }

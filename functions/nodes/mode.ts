@@ -1,5 +1,6 @@
 // R16 in a run: reads the switch as a step of its own, before anything else.
 import type { Journal } from '../run/journal.ts';
+import { SWITCH_STEP } from '../run/report.ts';
 import { readSwitch, switchWatch } from './switch.ts';
 
 export interface ModeSource {
@@ -8,18 +9,28 @@ export interface ModeSource {
   readonly switchParameter: string | undefined;
 }
 
-/** @returns `observe`: the run ends after *decide*; also where the switch could not be read or understood */
-export async function readMode({ journal, switchParameter }: ModeSource): Promise<'auto' | 'observe'> {
+export interface Mode {
+  /** `observe`: the run ends after *decide*. */
+  readonly mode: 'auto' | 'observe';
+  /** Why it does, for its reason. */
+  readonly why: string;
+}
+
+/** @returns `observe` also where the switch could not be read or understood */
+export async function readMode({ journal, switchParameter }: ModeSource): Promise<Mode> {
+  const why = 'R16: the switch says observe';
   if (switchParameter === undefined) {
-    journal.missing('switch', 'no switch in Parameter Store: not configured');
-    return 'auto';
+    journal.missing(SWITCH_STEP, 'no switch in Parameter Store: not configured');
+    return { mode: 'auto', why };
   }
-  const step = await journal.step('switch', async () => {
+  const step = await journal.step(SWITCH_STEP, async () => {
     const { mode, detail, isProblem } = await readSwitch({ parameterName: switchParameter });
     return { outcome: isProblem ? 'failed' : 'done', detail, data: mode };
   });
+  if (step.outcome === 'failed')
+    return { mode: 'observe', why: `R16: the switch does not say what to do (${step.detail})` };
   const mode = step.data ?? 'observe';
   // From here on a person who turns it ends the run before its next change.
   if (mode === 'auto') journal.heed(switchWatch(switchParameter));
-  return mode;
+  return { mode, why };
 }

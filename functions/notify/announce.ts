@@ -1,6 +1,6 @@
 // Tells people: each topic gets a report's message once, and one topic that fails keeps nothing from the others.
 import { describeError } from '../run/errors.ts';
-import type { RunReport } from '../run/report.ts';
+import { type RunReport, SWITCH_STEP } from '../run/report.ts';
 import type { NotifyEnvironment } from './environment.ts';
 import { NotificationError } from './errors.ts';
 import { composeMessage } from './message.ts';
@@ -56,9 +56,10 @@ function identityOf({ workflow, outcome, trigger, dryRun, startedAt, finishedAt 
 
 /**
  * Nights on which all went well, and answers to a person who asked: told only with `notify.routine`. What an alarm has begun is none
- * where it was planned only (R16: the switch says observe): etcd is still in need.
+ * where it was planned only (R16: the switch says observe): etcd is still in need. Nor is a switch that nobody can read or understand:
+ * no night would do anything any more.
  */
-export function isRoutine({ outcome, trigger, dryRun }: RunReport): boolean {
+export function isRoutine({ outcome, trigger, dryRun, steps }: RunReport): boolean {
   switch (outcome) {
     case 'maintained':
     case 'pruned':
@@ -66,7 +67,8 @@ export function isRoutine({ outcome, trigger, dryRun }: RunReport): boolean {
     case 'healthy':
       return true;
     case 'planned':
-      return dryRun || trigger.kind !== 'alarm';
+      if (dryRun) return true;
+      return trigger.kind !== 'alarm' && !steps.some((step) => step.name === SWITCH_STEP && step.outcome === 'failed');
     case 'skipped':
       return trigger.kind === 'schedule';
     default:

@@ -90,8 +90,11 @@ export function endingOf(all: readonly Handled[]): Ending {
     return { outcome: 'escalated', reason: reason(...[...guarded, ...late].map((text) => `R12: ${text}.`)) };
   }
   const nothingDone = all.every(({ progress }) => progress === undefined || progress.deleted === 0);
-  if (refused.length > 0 && nothingDone) {
-    return { outcome: 'refused', reason: reason(...refused.map(({ detail }) => `${detail}.`)) };
+  // Fewer than stop a kind may be all that there are.
+  const denied = all.flatMap(({ progress }) => progress?.denied ?? []);
+  if (refused.length + denied.length > 0 && nothingDone) {
+    const why = refused.length > 0 ? refused : denied;
+    return { outcome: 'refused', reason: reason(...why.map(({ detail }) => `${detail}.`)) };
   }
   return { outcome: 'pruned', reason: reason(...refused.map(({ detail }) => `${detail}.`)) };
 }
@@ -99,6 +102,15 @@ export function endingOf(all: readonly Handled[]): Ending {
 /** Kinds that could not be looked at, in a sentence each. */
 export function refusals(all: readonly Found[]): string[] {
   return all.flatMap(({ trouble }) => (trouble?.kind === 'refused' ? [`Passed over: ${trouble.detail}.`] : []));
+}
+
+/** Of how many reports nobody can tell whether they are stale, and why, in a sentence; none where it can be told of all. */
+export function untold(all: readonly Found[]): string[] {
+  const surveys = all.flatMap(({ surveyed }) => surveyed ?? []);
+  const unknown = surveys.reduce((sum, { kept }) => sum + (kept['owner-unknown'] ?? 0), 0);
+  if (unknown === 0) return [];
+  const why = [...new Set(surveys.flatMap(({ unknownOwners }) => unknownOwners))].join('; ');
+  return [`Of ${format(unknown)} it cannot be told, because their owners could not be listed: ${why}.`];
 }
 
 /** "Deleted 5,900 stale reports of 2 kinds, about 70.1 MiB in etcd." */

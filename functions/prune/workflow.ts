@@ -1,10 +1,10 @@
 // Pruning of stale reports: observe, decide, act, report (design.md, "The way of an event").
-import { readMode } from '../nodes/mode.ts';
+import { type Mode, readMode } from '../nodes/mode.ts';
 import type { Conclusion } from '../run/conduct.ts';
 import type { ClusterConfiguration } from '../run/configuration.ts';
 import { GuardError } from '../run/journal.ts';
 import { Acting } from './act.ts';
-import { describeDone, endingOf, type Handled, planOf, prunedResource, refusals } from './conclude.ts';
+import { describeDone, endingOf, type Handled, planOf, prunedResource, refusals, untold } from './conclude.ts';
 import { format, guard } from './guard.ts';
 import { kindsToPrune } from './kinds.ts';
 import { endsRun, type Found, lookAtAll } from './look.ts';
@@ -45,7 +45,11 @@ function unusable(found: readonly Found[]): Conclusion | undefined {
   return { outcome: 'refused', reason, members: [], pruned };
 }
 
-async function decide(pruning: Reached, handled: readonly Handled[], mode: 'auto' | 'observe'): Promise<Conclusion> {
+async function decide(
+  pruning: Reached,
+  handled: readonly Handled[],
+  { mode, why: standing }: Mode,
+): Promise<Conclusion> {
   const members: Conclusion['members'] = [];
   const pruned = handled.map(prunedResource);
   const sum = (of: (one: NonNullable<Found['surveyed']>) => number) =>
@@ -57,12 +61,12 @@ async function decide(pruning: Reached, handled: readonly Handled[], mode: 'auto
     const looked =
       served === 0
         ? 'This cluster serves none of the kinds of reports.'
-        : `None of ${format(sum((surveyed) => surveyed.listed))} reports of ${served} kinds is stale.`;
-    return { outcome: 'nothing-to-do', reason: [looked, ...passedOver].join(' '), members, pruned };
+        : `None of ${format(sum((surveyed) => surveyed.listed))} reports of ${served} kinds is known to be stale.`;
+    return { outcome: 'nothing-to-do', reason: [looked, ...untold(handled), ...passedOver].join(' '), members, pruned };
   }
   if (pruning.dryRun || mode === 'observe') {
     const plan = planOf(handled);
-    const why = pruning.dryRun ? 'A dry run' : 'R16: the switch says observe';
+    const why = pruning.dryRun ? 'A dry run' : standing;
     const blocked = handled.filter(({ guarded }) => guarded !== undefined).length;
     const but = blocked === 0 ? '' : ` Of ${blocked} kinds too many seem stale to delete them unasked.`;
     const reason = `${why}: nothing was changed. ${format(stale)} reports are stale.${but}`;

@@ -42,7 +42,7 @@ export interface Reached extends Omit<Recovery, 'cluster'> {
 export async function recover(recovery: Recovery): Promise<Conclusion> {
   const { configuration, journal } = recovery;
   for (const { name, detail } of missingParts(recovery)) journal.missing(name, detail);
-  const mode = await readMode(recovery);
+  const { mode, why: standing } = await readMode(recovery);
   const { nodes, problem } = await listNodes(recovery);
   const endpoints = endpointsOf(configuration, nodes);
   if (endpoints.length === 0) {
@@ -71,11 +71,13 @@ export async function recover(recovery: Recovery): Promise<Conclusion> {
   }
 
   const members = observation.members.map((member) => reportMember(member, observation, observation));
-  if (plan.kind === 'nothing-to-do') return { outcome: 'nothing-to-do', reason: plan.reason, members };
+  if (plan.kind === 'nothing-to-do') {
+    return { outcome: observation.kubeletsRestarted ? 'recovered' : 'nothing-to-do', reason: plan.reason, members };
+  }
   if (plan.kind === 'refusal') return { outcome: plan.outcome, reason: `${plan.rule}: ${plan.reason}`, members };
   if (standsStill || plan.kind === 'restart-kubelets') {
     const steps = describePlan(plan, observation, recovery);
-    const why = recovery.command.dryRun ? 'A dry run' : 'R16: the switch says observe';
+    const why = recovery.command.dryRun ? 'A dry run' : standing;
     return {
       outcome: 'planned',
       reason: `${why}: nothing was changed. ${steps.length} steps are planned.`,

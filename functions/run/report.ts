@@ -18,6 +18,9 @@ export type Workflow = 'recover' | 'maintain' | 'prune' | 'probe';
 /** How one step of a run ended. `not-configured`: what the step needs isn't in the configuration. */
 export type StepOutcome = 'done' | 'nothing-to-do' | 'not-configured' | 'refused' | 'failed' | 'unknown' | 'skipped';
 
+/** The step that reads the switch (R16); `failed` where nobody can tell what it says. */
+export const SWITCH_STEP = 'switch';
+
 export interface ReportStep {
   readonly name: string;
   /** ISO 8601, UTC. */

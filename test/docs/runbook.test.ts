@@ -10,7 +10,9 @@ const sections = sectionsOf(runbook).filter(({ level }) => level === 3);
 const quotes = sections.flatMap((section) => saysOf(section));
 const told = codeIn(runbook.text);
 
-const folders = ['recover', 'maintain', 'prune', 'sweep', 'run', 'notify', 'probe'].map((name) => `functions/${name}`);
+const folders = ['recover', 'maintain', 'prune', 'sweep', 'nodes', 'run', 'notify', 'probe'].map(
+  (name) => `functions/${name}`,
+);
 const sentences = folders.flatMap((folder) => literalsBelow(projectRoot, folder));
 const alarms = ['lib/cluster-alarms.ts', 'lib/credentials-function.ts'].flatMap((file) =>
   literals(readPage(file).text),

@@ -154,6 +154,24 @@ describe('maintain', () => {
       delete process.env.ETCD_MEDIC_PRUNE_FUNCTION;
     }
   });
+
+  it('compacts all the same where the pruning cannot even be begun, and does not keep that to itself', async () => {
+    await using plane = await startControlPlane({ members: 1, quotaBytes: 64 * MiB });
+    await churn(plane, A_DAY);
+    process.env.ETCD_MEDIC_PRUNE_FUNCTION = 'arn:aws:lambda:eu-west-1:111122223333:function:etcd-medic-test-prune:live';
+    try {
+      const report = await maintainPlane(plane, {
+        policy: { prune: true },
+        invoke: async () => ({ error: { type: 'AccessDenied', message: 'may not invoke it' } }),
+      });
+
+      expect(report.outcome).toBe('escalated');
+      expect(report.reason).toMatch(/^Compacted to revision \d+; .* But the pruning before it .*: may not invoke it\./);
+      expect((await sizesOf(plane))['cp-1']?.dbSize).toBeLessThan(2 * MiB);
+    } finally {
+      delete process.env.ETCD_MEDIC_PRUNE_FUNCTION;
+    }
+  });
 });
 
 describe('maintain, when something comes up on the way', () => {

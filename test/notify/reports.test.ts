@@ -11,6 +11,14 @@ const byHand = { kind: 'manual', source: 'manual' } as const;
 const bySchedule = { kind: 'schedule', source: 'etcd-medic-demo-maintain' } as const;
 const byAlarm = { kind: 'alarm', source: 'etcd-medic-demo-nospace' } as const;
 
+const unreadSwitch: RunReport['steps'][number] = {
+  name: 'switch',
+  startedAt: '2026-03-01T02:00:00.000Z',
+  durationMs: 12,
+  outcome: 'failed',
+  detail: 'parameter /etcd-medic/demo/mode could not be read, so nothing is changed: AccessDeniedException',
+};
+
 let setting: Setting | undefined;
 const start = async (configuration?: object) => {
   setting = await startSetting(configuration);
@@ -57,6 +65,16 @@ describe('a run that ended with a report', () => {
     ['skipped, after an alarm', true, { outcome: 'skipped', trigger: byAlarm }],
     ['planned, after an alarm: R16, the switch says observe', true, { outcome: 'planned', trigger: byAlarm }],
     ['planned, on a schedule', false, { outcome: 'planned', trigger: bySchedule }],
+    [
+      'planned, on a schedule, because nobody can tell what the switch says',
+      true,
+      { outcome: 'planned', trigger: bySchedule, steps: [unreadSwitch] },
+    ],
+    [
+      'planned, in a dry run, whatever the switch says',
+      false,
+      { outcome: 'planned', trigger: bySchedule, dryRun: true, steps: [unreadSwitch] },
+    ],
     ['planned, in a dry run', false, { outcome: 'planned', trigger: byAlarm, dryRun: true }],
     ['skipped, on a schedule', false, { outcome: 'skipped', trigger: bySchedule }],
     ['maintained', false, { outcome: 'maintained', trigger: bySchedule }],
