@@ -1,12 +1,16 @@
 import { defineConfig } from 'vitest/config';
 
-/** What is deployed, as it is deployed: the bundles, their licences, the roles' permissions, and no secret in anything that leaves. */
+/**
+ * What is deployed, as it is deployed: the templates, the bundles, their licences, the roles' permissions, the SSM documents' scripts, the
+ * certificates that are issued, and no secret in anything that leaves.
+ */
 export const DEPLOYED = [
   'test/bundle/**/*.test.ts',
+  'test/credentials/**/*.test.ts',
+  'test/lib/**/*.test.ts',
+  'test/nodes/**/*.test.ts',
   'test/permissions/**/*.test.ts',
   'test/secrets/**/*.test.ts',
-  'test/lib/bundling.test.ts',
-  'test/lib/licences.test.ts',
 ];
 
 export default defineConfig({

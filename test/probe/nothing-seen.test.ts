@@ -31,6 +31,13 @@ async function verdict() {
   return verdictOf({ look: parseLook(item), now: Date.parse(record?.at ?? '') });
 }
 
+/** Who was removed may have been the leader. */
+async function untilServing(plane: ControlPlane, endpoint: string): Promise<void> {
+  await withMember(plane, endpoint, (client) =>
+    vi.waitFor(() => client.kv.range({ key: Buffer.from('any') }, within(2_000)), { timeout: 30_000, interval: 100 }),
+  );
+}
+
 describe('the probe', () => {
   it('does not say that NOSPACE is over where all that answers is a member that has not heard of it', async () => {
     plane = await startControlPlane({ proxies: true });
@@ -68,6 +75,7 @@ describe('the probe', () => {
     await plane.etcdctl(['member', 'remove', id]);
     await plane.stopMember('cp-3');
     const { endpoints } = plane;
+    for (const endpoint of endpoints.slice(0, 2)) await untilServing(plane, endpoint);
 
     const written = await runHandler(plane.configuration({ etcd: { endpoints: endpoints.slice(0, 2) } }));
 
