@@ -129,11 +129,12 @@ async function silentHosts(
   try {
     await using cluster = await discoverMembers({ endpoints, tls, deadlines: LOOK_DEADLINES });
     const missing = new Set(awaited);
-    const looks = cluster.members.map(async ({ id, clientUrls, isLearner }) => {
+    const looks = cluster.members.map(async ({ id, clientUrls, endpoint, isLearner }) => {
       const client = cluster.client(id);
-      if (client === undefined) return;
+      if (client === undefined || endpoint === undefined) return;
       if (!isLearner) await client.checkHealth();
-      for (const url of clientUrls) missing.delete(hostOf(url));
+      // Where it answered counts as well: it may advertise names that nodes are not known by.
+      for (const url of [endpoint, ...clientUrls]) missing.delete(hostOf(url));
     });
     // Whoever is not healthy yet stays missing.
     await Promise.allSettled(looks);
