@@ -16,7 +16,7 @@ export const DEPLOYED = [
 export default defineConfig({
   test: {
     include: DEPLOYED,
-    maxWorkers: 2,
+    maxWorkers: 3,
     testTimeout: 120_000,
     hookTimeout: 120_000,
     reporters: ['default'],
