@@ -18,6 +18,7 @@ import { startAws } from '../aws/stand-in.ts';
 import { within, withMember } from '../control-plane/client.ts';
 import { startControlPlane } from '../control-plane/control-plane.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
+import { settled } from '../control-plane/settle.ts';
 import { servers } from '../kubernetes/api-server.ts';
 import { kindNamed } from '../kubernetes/kinds.ts';
 import { createOwners, createReports, KEPT, STALE, staleReports, trivyReport } from '../prune/cluster.ts';
@@ -287,9 +288,15 @@ async function expired({ authority, files }: TrustingServer): Promise<string> {
 }
 
 /** 10 MB of it, where no API server looks. */
-async function writeHistory({ credentials, endpoints: [endpoint = ''] }: ControlPlane): Promise<void> {
+async function writeHistory(plane: ControlPlane): Promise<void> {
+  const {
+    credentials,
+    endpoints: [endpoint = ''],
+  } = plane;
   const value = Buffer.alloc(500_000, 'x');
   await withMember({ credentials }, endpoint, async (client) => {
     for (let i = 0; i < 20; i++) await client.kv.put({ key: Buffer.from('/history'), value }, within(30_000));
   });
+  // A file grows by what was written up to 100 ms later.
+  await settled(plane);
 }
