@@ -8,6 +8,7 @@ import { parseArgs, promisify } from 'node:util';
 import * as z from 'zod/mini';
 import { packFunction } from '../lib/pack.ts';
 import { functionNames } from '../lib/third-party-page.ts';
+import { median } from './median.ts';
 
 const MB = 1_000_000;
 const { values: options, positionals: chosen } = parseArgs({
@@ -106,10 +107,4 @@ function ratio(ours: number, theirs: number): string {
 function medians(imports: readonly Import[]): Import {
   const of = (figure: keyof Import) => median(imports.map((each) => each[figure]));
   return { wallMs: of('wallMs'), cpuMs: of('cpuMs'), rssBytes: of('rssBytes') };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const [low, high] = [sorted[Math.floor((sorted.length - 1) / 2)], sorted[Math.floor(sorted.length / 2)]];
-  return ((low ?? Number.NaN) + (high ?? Number.NaN)) / 2;
 }

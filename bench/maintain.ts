@@ -13,6 +13,7 @@ import { formatBytes, type RunReport } from '../functions/run/report.ts';
 import { startControlPlane } from '../test/control-plane/control-plane.ts';
 import type { ControlPlane } from '../test/control-plane/plane.ts';
 import { churn, compactByHand, sizesOf } from '../test/maintain/harness.ts';
+import { median } from './median.ts';
 import type { TimedPut } from './put-writers.ts';
 import { logEnds, serverTimes } from './server-times.ts';
 
@@ -218,10 +219,4 @@ function quantile(values: readonly number[], q: number): number {
 
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
-}
-
-function median(values: readonly number[]): number {
-  const ordered = [...values].sort((a, b) => a - b);
-  const [low, high] = [ordered[Math.floor((ordered.length - 1) / 2)], ordered[Math.floor(ordered.length / 2)]];
-  return ((low ?? Number.NaN) + (high ?? Number.NaN)) / 2;
 }

@@ -19,6 +19,7 @@ import { kindNamed } from '../test/kubernetes/kinds.ts';
 import { startRealApiServer, whyNoRealApiServer } from '../test/kubernetes/real-api-server.ts';
 import { createOwners, staleReports } from '../test/prune/cluster.ts';
 import { createAll } from '../test/prune/harness.ts';
+import { median } from './median.ts';
 
 const MiB = 1024 * 1024;
 const REPORT = kindNamed('VulnerabilityReport');
@@ -65,8 +66,8 @@ interface Run {
 
 type Contestant = (api: TestApiServer) => Promise<Pick<Run, 'deleteMs'>>;
 
-const run = promisify(execFile);
-const kubectlVersion = await run('kubectl', ['version', '--client']).then(
+const execute = promisify(execFile);
+const kubectlVersion = await execute('kubectl', ['version', '--client']).then(
   ({ stdout }) => stdout.split('\n')[0],
   () => undefined,
 );
@@ -179,7 +180,7 @@ async function kubectlDelete(api: TestApiServer): Promise<{ deleteMs: number }> 
       token,
     ];
     const started = performance.now();
-    await run('kubectl', [...connection, 'delete', '--wait=false', '-o', 'name', '-f', list], {
+    await execute('kubectl', [...connection, 'delete', '--wait=false', '-o', 'name', '-f', list], {
       env: { ...process.env, HOME: folder, KUBECONFIG: '/dev/null' },
       maxBuffer: 64 * MiB,
     });
@@ -273,12 +274,4 @@ function medianRun(list: readonly Run[]): Run {
     wholeMs: median(list.map(({ wholeMs }) => wholeMs)),
     refusals: median(list.map((run) => run.refusals)),
   };
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const [low = Number.NaN, high = Number.NaN] =
-    sorted.length % 2 ? [sorted[middle], sorted[middle]] : [sorted[middle - 1], sorted[middle]];
-  return (low + high) / 2;
 }

@@ -15,6 +15,7 @@ import { within, withMember } from '../test/control-plane/client.ts';
 import { startControlPlane } from '../test/control-plane/control-plane.ts';
 import { fillWithReports } from '../test/control-plane/fill.ts';
 import type { ControlPlane } from '../test/control-plane/plane.ts';
+import { median } from './median.ts';
 import { logEnds, type ServerTimes, serverTimes } from './server-times.ts';
 
 const MiB = 1024 * 1024;
@@ -218,12 +219,4 @@ function print(
         : []),
     ].join('\n'),
   );
-}
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const [low = Number.NaN, high = Number.NaN] =
-    sorted.length % 2 ? [sorted[middle], sorted[middle]] : [sorted[middle - 1], sorted[middle]];
-  return (low + high) / 2;
 }

@@ -13,6 +13,7 @@ import { startControlPlane } from '../test/control-plane/control-plane.ts';
 import { fillWithReports } from '../test/control-plane/fill.ts';
 import type { ControlPlane } from '../test/control-plane/plane.ts';
 import type { TakenInProcess } from '../test/snapshot/take-snapshot.ts';
+import { median } from './median.ts';
 
 const MiB = 1024 * 1024;
 const { values: options } = parseArgs({
@@ -51,7 +52,7 @@ for (let turn = 1; turn <= Number(options.runs); turn++) {
     console.log(`${name}, run ${turn}: ${describe(run)}`);
   }
 }
-const [medic, classical] = [median(results['etcd-medic']), median(results.etcdctl)];
+const [medic, classical] = [medianOf(results['etcd-medic']), medianOf(results.etcdctl)];
 console.log(
   `medians of ${options.runs}: etcd-medic ${seconds(medic)}, etcdctl ${seconds(classical)}: ${(medic / classical).toFixed(3)} ×`,
 );
@@ -96,8 +97,6 @@ function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(2)} s`;
 }
 
-function median(runs: readonly Run[]): number {
-  const sorted = runs.map(({ workMs }) => workMs).sort((a, b) => a - b);
-  const [low, high] = [sorted[Math.floor((sorted.length - 1) / 2)], sorted[Math.floor(sorted.length / 2)]];
-  return ((low ?? Number.NaN) + (high ?? Number.NaN)) / 2;
+function medianOf(runs: readonly Run[]): number {
+  return median(runs.map(({ workMs }) => workMs));
 }
