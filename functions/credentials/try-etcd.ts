@@ -14,7 +14,7 @@ import { CredentialsRefusedError, CredentialsUntestedError } from './errors.ts';
  * other problem is the member's own: a certificate of its own that has expired, no quorum, something else at that address.
  */
 const REFUSAL =
-  /\balert (?:unknown ca|bad certificate|unsupported certificate|certificate (?:revoked|expired|unknown|required)|decrypt error|access denied)\b|etcd's authorization refused it|etcdserver: user name not found/i;
+  /\balert (?:unknown ca|bad certificate|unsupported certificate|certificate (?:revoked|expired|unknown|required)|decrypt error|access denied)\b|etcd's authorization refused it/i;
 
 /** Of one member it may be the member's own mistake. Where all say so, the authorities beside the certificate are the wrong ones. */
 const STRANGER = /the server's certificate is not signed by the given CA/;
