@@ -4,7 +4,8 @@ import type { Observation, ObservedMember } from '../recover/decide.ts';
 import { whatFillsIt } from '../recover/live-data.ts';
 import { look } from '../recover/look.ts';
 import { reportMember } from '../recover/members.ts';
-import { endpointsOf, inspectDisks, listNodes } from '../recover/nodes.ts';
+import { inspectDisks, listNodes } from '../recover/nodes.ts';
+import { nowhere, reach, unread } from '../recover/reach.ts';
 import type { Reached, Recovery } from '../recover/workflow.ts';
 import type { Conclusion } from '../run/conduct.ts';
 import { formatBytes, type ReportMember } from '../run/report.ts';
@@ -26,22 +27,12 @@ export async function maintain(maintenance: Maintenance): Promise<Conclusion> {
   const { maintain: policy } = configuration;
   const { mode, why: standing } = await readMode(maintenance);
   const { nodes, problem } = await listNodes(maintenance);
-  const endpoints = endpointsOf(configuration, nodes);
-  if (endpoints.length === 0) {
-    const reason = `etcd.endpoints: found nothing, and no node to ask for them: ${problem ?? 'no node has the tag'}. Nothing was changed.`;
-    return { outcome: 'failed', reason, members: [] };
-  }
-  const reached: Reached = { ...maintenance, endpoints, cluster: () => maintenance.cluster(endpoints) };
+  const reached = reach(maintenance, nodes);
+  if (reached === undefined) return nowhere(problem);
   const rates = await earlierRates(maintenance);
 
   const first = await look(reached, 'observe', nodes);
-  if (first.observation === undefined) {
-    return {
-      outcome: 'failed',
-      reason: `etcd could not be read, and nothing in it was changed: ${first.detail}`,
-      members: [],
-    };
-  }
+  if (first.observation === undefined) return unread(first.detail);
   let observation = first.observation;
   let plan = decide(observation, policy, rates);
   const unchanged = observation.members.map((member) => reportMember(member, observation, observation));

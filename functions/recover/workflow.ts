@@ -13,9 +13,10 @@ import { decide, type Observation, type Plan } from './decide.ts';
 import { restartKubelets } from './kubelets.ts';
 import { look } from './look.ts';
 import { reportMember, votersOf } from './members.ts';
-import { endpointsOf, inspectDisks, listNodes } from './nodes.ts';
+import { inspectDisks, listNodes } from './nodes.ts';
 import { observeNobody } from './observe.ts';
 import { describePlan, missingParts } from './plan.ts';
+import { nowhere, reach, unread } from './reach.ts';
 
 export interface Recovery {
   readonly context: DurableContext;
@@ -44,12 +45,8 @@ export async function recover(recovery: Recovery): Promise<Conclusion> {
   for (const { name, detail } of missingParts(recovery)) journal.missing(name, detail);
   const { mode, why: standing } = await readMode(recovery);
   const { nodes, problem } = await listNodes(recovery);
-  const endpoints = endpointsOf(configuration, nodes);
-  if (endpoints.length === 0) {
-    const reason = `etcd.endpoints: found nothing, and no node to ask for them: ${problem ?? 'no node has the tag'}. Nothing was changed.`;
-    return { outcome: 'failed', reason, members: [] };
-  }
-  const reached: Reached = { ...recovery, endpoints, cluster: () => recovery.cluster(endpoints) };
+  const reached = reach(recovery, nodes);
+  if (reached === undefined) return nowhere(problem);
 
   // Where nodes are known, a cluster of which nobody answers is something to go by (R11).
   const ofNobody = nodes === undefined ? undefined : observeNobody;
@@ -86,14 +83,6 @@ export async function recover(recovery: Recovery): Promise<Conclusion> {
     };
   }
   return carryOut(reached, plan, observation);
-}
-
-function unread(problem: string): Conclusion {
-  return {
-    outcome: 'failed',
-    reason: `etcd could not be read, and nothing in it was changed: ${problem}`,
-    members: [],
-  };
 }
 
 async function carryOut(
