@@ -1,7 +1,7 @@
 // Client certificates that nobody has to make by hand: the secrets that they are kept in, and the function that issues and renews them.
-import { ArnFormat, Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { Alarm, ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
-import { Policy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import {
   Architecture,
   CfnPermission,
@@ -25,6 +25,7 @@ import type { ClusterConfiguration } from '../functions/run/configuration.ts';
 import { codeOf } from './bundling.ts';
 import type { ClusterNetwork } from './cluster-network.ts';
 import { signClientCertificateDocument } from './documents/sign-client-certificate.ts';
+import { nodeCommandsPolicy } from './documents/ssm-document.ts';
 import { FunctionRole } from './function-role.ts';
 import { functionName } from './names.ts';
 import { toldByAlarms } from './told-by-alarms.ts';
@@ -96,7 +97,10 @@ export class CredentialsFunction extends Construct {
         ],
       },
     });
-    const signing = grantSigning(this, role, cluster.name, nodes.tag);
+    const signing = nodeCommandsPolicy(this, 'Signing', role, {
+      documents: [{ documentName: signingDocumentName(cluster.name) }],
+      tag: nodes.tag,
+    });
 
     this.function = new LambdaFunction(this, 'Function', {
       functionName: name,
@@ -186,59 +190,6 @@ function withSecrets(cluster: ClusterConfiguration, secrets: readonly IssuedSecr
     etcd: { ...etcd, ...credentialsFor('etcd') },
     ...(kubernetes && { kubernetes: { ...kubernetes, ...forKubernetes } }),
   };
-}
-
-/** This document and no other, to the cluster's nodes and no others. */
-function grantSigning(
-  scope: Construct,
-  role: FunctionRole,
-  clusterName: string,
-  tag: { readonly key: string; readonly value: string },
-): Policy {
-  const stack = Stack.of(scope);
-  const instances = {
-    service: 'ec2',
-    resource: 'instance',
-    resourceName: '*',
-    arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
-  };
-  const resourceName = signingDocumentName(clusterName);
-  const policy = new Policy(scope, 'Signing', {
-    statements: [
-      new PolicyStatement({
-        actions: ['ssm:SendCommand'],
-        resources: [stack.formatArn({ service: 'ssm', resource: 'document', resourceName })],
-      }),
-      new PolicyStatement({
-        actions: ['ssm:SendCommand'],
-        resources: [stack.formatArn(instances)],
-        conditions: { StringEquals: { [`ssm:resourceTag/${tag.key}`]: tag.value } },
-      }),
-      new PolicyStatement({
-        actions: [
-          'ssm:DescribeInstanceInformation',
-          'ssm:GetCommandInvocation',
-          'ssm:ListCommandInvocations',
-          'ssm:ListCommands',
-        ],
-        resources: ['*'],
-      }),
-    ],
-    roles: [role],
-  });
-  Validations.of(policy).acknowledge(
-    {
-      id: 'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ec2:<AWS::Region>:<AWS::AccountId>:instance/*]',
-      reason:
-        "Which instances are the control plane's is said by their tag, which the statement asks for: nodes come and go.",
-    },
-    {
-      id: 'AwsSolutions-IAM5[Resource::*]',
-      reason:
-        'The four actions that list nodes and read what became of commands know no resources. They change nothing.',
-    },
-  );
-  return policy;
 }
 
 /** Every failure is an error of the function: Secrets Manager tries again some times, and then not before the next month. */

@@ -1,9 +1,8 @@
 // What etcd-medic does on the control-plane nodes: its two SSM documents, and who may send them.
-import { Validations } from 'aws-cdk-lib';
-import { Policy, type Role } from 'aws-cdk-lib/aws-iam';
+import type { Role } from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
 import type { DocumentKind } from '../functions/nodes/documents.ts';
-import { nodeCommandStatements, SsmDocument } from './documents/ssm-document.ts';
+import { nodeCommandsPolicy, SsmDocument } from './documents/ssm-document.ts';
 
 export interface NodeCommandsProps {
   readonly clusterName: string;
@@ -29,22 +28,6 @@ export class NodeCommands extends Construct {
    */
   grantTo(role: Role, kinds: readonly DocumentKind[]): void {
     const documents = this.documents.filter(({ kind }) => kinds.includes(kind));
-    // A policy of its own, so that the reasons below stand for its statements alone.
-    const policy = new Policy(role, 'NodeCommands', {
-      statements: nodeCommandStatements(this, { documents, tag: this.#tag }),
-      roles: [role],
-    });
-    Validations.of(policy).acknowledge(
-      {
-        id: 'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ec2:<AWS::Region>:<AWS::AccountId>:instance/*]',
-        reason:
-          "Which instances are the control plane's is said by their tag, which the statement asks for: nodes come and go.",
-      },
-      {
-        id: 'AwsSolutions-IAM5[Resource::*]',
-        reason:
-          'The four actions that list nodes and read what became of commands know no resources. They change nothing.',
-      },
-    );
+    nodeCommandsPolicy(role, 'NodeCommands', role, { documents, tag: this.#tag });
   }
 }

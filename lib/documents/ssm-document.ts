@@ -1,6 +1,6 @@
 // An SSM Command document of one cluster, and the permission to send it to that cluster's nodes and no others.
-import { ArnFormat, Stack } from 'aws-cdk-lib';
-import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import { ArnFormat, Stack, Validations } from 'aws-cdk-lib';
+import { Policy, PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam';
 import { CfnDocument } from 'aws-cdk-lib/aws-ssm';
 import type { Construct } from 'constructs';
 import { type DocumentKind, documentName } from '../../functions/nodes/documents.ts';
@@ -32,7 +32,7 @@ export class SsmDocument extends CfnDocument {
 }
 
 export interface NodeCommandsGrant {
-  readonly documents: readonly SsmDocument[];
+  readonly documents: readonly { readonly documentName: string }[];
   /** Only instances that bear it are sent anything. */
   readonly tag: { readonly key: string; readonly value: string };
 }
@@ -72,4 +72,22 @@ export function nodeCommandStatements(scope: Construct, { documents, tag }: Node
       resources: ['*'],
     }),
   ];
+}
+
+/** Lets a role find the nodes, send them these documents and read what came of it. A policy of its own, so that the reasons stand for it alone. */
+export function nodeCommandsPolicy(scope: Construct, id: string, role: Role, grant: NodeCommandsGrant): Policy {
+  const policy = new Policy(scope, id, { statements: nodeCommandStatements(scope, grant), roles: [role] });
+  Validations.of(policy).acknowledge(
+    {
+      id: 'AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:ec2:<AWS::Region>:<AWS::AccountId>:instance/*]',
+      reason:
+        "Which instances are the control plane's is said by their tag, which the statement asks for: nodes come and go.",
+    },
+    {
+      id: 'AwsSolutions-IAM5[Resource::*]',
+      reason:
+        'The four actions that list nodes and read what became of commands know no resources. They change nothing.',
+    },
+  );
+  return policy;
 }
