@@ -1,8 +1,9 @@
 // What the function is told at deployment: its cluster, and which certificates it issues by which authority.
 import * as z from 'zod/mini';
 import { type ClusterConfiguration, parseCluster } from '../run/configuration.ts';
-import { InvalidInputError, SetupError } from '../run/errors.ts';
+import { SetupError } from '../run/errors.ts';
 import { validate } from '../run/validate.ts';
+import { type Environment, requiredJson } from '../run/variables.ts';
 import { type AuthorityFiles, authoritySchema, PURPOSES, type Purpose } from './purposes.ts';
 
 /** One certificate that is issued, and the secret that it is kept in. */
@@ -28,9 +29,9 @@ const issuedSchema = z.strictObject({
  * @throws SetupError where a variable is missing, or what is to be issued has no secret
  * @throws InvalidInputError naming the field, what was found and what was expected
  */
-export function readEnvironment(env: Readonly<Record<string, string | undefined>>): CredentialsEnvironment {
-  const configuration = parseCluster(readJson(env, 'ETCD_MEDIC_CLUSTER'), 'ETCD_MEDIC_CLUSTER');
-  const issued = validate(issuedSchema, readJson(env, 'ETCD_MEDIC_ISSUED'), 'ETCD_MEDIC_ISSUED');
+export function readEnvironment(env: Environment): CredentialsEnvironment {
+  const configuration = parseCluster(requiredJson(env, 'ETCD_MEDIC_CLUSTER'), 'ETCD_MEDIC_CLUSTER');
+  const issued = validate(issuedSchema, requiredJson(env, 'ETCD_MEDIC_ISSUED'), 'ETCD_MEDIC_ISSUED');
   const issuances = PURPOSES.flatMap((purpose): Issuance[] => {
     const authority = issued[purpose];
     if (authority === undefined) return [];
@@ -39,18 +40,4 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     throw new SetupError(`${purpose}.credentials: found no secretArn, expected the secret that the stack made for it`);
   });
   return { configuration, issuances };
-}
-
-function readJson(env: Readonly<Record<string, string | undefined>>, name: string): unknown {
-  const text = env[name];
-  if (!text) {
-    throw new SetupError(
-      `environment variable ${name}: found nothing. Deploy the stack again: it sets what its functions need`,
-    );
-  }
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new InvalidInputError(name, ['(the whole document): found text that is not JSON'], { cause });
-  }
 }

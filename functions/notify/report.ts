@@ -1,6 +1,6 @@
 // Reads a RunReport that comes from outside: from the bus, or from the table.
 import * as z from 'zod/mini';
-import type { RunReport } from '../run/report.ts';
+import { OUTCOMES, type RunReport, STEP_OUTCOMES, WORKFLOWS } from '../run/report.ts';
 import { validate } from '../run/validate.ts';
 
 const sizes = z.object({ dbSize: z.number(), dbSizeInUse: z.number(), alarms: z.array(z.string()) });
@@ -24,7 +24,7 @@ const step = z.object({
   name: z.string(),
   startedAt: z.string(),
   durationMs: z.number(),
-  outcome: z.enum(['done', 'nothing-to-do', 'not-configured', 'refused', 'failed', 'unknown', 'skipped']),
+  outcome: z.enum(STEP_OUTCOMES),
   detail: z.string(),
 });
 
@@ -44,19 +44,8 @@ const pruned = z.object({
 const moment = z.iso.datetime({ offset: true });
 const report = z.object({
   cluster: z.string(),
-  workflow: z.enum(['recover', 'maintain', 'prune', 'probe']),
-  outcome: z.enum([
-    'recovered',
-    'maintained',
-    'pruned',
-    'nothing-to-do',
-    'planned',
-    'healthy',
-    'refused',
-    'escalated',
-    'skipped',
-    'failed',
-  ]),
+  workflow: z.enum(WORKFLOWS),
+  outcome: z.enum(OUTCOMES),
   reason: z.string(),
   trigger: z.object({
     kind: z.enum(['alarm', 'schedule', 'manual']),

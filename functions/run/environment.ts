@@ -1,6 +1,6 @@
 // What a run finds in its environment: its cluster, and where its lease, its history and its events go.
 import { type ClusterConfiguration, parseCluster } from './configuration.ts';
-import { InvalidInputError, SetupError } from './errors.ts';
+import { type Environment, given, isInLambda, required, requiredJson } from './variables.ts';
 
 export interface RunEnvironment {
   readonly cluster: ClusterConfiguration;
@@ -20,14 +20,13 @@ export interface RunEnvironment {
 /**
  * Reads `ETCD_MEDIC_CLUSTER` (the cluster's configuration as JSON), `ETCD_MEDIC_TABLE`, `ETCD_MEDIC_BUS`, `ETCD_MEDIC_SWITCH`,
  * `ETCD_MEDIC_SNAPSHOT_BUCKET` and `ETCD_MEDIC_PRUNE_FUNCTION`.
- * @param env `process.env`, or what stands for it
  * @throws InvalidInputError when the configuration is not JSON or not a cluster's configuration
  * @throws SetupError when a variable is missing that must be there: the cluster always, all others but the prune function in Lambda
  */
-export function readEnvironment(env: Readonly<Record<string, string | undefined>>): RunEnvironment {
-  const inLambda = given(env, 'AWS_LAMBDA_FUNCTION_NAME') !== undefined;
+export function readEnvironment(env: Environment): RunEnvironment {
+  const inLambda = isInLambda(env);
   const read = inLambda ? required : given;
-  const cluster = parseCluster(parseJson(required(env, 'ETCD_MEDIC_CLUSTER')), 'ETCD_MEDIC_CLUSTER');
+  const cluster = parseCluster(requiredJson(env, 'ETCD_MEDIC_CLUSTER'), 'ETCD_MEDIC_CLUSTER');
   return {
     cluster,
     snapshotBucket:
@@ -38,27 +37,4 @@ export function readEnvironment(env: Readonly<Record<string, string | undefined>
     bus: read(env, 'ETCD_MEDIC_BUS'),
     inLambda,
   };
-}
-
-type Environment = Parameters<typeof readEnvironment>[0];
-
-/** An empty variable counts as none: that is what an unset CloudFormation parameter leaves behind. */
-function given(env: Environment, name: string): string | undefined {
-  return env[name]?.trim() || undefined;
-}
-
-function required(env: Environment, name: string): string {
-  const value = given(env, name);
-  if (value !== undefined) return value;
-  throw new SetupError(
-    `environment variable ${name}: found nothing. Deploy the stack again: it sets what its functions need`,
-  );
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new InvalidInputError('ETCD_MEDIC_CLUSTER', ['(the whole document): found text that is not JSON'], { cause });
-  }
 }

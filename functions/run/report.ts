@@ -1,22 +1,34 @@
 // The one document every run ends in: what was found, what was done, what it led to. Written for a person at breakfast.
 
+export const OUTCOMES = [
+  'recovered',
+  'maintained',
+  'pruned',
+  'nothing-to-do',
+  'planned',
+  'healthy',
+  'refused',
+  'escalated',
+  'skipped',
+  'failed',
+] as const;
 /** What a run came to. */
-export type Outcome =
-  | 'recovered'
-  | 'maintained'
-  | 'pruned'
-  | 'nothing-to-do'
-  | 'planned'
-  | 'healthy'
-  | 'refused'
-  | 'escalated'
-  | 'skipped'
-  | 'failed';
+export type Outcome = (typeof OUTCOMES)[number];
 
-export type Workflow = 'recover' | 'maintain' | 'prune' | 'probe';
+export const WORKFLOWS = ['recover', 'maintain', 'prune', 'probe'] as const;
+export type Workflow = (typeof WORKFLOWS)[number];
 
+export const STEP_OUTCOMES = [
+  'done',
+  'nothing-to-do',
+  'not-configured',
+  'refused',
+  'failed',
+  'unknown',
+  'skipped',
+] as const;
 /** How one step of a run ended. `not-configured`: what the step needs isn't in the configuration. */
-export type StepOutcome = 'done' | 'nothing-to-do' | 'not-configured' | 'refused' | 'failed' | 'unknown' | 'skipped';
+export type StepOutcome = (typeof STEP_OUTCOMES)[number];
 
 /** The step that reads the switch (R16); `failed` where nobody can tell what it says. */
 export const SWITCH_STEP = 'switch';

@@ -3,6 +3,7 @@ import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import * as z from 'zod/mini';
 import type { ProbeLook } from '../probe/record.ts';
 import { describeError, InvalidInputError } from '../run/errors.ts';
+import { OUTCOMES, WORKFLOWS } from '../run/report.ts';
 import { validate } from '../run/validate.ts';
 
 type Item = Readonly<Record<string, AttributeValue>>;
@@ -42,19 +43,8 @@ const sizes = z.optional(z.object({ dbSize: bytes, dbSizeInUse: bytes, alarms: z
 
 const reportSchema = z.object({
   cluster: z.string(),
-  workflow: z.enum(['recover', 'maintain', 'prune', 'probe']),
-  outcome: z.enum([
-    'recovered',
-    'maintained',
-    'pruned',
-    'nothing-to-do',
-    'planned',
-    'healthy',
-    'refused',
-    'escalated',
-    'skipped',
-    'failed',
-  ]),
+  workflow: z.enum(WORKFLOWS),
+  outcome: z.enum(OUTCOMES),
   reason: z.string(),
   trigger: z.object({ kind: z.enum(['alarm', 'schedule', 'manual']), source: z.string() }),
   dryRun: z.boolean(),
