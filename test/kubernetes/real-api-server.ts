@@ -1,6 +1,6 @@
 // A real Kubernetes API server for custom resources, from ../shared/kube-apiserver beside the project, on a real etcd.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -198,14 +198,16 @@ export class RealApiServer implements TestApiServer {
     if (pid === undefined) return;
     for (const guard of this.#guards) guard();
     this.#pid = undefined;
-    process.kill(pid, 'SIGKILL');
+    if (isRunning(pid)) process.kill(pid, 'SIGKILL');
     while (isRunning(pid)) await wait(10);
   }
 
   async restart(): Promise<void> {
     await this.kill();
     const [program = '', ...args] = this.#setting.command;
-    const child = spawn(program, args, { detached: true, stdio: 'ignore' });
+    const log = openSync(join(this.#setting.directory, 'api.log'), 'a');
+    const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log] });
+    closeSync(log);
     child.unref();
     if (child.pid === undefined) throw new EtcdMedicError(`${program} did not start`);
     this.#guard(child.pid);
@@ -219,7 +221,11 @@ export class RealApiServer implements TestApiServer {
       const path = '/apis/aquasecurity.github.io/v1alpha1/vulnerabilityreports?limit=1';
       const answer = await this.#ask('GET', path, [404, 429, 500, 503]).catch(() => undefined);
       if (answer?.status === 200) return;
-      if (Date.now() > giveUpAt) throw new EtcdMedicError('the API server does not serve');
+      const ended = this.#pid === undefined || !isRunning(this.#pid);
+      if (ended || Date.now() > giveUpAt) {
+        const log = readFileSync(join(this.#setting.directory, 'api.log'), 'utf8').slice(-2_000);
+        throw new EtcdMedicError(`the API server ${ended ? 'has ended' : 'does not serve'}: ${log}`);
+      }
       await wait(50);
     }
   }
@@ -274,8 +280,9 @@ function pathOf({ group, version, plural }: Resource, place?: Place): string {
 
 function isRunning(pid: number): boolean {
   try {
-    // A zombie still takes signals; it has ended all the same.
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    // A zombie still takes signals; it has ended all the same, and its port is free, once it is the last of its threads.
+    const hasEnded = /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    return !hasEnded || readdirSync(`/proc/${pid}/task`).length > 1;
   } catch {
     return false;
   }
