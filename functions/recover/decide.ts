@@ -19,7 +19,7 @@ export interface ObservedMember {
   readonly id: string;
   readonly name: string;
   readonly endpoint: string;
-  /** The hosts in its client URLs. */
+  /** Where it answered, and the hosts in its client URLs: it may advertise names that its node is not known by. */
   readonly hosts: readonly string[];
   readonly isLearner: boolean;
   readonly isLeader: boolean;

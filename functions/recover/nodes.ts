@@ -48,7 +48,7 @@ export function endpointsOf({ etcd }: ClusterConfiguration, nodes: readonly Obse
   return etcd.endpoints ?? nodes.map(({ ipAddress }) => `https://${host(ipAddress)}:${etcd.clientPort}`);
 }
 
-/** The node that a member is on, by the hosts in its client URLs. */
+/** The node that a member is on, by its hosts. */
 export function nodeOf(
   { hosts }: Pick<ObservedMember, 'hosts'>,
   nodes: readonly ObservedNode[],

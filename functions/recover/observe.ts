@@ -50,8 +50,9 @@ async function readMember(
   giveUp: AbortSignal | undefined,
 ): Promise<Reading> {
   const { id, name, isLearner, silent } = member;
-  const hosts = member.clientUrls.map(hostOf);
   const endpoint = member.endpoint ?? member.clientUrls[0] ?? '(never started)';
+  const urls = member.endpoint === undefined ? member.clientUrls : [member.endpoint, ...member.clientUrls];
+  const hosts = [...new Set(urls.map(hostOf))];
   if (client === undefined) {
     const problem = member.problem ?? 'it has no client URL';
     const quota = { kind: 'unknown', problem } as const;

@@ -7,6 +7,8 @@ import { outcomes } from './harness.ts';
 import { fill, kubeletRestarts, type OnNodes, recover, startOnNodes, stopOnNodes, until } from './on-nodes.ts';
 
 const MiB = 1024 * 1024;
+/** As where etcd advertises names of a zone that others don't resolve. */
+const ADVERTISE_NOWHERE = '--advertise-client-urls=https://127.0.0.1:1';
 
 let here: OnNodes;
 afterEach(() => stopOnNodes(here ?? {}));
@@ -62,6 +64,17 @@ describe('recover, where all members answer', () => {
 
     expect(report.outcome, report.reason).toBe('recovered');
     expect(outcomes(report)).toMatchObject({ nodes: 'done', disk: 'done', snapshot: 'done', switch: 'done' });
+    await expectWritable(here);
+  });
+
+  it("knows a member's node by where it answers, where it advertises an address that is no node's", async () => {
+    here = await startOnNodes({ flags: [ADVERTISE_NOWHERE] });
+    await fill(here);
+
+    const report = await recover(here, { configuration: { etcd: { endpoints: undefined } } });
+
+    expect(report.outcome, report.reason).toBe('recovered');
+    expect(outcomes(report)).toMatchObject({ disk: 'done' });
     await expectWritable(here);
   });
 
@@ -125,25 +138,34 @@ describe('recover, where all members answer', () => {
 });
 
 describe('recover, where nobody answers', () => {
-  it('R11: says that it restarted kubelets where that was all there was to do', async () => {
-    here = await startOnNodes();
-    const { plane } = here;
-    const names = plane.members.map(({ name }) => name);
-    await Promise.all(names.map((name) => plane.stopMember(name, 'SIGKILL')));
+  it.each([
+    ['their own addresses', []],
+    ["an address that is no node's", [ADVERTISE_NOWHERE]],
+  ])(
+    'R11: says that it restarted kubelets where that was all there was to do: members that advertise %s',
+    async (_what, flags) => {
+      here = await startOnNodes({ flags });
+      const { plane } = here;
+      const names = plane.members.map(({ name }) => name);
+      await Promise.all(names.map((name) => plane.stopMember(name, 'SIGKILL')));
 
-    const report = await recover(here, {
-      onOperation: ({ name, to }) => {
-        // Down until then, as in a back-off that outlasts the run.
-        if (name?.startsWith('restart kubelet on') && to === 'SUCCEEDED')
-          for (const each of names) plane.startMember(each);
-      },
-    });
+      const report = await recover(here, {
+        configuration: { etcd: { endpoints: undefined } },
+        onOperation: ({ name, to }) => {
+          // Down until then, as in a back-off that outlasts the run.
+          if (name?.startsWith('restart kubelet on') && to === 'SUCCEEDED')
+            for (const each of names) plane.startMember(each);
+        },
+      });
 
-    expect(kubeletRestarts(here)).toEqual(names);
-    expect(report.outcome, report.reason).toBe('recovered');
-    expect(report.reason).toContain('after their kubelets were restarted');
-    await expectWritable(here);
-  });
+      expect(kubeletRestarts(here)).toEqual(names);
+      expect(report.outcome, report.reason).toBe('recovered');
+      expect(report.reason).toContain('after their kubelets were restarted');
+      const waited = report.steps.find(({ name }) => name.startsWith('wait for etcd on'));
+      expect(waited?.outcome, waited?.detail).toBe('done');
+      await expectWritable(here);
+    },
+  );
 });
 
 describe('recover, where most members are out of its own reach', () => {
