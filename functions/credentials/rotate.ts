@@ -110,7 +110,13 @@ export async function finishRotation(rotation: Rotation): Promise<string> {
   const versions = await secret.versions();
   if (versions.currentId === versionId) return 'these credentials are current already';
   assertPending(rotation, versions);
-  await secret.makeCurrent(versionId, versions.currentId);
+  try {
+    await secret.makeCurrent(versionId, versions.currentId);
+  } catch (error) {
+    // It may be done, and only the answer be lost: then it is no failure.
+    const { currentId } = await secret.versions().catch(() => versions);
+    if (currentId !== versionId) throw error;
+  }
   return 'the new credentials are current';
 }
 

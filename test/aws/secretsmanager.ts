@@ -10,6 +10,8 @@ export interface SecretsManagerStandIn extends RunningServer {
   create(arn: string): VersionedSecret;
   /** The next so many calls of an action are refused with this error. 0: none any more. */
   refuseNext(action: string, times: number, error?: string): void;
+  /** The next so many calls of an action are done, and answered as if they had failed inside of the service. */
+  loseNextAnswers(action: string, times: number): void;
 }
 
 const request = z.object({
@@ -27,6 +29,7 @@ type Request = z.output<typeof request>;
 export async function startSecretsManager(calls: ApiCall[]): Promise<SecretsManagerStandIn> {
   const secrets = new Map<string, string>();
   const versioned = new Map<string, VersionedSecret>();
+  const lost: string[] = [];
   const refusals: { readonly action: string; readonly error: string }[] = [];
   const server = await startServer(async ({ headers, body }) => {
     const action = String(headers['x-amz-target']).replace(/^secretsmanager\./, '');
@@ -40,7 +43,12 @@ export async function startSecretsManager(calls: ApiCall[]): Promise<SecretsMana
       return { status: 200, body: { ARN: given.SecretId, SecretString: text } };
     }
     const secret = versioned.get(given.SecretId);
-    return secret === undefined ? notFound('the specified secret') : answer(action, secret, given);
+    if (secret === undefined) return notFound('the specified secret');
+    const answered = answer(action, secret, given);
+    const cut = lost.indexOf(action);
+    if (cut < 0) return answered;
+    lost.splice(cut, 1);
+    return errorResponse(500, 'InternalServiceError', 'lost by the test');
   });
   return {
     ...server,
@@ -53,6 +61,9 @@ export async function startSecretsManager(calls: ApiCall[]): Promise<SecretsMana
     refuseNext: (action, times, error = 'AccessDeniedException') => {
       if (times === 0) refusals.splice(0, refusals.length, ...refusals.filter((each) => each.action !== action));
       for (let i = 0; i < times; i++) refusals.push({ action, error });
+    },
+    loseNextAnswers: (action, times) => {
+      for (let i = 0; i < times; i++) lost.push(action);
     },
   };
 }

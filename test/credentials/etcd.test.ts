@@ -412,6 +412,22 @@ describe('where a certificate can’t be renewed', () => {
     expect(setting.credentials('etcd')).toEqual(current);
   });
 
+  it.each([
+    ['a person’s order', () => setting.call({ issue: 'etcd' })],
+    ['a rotation', () => setting.rotate('etcd')],
+  ])('but %s whose last answer is lost has not failed: the new ones are current', async (_what, renew) => {
+    await setting.addNode('cp-1', { etcd: etcdAuthority });
+    await setting.call({ issue: 'etcd' });
+    const before = setting.credentials('etcd');
+    // As often as the SDK asks.
+    setting.secretsManager.loseNextAnswers('UpdateSecretVersionStage', 4);
+
+    await renew();
+
+    expect(setting.credentials('etcd')).not.toEqual(before);
+    await works(setting.credentials('etcd'));
+  });
+
   it('because pending credentials are too old, they are thrown away', async () => {
     await setting.addNode('cp-1', { etcd: etcdAuthority });
     const ClientRequestToken = crypto.randomUUID();
