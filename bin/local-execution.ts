@@ -36,6 +36,8 @@ export interface LocalExecutionOptions {
    * @default 15 minutes less what it has used; nothing with `skipTime`, so that the SDK does not wait inside of an invocation
    */
   readonly remainingTimeMs?: (invocation: number) => number;
+  /** Called with each checkpoint request's number, from 1, before it is recorded. */
+  readonly onCheckpoint?: (checkpoint: number) => void;
   /** Called at every change of an operation's status. */
   readonly onOperation?: (change: OperationChange) => void;
   /** @default one that no other execution has */
@@ -169,6 +171,7 @@ class LocalExecution {
         if (invocation.over) return new Promise(() => {});
         const counts = (request.Updates ?? []).length > 0;
         const checkpoint = counts ? ++this.#checkpoints : undefined;
+        if (checkpoint !== undefined) this.#options.onCheckpoint?.(checkpoint);
         if (checkpoint !== undefined && checkpoint === this.#options.crashAtCheckpoint) throw crash(checkpoint);
         const response = this.#checkpoint(request);
         if (checkpoint !== undefined && checkpoint === this.#options.crashAfterCheckpoint) throw crash(checkpoint);
