@@ -2,13 +2,7 @@
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { Alarm, ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import {
-  Architecture,
-  CfnPermission,
-  Function as LambdaFunction,
-  LoggingFormat,
-  Runtime,
-} from 'aws-cdk-lib/aws-lambda';
+import { CfnPermission, type Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { CfnRotationSchedule, CfnSecret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
@@ -22,14 +16,13 @@ import {
   signingDocumentName,
 } from '../functions/credentials/purposes.ts';
 import type { ClusterConfiguration } from '../functions/run/configuration.ts';
-import { codeOf } from './bundling.ts';
 import type { ClusterNetwork } from './cluster-network.ts';
 import { signClientCertificateDocument } from './documents/sign-client-certificate.ts';
 import { nodeCommandsPolicy } from './documents/ssm-document.ts';
 import { FunctionRole } from './function-role.ts';
+import { MedicFunction } from './medic-function.ts';
 import { functionName } from './names.ts';
 import { toldByAlarms } from './told-by-alarms.ts';
-import { ACTIVE_TRACING, acknowledgeTracing } from './tracing.ts';
 
 /** Each node that is asked in vain may take nearly two minutes; after four nothing new is begun (sign.ts), and then the new one is tried. */
 const TIMEOUT = Duration.minutes(10);
@@ -102,21 +95,17 @@ export class CredentialsFunction extends Construct {
       tag: nodes.tag,
     });
 
-    this.function = new LambdaFunction(this, 'Function', {
+    this.function = new MedicFunction(this, 'Function', {
       functionName: name,
       description:
         `Issues etcd-medic's client certificates for cluster ${cluster.name} and renews them every ${ROTATION_DAYS} days. Test with ` +
         `{"issue":"${issue[0]}"} issues one at once; the one before stays valid.`,
-      ...codeOf('credentials'),
-      runtime: Runtime.NODEJS_24_X,
-      architecture: Architecture.ARM_64,
+      source: 'credentials',
       memorySize: 512,
       timeout: TIMEOUT,
       role,
       logGroup,
-      loggingFormat: LoggingFormat.JSON,
       ...network?.props,
-      ...ACTIVE_TRACING,
       environment: {
         ETCD_MEDIC_CLUSTER: JSON.stringify(this.cluster),
         ETCD_MEDIC_ISSUED: JSON.stringify(
@@ -124,11 +113,9 @@ export class CredentialsFunction extends Construct {
             issue.map((purpose) => [purpose, props.authorities?.[purpose] ?? KUBEADM_AUTHORITIES[purpose]]),
           ),
         ),
-        POWERTOOLS_SERVICE_NAME: name,
         ...network?.environment,
       },
     });
-    acknowledgeTracing(this.function);
     // The first rotation begins with the schedule, and needs all of this: in the VPC also what lets the function out and in.
     const before = [signing, document, ...(props.network ? [props.network] : [])];
     for (const secret of secrets) secret.rotateBy(this.function, before);

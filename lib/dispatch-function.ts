@@ -1,15 +1,14 @@
 // The function that makes one command of any trigger and starts the workflow that it asks for.
 import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import { type Alias, Architecture, Function as LambdaFunction, LoggingFormat, Runtime } from 'aws-cdk-lib/aws-lambda';
+import type { Alias, Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/run/configuration.ts';
-import { codeOf } from './bundling.ts';
 import { FunctionRole } from './function-role.ts';
+import { MedicFunction } from './medic-function.ts';
 import { functionName } from './names.ts';
-import { ACTIVE_TRACING, acknowledgeTracing } from './tracing.ts';
 
 export interface DispatchFunctionProps {
   readonly cluster: ClusterConfiguration;
@@ -41,28 +40,22 @@ export class DispatchFunction extends Construct {
         Workflows: [new PolicyStatement({ actions: ['lambda:InvokeFunction'], resources: Object.values(aliasArns) })],
       },
     });
-    this.function = new LambdaFunction(this, 'Function', {
+    this.function = new MedicFunction(this, 'Function', {
       functionName: name,
       description:
         `Starts etcd-medic on cluster ${cluster.name}. Test with {"workflow":"recover","dryRun":true} shows what a recovery ` +
         'would do and changes nothing; without dryRun it recovers.',
-      ...codeOf('dispatch'),
-      runtime: Runtime.NODEJS_24_X,
-      architecture: Architecture.ARM_64,
+      source: 'dispatch',
       memorySize: 256,
       // One call to Lambda, with the SDK's own retries; the alarm that brought it is retried and kept besides.
       timeout: Duration.seconds(60),
       role,
       logGroup,
-      loggingFormat: LoggingFormat.JSON,
-      ...ACTIVE_TRACING,
       deadLetterQueue,
       environment: {
         ETCD_MEDIC_CLUSTER: JSON.stringify(cluster),
         ETCD_MEDIC_WORKFLOWS: Stack.of(this).toJsonString(aliasArns),
-        POWERTOOLS_SERVICE_NAME: name,
       },
     });
-    acknowledgeTracing(this.function);
   }
 }

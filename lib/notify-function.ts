@@ -1,18 +1,17 @@
 // The function that tells people how runs end, and puts in order what runs that died have left.
 import { Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import { Architecture, Function as LambdaFunction, LoggingFormat, Runtime } from 'aws-cdk-lib/aws-lambda';
+import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/run/configuration.ts';
-import { codeOf } from './bundling.ts';
 import { grantEncryptionKey } from './encryption-key.ts';
 import { FunctionRole } from './function-role.ts';
+import { MedicFunction } from './medic-function.ts';
 import { EVENT_BUS, EVENT_SOURCE, functionName, switchParameterName } from './names.ts';
 import type { StateTable } from './state-table.ts';
-import { ACTIVE_TRACING, acknowledgeTracing } from './tracing.ts';
 
 /** Less than CLAIM_MS of functions/notify/once.ts: what an invocation has claimed stays its own until it ends. */
 const TIMEOUT = Duration.seconds(45);
@@ -73,18 +72,14 @@ export class NotifyFunction extends Construct {
       },
     });
     grantEncryptionKey(role, cluster, ['dynamodb']);
-    this.function = new LambdaFunction(this, 'Function', {
+    this.function = new MedicFunction(this, 'Function', {
       functionName: name,
       description: `Tells people how the runs of etcd-medic on cluster ${cluster.name} end, and frees the lease of one that died. Test with the event "test-message" tells everybody that it is a test.`,
-      ...codeOf('notify'),
-      runtime: Runtime.NODEJS_24_X,
-      architecture: Architecture.ARM_64,
+      source: 'notify',
       memorySize: 256,
       timeout: TIMEOUT,
       role,
       logGroup,
-      loggingFormat: LoggingFormat.JSON,
-      ...ACTIVE_TRACING,
       deadLetterQueue,
       environment: {
         ETCD_MEDIC_CLUSTER: JSON.stringify(cluster),
@@ -93,9 +88,7 @@ export class NotifyFunction extends Construct {
         // Its name alone, for a command in a message: the function may not read it.
         ETCD_MEDIC_SWITCH: switchParameterName(cluster),
         ETCD_MEDIC_TOPIC: topic.topicArn,
-        POWERTOOLS_SERVICE_NAME: name,
       },
     });
-    acknowledgeTracing(this.function);
   }
 }

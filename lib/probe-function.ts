@@ -3,17 +3,16 @@ import { Duration, RemovalPolicy, Validations } from 'aws-cdk-lib';
 import { Rule, Schedule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction as FunctionTarget } from 'aws-cdk-lib/aws-events-targets';
 import { Policy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import { Architecture, Function as LambdaFunction, LoggingFormat, Runtime } from 'aws-cdk-lib/aws-lambda';
+import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/run/configuration.ts';
-import { codeOf } from './bundling.ts';
 import type { ClusterNetwork } from './cluster-network.ts';
 import { grantEncryptionKey, servicesUsed } from './encryption-key.ts';
 import { FunctionRole, readSecret } from './function-role.ts';
+import { MedicFunction } from './medic-function.ts';
 import { functionName } from './names.ts';
 import type { StateTable } from './state-table.ts';
-import { ACTIVE_TRACING, acknowledgeTracing } from './tracing.ts';
 
 /** A probe ends within 10 seconds by itself; the rest is for a cold start's slow first steps. */
 const TIMEOUT = Duration.seconds(15);
@@ -59,29 +58,23 @@ export class ProbeFunction extends Construct {
     if (cluster.nodes && cluster.etcd.endpoints === undefined) grantListingOfNodes(this, role);
     grantEncryptionKey(role, cluster, servicesUsed(cluster.etcd.credentials, ['dynamodb']));
 
-    this.function = new LambdaFunction(this, 'Function', {
+    this.function = new MedicFunction(this, 'Function', {
       functionName: name,
       description: `Looks at etcd of cluster ${cluster.name} every minute and changes nothing in it. Test with {} shows how it is.`,
-      ...codeOf('probe'),
-      runtime: Runtime.NODEJS_24_X,
-      architecture: Architecture.ARM_64,
+      source: 'probe',
       memorySize: 512,
       timeout: TIMEOUT,
       retryAttempts: 0,
       maxEventAge: WORTHLESS_AFTER,
       role,
       logGroup,
-      loggingFormat: LoggingFormat.JSON,
       ...network?.props,
-      ...ACTIVE_TRACING,
       environment: {
         ETCD_MEDIC_CLUSTER: JSON.stringify(cluster),
         ETCD_MEDIC_TABLE: table.tableName,
-        POWERTOOLS_SERVICE_NAME: name,
         ...network?.environment,
       },
     });
-    acknowledgeTracing(this.function);
     new Rule(this, 'EveryMinute', {
       description: `Looks at etcd of cluster ${cluster.name}`,
       schedule: Schedule.rate(Duration.minutes(1)),

@@ -1,17 +1,16 @@
 // The function that draws the dashboard's custom widget. It reads, and may do nothing else.
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import { Architecture, Function as LambdaFunction, LoggingFormat, Runtime } from 'aws-cdk-lib/aws-lambda';
+import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/run/configuration.ts';
-import { codeOf } from './bundling.ts';
 import { grantEncryptionKey } from './encryption-key.ts';
 import { FunctionRole } from './function-role.ts';
+import { MedicFunction } from './medic-function.ts';
 import { functionName } from './names.ts';
 import type { StateTable } from './state-table.ts';
 import type { SwitchParameter } from './switch-parameter.ts';
-import { ACTIVE_TRACING, acknowledgeTracing } from './tracing.ts';
 
 export interface WidgetFunctionProps {
   readonly cluster: ClusterConfiguration;
@@ -52,27 +51,21 @@ export class WidgetFunction extends Construct {
       },
     });
     grantEncryptionKey(role, cluster, ['dynamodb']);
-    this.function = new LambdaFunction(this, 'Function', {
+    this.function = new MedicFunction(this, 'Function', {
       functionName: name,
       description: `Draws the dashboard of cluster ${cluster.name}. It changes nothing. Test with {} answers with its HTML.`,
-      ...codeOf('widget'),
-      runtime: Runtime.NODEJS_24_X,
-      architecture: Architecture.ARM_64,
+      source: 'widget',
       // A person waits for it, and with the memory comes the processor.
       memorySize: 1024,
       timeout: Duration.seconds(15),
       role,
       logGroup,
-      loggingFormat: LoggingFormat.JSON,
-      ...ACTIVE_TRACING,
       environment: {
         ETCD_MEDIC_CLUSTER: JSON.stringify(cluster),
         ETCD_MEDIC_TABLE: table.tableName,
         ETCD_MEDIC_SWITCH: switchParameter.parameterName,
         ETCD_MEDIC_DISPATCH: dispatchArn,
-        POWERTOOLS_SERVICE_NAME: name,
       },
     });
-    acknowledgeTracing(this.function);
   }
 }

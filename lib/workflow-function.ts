@@ -1,7 +1,7 @@
 // A durable function that runs one workflow: each step is checkpointed, and a run stays on the code that it began with.
 import { Annotations, Duration, RemovalPolicy, Stack, Validations } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import { type Alias, Architecture, Function as LambdaFunction, LoggingFormat, Runtime } from 'aws-cdk-lib/aws-lambda';
+import type { Alias, Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
@@ -11,17 +11,16 @@ import { NAMESPACE } from '../functions/probe/metrics.ts';
 import type { Command } from '../functions/run/command.ts';
 import { WAIT_FOR_TURN_HOURS } from '../functions/run/conduct.ts';
 import type { ClusterConfiguration } from '../functions/run/configuration.ts';
-import { codeOf } from './bundling.ts';
 import type { ClusterNetwork } from './cluster-network.ts';
 import { type EncryptedService, grantEncryptionKey, servicesUsed } from './encryption-key.ts';
 import { arnInFindings } from './findings.ts';
 import { FunctionRole, readSecret } from './function-role.ts';
+import { MedicFunction } from './medic-function.ts';
 import { EVENT_BUS, EVENT_SOURCE, functionArn, functionName } from './names.ts';
 import type { NodeCommands } from './node-commands.ts';
 import { grantSnapshotWrite } from './snapshot-bucket.ts';
 import type { StateTable } from './state-table.ts';
 import type { SwitchParameter } from './switch-parameter.ts';
-import { ACTIVE_TRACING, acknowledgeTracing } from './tracing.ts';
 
 /** One defragmentation is one step and cannot be cut in two, so a step gets all the time that Lambda has. */
 const INVOCATION_TIMEOUT = Duration.minutes(15);
@@ -103,12 +102,10 @@ export class WorkflowFunction extends Construct {
       });
     }
 
-    this.function = new LambdaFunction(this, 'Function', {
+    this.function = new MedicFunction(this, 'Function', {
       functionName: name,
       description: props.description,
-      ...codeOf(props.workflow),
-      runtime: Runtime.NODEJS_24_X,
-      architecture: Architecture.ARM_64,
+      source: props.workflow,
       memorySize: 512,
       timeout: INVOCATION_TIMEOUT,
       durableConfig: { executionTimeout: executionTimeout(props), retentionPeriod: CHECKPOINT_RETENTION },
@@ -117,10 +114,8 @@ export class WorkflowFunction extends Construct {
       currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
       role,
       logGroup,
-      loggingFormat: LoggingFormat.JSON,
       deadLetterQueue: props.deadLetterQueue,
       ...network?.props,
-      ...ACTIVE_TRACING,
       environment: {
         ETCD_MEDIC_CLUSTER: JSON.stringify(cluster),
         ETCD_MEDIC_TABLE: props.table.tableName,
@@ -128,12 +123,10 @@ export class WorkflowFunction extends Construct {
         ETCD_MEDIC_SWITCH: props.switchParameter.parameterName,
         ...(props.snapshotBucket && { ETCD_MEDIC_SNAPSHOT_BUCKET: props.snapshotBucket.bucketName }),
         ...(props.pruneFunction && { ETCD_MEDIC_PRUNE_FUNCTION: props.pruneFunction.functionArn }),
-        POWERTOOLS_SERVICE_NAME: name,
         POWERTOOLS_METRICS_NAMESPACE: NAMESPACE,
         ...network?.environment,
       },
     });
-    acknowledgeTracing(this.function);
     Annotations.of(this.function).acknowledgeInfo(
       'aws-lambda:Function.DurableConfig',
       'It has been durable from its first version on.',
