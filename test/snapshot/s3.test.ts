@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { readdir } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import {
   AbortMultipartUploadCommand,
@@ -13,7 +14,7 @@ import {
   S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { rejection } from '../etcd/material.ts';
 import { enterS3, type S3Environment } from './environment.ts';
 
@@ -23,7 +24,17 @@ const sha256 = createHash('sha256').update(bytes).digest('base64');
 
 let environment: S3Environment;
 let client: S3Client;
+/** Where the stand-in makes its folders: in the one that all share, other files' tests make and remove theirs meanwhile. */
+let folder: string;
 
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'etcd-medic-s3-test-'));
+  vi.stubEnv('TMPDIR', folder);
+});
+afterAll(async () => {
+  vi.unstubAllEnvs();
+  await rm(folder, { recursive: true, force: true });
+});
 beforeEach(async () => {
   environment = await enterS3();
   client = new S3Client({ maxAttempts: 1 });
@@ -162,18 +173,15 @@ describe("the S3 stand-in, by AWS's own client", () => {
         ),
       );
     }
-    const during = await folders();
+    const during = await readdir(folder);
     await s3[Symbol.asyncDispose]();
 
     expect(outcomes).toEqual(['stored', 'SlowDown', 'SlowDown', 'stored']);
-    expect((await folders()).length).toBeLessThan(during.length);
+    expect(during).toEqual([expect.stringMatching(/^etcd-medic-s3-/)]);
+    expect(await readdir(folder)).toEqual([]);
     environment = await enterS3();
   });
 });
-
-async function folders(): Promise<string[]> {
-  return (await readdir(tmpdir())).filter((name) => name.startsWith('etcd-medic-s3-'));
-}
 
 function* pieces(size: number): Generator<Buffer, void, void> {
   for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
