@@ -35,8 +35,8 @@ export function trivyReport(name: string, changes: Partial<NewObject> = {}): New
 export const GONE = { ownerReferences: [owner('ReplicaSet', 'gone')] };
 const ttl = (text: string) => ({ annotations: { [TRIVY_TTL]: text } });
 
-/** Reports by kind: what begins with `stale` is to be deleted, everything else is to stay. */
-export const REPORTS: Readonly<Record<string, readonly NewObject[]>> = {
+/** Reports by kind: what begins with `stale` is to be deleted, everything else is to stay. Made anew each time: some are of now. */
+const reports = (): Readonly<Record<string, readonly NewObject[]>> => ({
   VulnerabilityReport: [
     trivyReport('stale-owner-gone', GONE),
     trivyReport('stale-owner-gone-elsewhere', { ...GONE, namespace: 'other' }),
@@ -73,14 +73,14 @@ export const REPORTS: Readonly<Record<string, readonly NewObject[]>> = {
   ],
   AdmissionReport: [trivyReport('stale-leftover', { labels: KYVERNO })],
   ClusterReport: [trivyReport('stale-open', { ...GONE, labels: KYVERNO })],
-};
+});
 
-export const STALE = Object.values(REPORTS)
+export const STALE = Object.values(reports())
   .flat()
   .map(({ name }) => name)
   .filter((name) => name.startsWith('stale'))
   .toSorted();
-export const KEPT = Object.values(REPORTS)
+export const KEPT = Object.values(reports())
   .flat()
   .map(({ name }) => name)
   .filter((name) => name.startsWith('keep'))
@@ -103,7 +103,7 @@ export async function createOwners(api: TestApiServer): Promise<void> {
 }
 
 export async function createReports(api: TestApiServer): Promise<void> {
-  for (const [kind, objects] of Object.entries(REPORTS)) await api.create(kindNamed(kind), objects);
+  for (const [kind, objects] of Object.entries(reports())) await api.create(kindNamed(kind), objects);
 }
 
 /** `count` reports without an owner any more, about as large as real ones if asked for. */
