@@ -24,7 +24,12 @@ export async function startDynamoDb(calls: ApiCall[]): Promise<DynamoDbStandIn> 
     const action = String(request.headers['x-amz-target']).split('.')[1];
     const chunks: Buffer[] = [];
     request.on('data', (chunk: Buffer) => chunks.push(chunk));
-    await once(request, 'end');
+    try {
+      await once(request, 'end');
+    } catch {
+      // The client went away while it was sending: that is no call.
+      return;
+    }
     const body = asked.parse(JSON.parse(Buffer.concat(chunks).toString()));
     const keys = leadingKeys(body);
     calls.push({

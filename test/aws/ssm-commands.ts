@@ -134,8 +134,10 @@ export function commandStore(runner: ScriptRunner, secondMs: number): CommandSto
     send,
     [Symbol.asyncDispose]: async () => {
       ends.abort();
+      // Seen from now on: what ends with an error because its script is killed has nobody else to tell.
+      const done = Promise.allSettled(work);
       await runner[Symbol.asyncDispose]();
-      await Promise.allSettled(work);
+      await done;
     },
   };
 }

@@ -26,9 +26,11 @@ export interface ScriptRunner extends AsyncDisposable {
 export async function scriptRunner(): Promise<ScriptRunner> {
   const folder = await mkdtemp(join(tmpdir(), 'etcd-medic-ssm-'));
   const running = new Set<ChildProcess>();
+  const runs = new Set<Promise<ScriptEnd>>();
+  let closed = false;
   let count = 0;
 
-  async function run(
+  async function begin(
     node: SsmNode,
     content: DocumentContent,
     parameters: Readonly<Record<string, string>>,
@@ -36,6 +38,7 @@ export async function scriptRunner(): Promise<ScriptRunner> {
     const { runCommand, timeoutSeconds } = content.mainSteps[0].inputs;
     const file = join(folder, `_script-${++count}.sh`);
     await writeFile(file, `${runCommand.join('\n')}\n`);
+    if (closed) return { exitCode: undefined, stdout: '', stderr: '' };
     const child = spawn('/bin/sh', ['-c', `exec ${interpreter(runCommand[0])} "$0"`, file], {
       cwd: node.workingDirectory,
       // Nothing of this process's own environment: a script that needs more would fail on a node.
@@ -65,15 +68,16 @@ export async function scriptRunner(): Promise<ScriptRunner> {
   }
 
   return {
-    run,
+    run: (node, content, parameters) => {
+      const end = begin(node, content, parameters).finally(() => runs.delete(end));
+      runs.add(end);
+      return end;
+    },
     [Symbol.asyncDispose]: async () => {
-      await Promise.all(
-        [...running].map(async (child) => {
-          const closed = ended(child);
-          killGroup(child);
-          await closed.catch(() => {});
-        }),
-      );
+      closed = true;
+      for (const child of running) killGroup(child);
+      // One may still be at writing its script, into the folder.
+      await Promise.allSettled(runs);
       await rm(folder, { recursive: true, force: true });
     },
   };

@@ -45,7 +45,12 @@ export async function startSsm(calls: ApiCall[], { secondMs = 1_000 }: SsmOption
 
   async function respond(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
     const chunks: Buffer[] = [];
-    for await (const chunk of incoming) chunks.push(chunk);
+    try {
+      for await (const chunk of incoming) chunks.push(chunk);
+    } catch {
+      // The client went away while it was sending: there is nobody to answer.
+      return;
+    }
     const action = String(incoming.headers['x-amz-target']).replace(/^AmazonSSM\./, '');
     const answer = (status: number, body: object) =>
       outgoing.writeHead(status, { 'content-type': 'application/x-amz-json-1.1' }).end(JSON.stringify(body));

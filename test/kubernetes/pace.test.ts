@@ -29,7 +29,7 @@ describe('the pace of calls', () => {
 
   it('is half as many after a 429, however many calls heard it at the same time', async () => {
     using pace = new Pace(16);
-    for (let i = 0; i < 5; i++) pace.tooMany(20);
+    for (let i = 0; i < 5; i++) pace.tooMany(100);
 
     expect(await mostAtOnce(pace, 40)).toBe(4);
   });

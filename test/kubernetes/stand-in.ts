@@ -164,7 +164,11 @@ export class StandInApiServer implements TestApiServer {
     const chunks: Buffer[] = [];
     // A client that goes away while it is still sending has nobody to answer to.
     incoming.on('error', () => outgoing.destroy());
-    for await (const chunk of incoming) chunks.push(chunk);
+    try {
+      for await (const chunk of incoming) chunks.push(chunk);
+    } catch {
+      return;
+    }
     const { authorization, ...headers } = incoming.headers;
     const { method = 'GET', url: path = '/' } = incoming;
     const request = { method, path, headers, body: Buffer.concat(chunks).toString() };

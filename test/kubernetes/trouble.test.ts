@@ -25,7 +25,10 @@ import { type StandInApiServer, startStandIn } from './stand-in.ts';
 
 const reports = kindNamed('VulnerabilityReport');
 const place = { namespace: 'default', name: 'report' };
-const TIMEOUT_MS = 500;
+/** Long enough for every answer that comes, also where the machine pauses: a call that is given up is sent once more. */
+const TIMEOUT_MS = 10_000;
+/** For answers that never come. */
+const HANGING_MS = 500;
 
 let api: StandInApiServer;
 let kubernetes: KubernetesClient;
@@ -61,6 +64,7 @@ const busy = {
   headers: { 'retry-after': `${PAUSE_SECONDS}` },
 };
 const methods = () => api.requests.map(({ method }) => method);
+const timeoutFor = (effect: Fault['effect']) => (String(effect).endsWith('hang') ? HANGING_MS : TIMEOUT_MS);
 
 describe('a read', () => {
   it.each<[string, Fault['effect']]>([
@@ -71,9 +75,10 @@ describe('a read', () => {
     ['429 with a header', busy],
     ['429 with a body', { ...busy, headers: {}, details: { retryAfterSeconds: PAUSE_SECONDS } }],
   ])('is asked again after %s', async (_what, effect) => {
+    await using client = open({ timeoutMs: timeoutFor(effect) });
     api.fail({ effect, times: 2 });
 
-    const page = await kubernetes.listPage(reports, { limit: 10 });
+    const page = await client.listPage(reports, { limit: 10 });
 
     expect(page.items.map(({ name }) => name)).toEqual(['report']);
     expect(methods()).toEqual(['GET', 'GET', 'GET']);
@@ -85,7 +90,7 @@ describe('a read', () => {
     ['broken connections', 'reset', ApiUnavailableError, 'the connection broke'],
     ['429', busy, ThrottledError, 'the server is too busy (try again)'],
   ])('gives up after a while of %s, and says so', async (_what, effect, type, message) => {
-    await using impatient = open({ patienceMs: 200 });
+    await using impatient = open({ patienceMs: 200, timeoutMs: timeoutFor(effect) });
     api.fail({ effect, times: 1_000 });
 
     const answer = impatient.listPage(reports, { limit: 10 });
@@ -209,9 +214,10 @@ describe('a delete', () => {
     ],
     ['the server is still starting', { status: 404, text: '404 page not found\n' }, ['DELETE', 'GET', 'DELETE']],
   ])('R12: is sent again only after a look that the object is still there, when %s', async (_what, effect, sent) => {
+    await using client = open({ timeoutMs: timeoutFor(effect) });
     api.fail({ method: 'DELETE', effect });
 
-    const outcome = await kubernetes.delete(reports, object);
+    const outcome = await client.delete(reports, object);
 
     expect(outcome).toBe('deleted');
     expect(methods()).toEqual(sent);
@@ -329,7 +335,7 @@ describe('the connections', () => {
     ['lists', (client) => client.listPage(reports, { limit: 1 })],
     ['deletes', (client) => client.delete(reports, { ...object, name: 'none' })],
   ])('are kept and shared: a hundred %s at the same time need no more than allowed', async (_what, ask) => {
-    await using four = open({ connections: 4, timeoutMs: 10_000 });
+    await using four = open({ connections: 4 });
     const before = api.connections;
 
     await Promise.all(Array.from({ length: 100 }, () => ask(four)));
