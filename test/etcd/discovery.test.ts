@@ -86,17 +86,17 @@ describe('finding the members of a cluster of three', () => {
     plane.pause('cp-2');
     const started = performance.now();
 
-    await using cluster = await discoverMembers({ endpoints: plane.endpoints, tls, deadlines: { statusMs: 2_500 } });
+    await using cluster = await discoverMembers({ endpoints: plane.endpoints, tls, deadlines: { statusMs: 3_500 } });
 
     const { id } = plane.member('cp-2');
     const hung = cluster.members.find((member) => member.id === id);
     expect(hung).toMatchObject({ endpoint: undefined });
-    expect(hung?.problem).toMatch(/no (connection|answer) within 2500 ms/);
+    expect(hung?.problem).toMatch(/no (connection|answer) within 3500 ms/);
     expect(cluster.client(id)).toBeUndefined();
     expect(cluster.endpointProblems.map(({ endpoint }) => endpoint)).toEqual([endpointOf('cp-2')]);
     expect(cluster.members.filter(({ problem }) => problem === undefined)).toHaveLength(2);
     // Twice that would be two deadlines, one after the other.
-    expect(performance.now() - started).toBeLessThan(5_000);
+    expect(performance.now() - started).toBeLessThan(7_000);
   });
 
   it('members that hang are no longer waited for when only others were given', async () => {
@@ -105,7 +105,7 @@ describe('finding the members of a cluster of three', () => {
     await using cluster = await discoverMembers({
       endpoints: [endpointOf('cp-1')],
       tls,
-      deadlines: { statusMs: 1_500 },
+      deadlines: { statusMs: 3_000 },
     });
 
     expect(cluster.endpointProblems).toEqual([]);
@@ -119,7 +119,7 @@ describe('finding the members of a cluster of three', () => {
     await using cluster = await discoverMembers({
       endpoints: [endpointOf('cp-1')],
       tls,
-      deadlines: { statusMs: 1_500, alarmMs: 12_000, compactMs: 12_000, healthMs: 1_000 },
+      deadlines: { statusMs: 3_000, alarmMs: 12_000, compactMs: 12_000, healthMs: 3_000 },
     });
 
     const client = cluster.client(plane.member('cp-1').id);
@@ -170,14 +170,14 @@ describe('finding the members of a cluster of three', () => {
     await using silent = await hanging();
     const endpoints = ['https://127.0.0.1:1', `https://${silent.hostAndPort}`];
 
-    const error = await rejection(discoverMembers({ endpoints, tls, deadlines: { statusMs: 300 } }));
+    const error = await rejection(discoverMembers({ endpoints, tls, deadlines: { statusMs: 2_000 } }));
 
     expect(error).toBeInstanceOf(NoMemberAnsweredError);
     expect(error).toMatchObject({ problems: endpoints.map((endpoint) => ({ endpoint })) });
     const lines = error.message.split('\n');
     expect(lines[0]).toBe('none of the 2 endpoints answered as a member of etcd');
     expect(lines[1]).toMatch(/^- Status at https:\/\/127\.0\.0\.1:1: the connection was refused/);
-    expect(lines[2]).toMatch(/^- Status at .*: no (connection|answer) within 300 ms/);
+    expect(lines[2]).toMatch(/^- Status at .*: no (connection|answer) within 2000 ms/);
   });
 
   it.each<[string, () => Promise<readonly string[]>, TlsOverride, RegExp]>([

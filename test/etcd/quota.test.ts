@@ -57,7 +57,7 @@ describe("a member's quota", () => {
 
   it('R8: is unreadable, not a guess, where Status is not to be believed and there is no /metrics', async () => {
     await using server = await etcdStatus('3.6.5', 8 * GiB);
-    await using client = connectMember({ endpoint: `http://${server.hostAndPort}`, deadlines: { statusMs: 2_000 } });
+    await using client = connectMember({ endpoint: `http://${server.hostAndPort}`, deadlines: { statusMs: 20_000 } });
 
     const error = await rejection(client.quota());
 
@@ -66,12 +66,12 @@ describe("a member's quota", () => {
   });
 
   it.each([
-    ['answers with another page', plainHttp, /no etcd_server_quota_backend_bytes/],
-    ['hangs', hanging, /no answer within 300 ms/],
-  ])('R8: is unreadable where /metrics %s', async (_name, start, message) => {
+    ['answers with another page', plainHttp, 20_000, /no etcd_server_quota_backend_bytes/],
+    ['hangs', hanging, 300, /no answer within 300 ms/],
+  ] as const)('R8: is unreadable where /metrics %s', async (_name, start, timeoutMs, message) => {
     await using server = await start();
 
-    const error = await rejection(quotaFromMetrics(`http://${server.hostAndPort}`, undefined, 300));
+    const error = await rejection(quotaFromMetrics(`http://${server.hostAndPort}`, undefined, timeoutMs));
 
     expect(error.name).toBe('QuotaUnreadableError');
     expect(error.message).toMatch(message);

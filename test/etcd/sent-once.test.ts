@@ -84,9 +84,11 @@ describe('a call is sent once', () => {
     await client.status();
 
     plane.kill('cp-1');
-    await expect.poll(() => plane.members[0]?.pid).not.toBeUndefined();
+    await expect.poll(() => plane.members[0]?.pid, { timeout: 30_000 }).not.toBeUndefined();
     await plane.ready();
 
-    await expect.poll(async () => (await client.status().catch(() => undefined))?.version).toBe('3.5.30');
+    await expect
+      .poll(async () => (await client.status().catch(() => undefined))?.version, { timeout: 30_000 })
+      .toBe('3.5.30');
   });
 });

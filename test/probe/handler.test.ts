@@ -304,7 +304,7 @@ describe('the probe, on a cluster of three', () => {
     expect(figuresOf(written.metrics).cluster).toMatchObject({ ...ALL_WELL, MembersAnswering: 3 });
     expect(performance.now() - started).toBeLessThan(LIMIT_MS);
     expect(silent.count()).toBeGreaterThan(0);
-    await vi.waitFor(() => expect(silent.open()).toBe(0));
+    await vi.waitFor(() => expect(silent.open()).toBe(0), { timeout: 10_000 });
   });
 });
 

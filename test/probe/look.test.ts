@@ -45,7 +45,8 @@ function configuration() {
   });
 }
 
-const impatient = { maxAgeMs: 0, patienceMs: 300 };
+/** Long enough for a service that does answer, on a busy machine too. */
+const impatient = { maxAgeMs: 0, patienceMs: 1_500 };
 const callsOf = (action: string) => aws.calls.filter((call) => call.action === action).length;
 
 describe('the look', () => {
@@ -68,7 +69,7 @@ describe('the look', () => {
       async () => void aws.ssm.refuseNext('DescribeInstanceInformation', 100, 'AccessDeniedException'),
     ],
     ['that has no node with the tag any more', /no node with the tag/, async () => void aws.ssm.nodes.clear()],
-    ['that hangs', /Systems Manager: no answer within 300 ms/, () => silentService('SSM')],
+    ['that hangs', /Systems Manager: no answer within 1500 ms/, () => silentService('SSM')],
   ])('goes on with the addresses that it knows, beside a Systems Manager %s', async (_how, words, trouble) => {
     const memory = new ProbeMemory(impatient);
     await look(configuration(), memory);
@@ -82,7 +83,7 @@ describe('the look', () => {
 
   it.each<[string, RegExp, () => Promise<AsyncDisposable | undefined>]>([
     ['is gone', /can't be read: ResourceNotFoundException/, async () => void aws.secretsManager.secrets.clear()],
-    ['does not come', /etcd\.credentials: no answer within 300 ms/, () => silentService('SECRETS_MANAGER')],
+    ['does not come', /etcd\.credentials: no answer within 1500 ms/, () => silentService('SECRETS_MANAGER')],
   ])('goes on with the certificate that it knows, where the secret %s', async (_how, words, trouble) => {
     const memory = new ProbeMemory(impatient);
     await look(configuration(), memory);

@@ -8,7 +8,7 @@ import { of, only, type PruneOptions, reportNames, runPrune, VULNERABILITY_REPOR
 const REPORT = kindNamed('VulnerabilityReport');
 const REPLICA_SET = kindNamed('ReplicaSet');
 const ALLOWED = { maxStaleShare: 1, kinds: only(VULNERABILITY_REPORTS) };
-const IMPATIENT = { session: { patienceMs: 100, timeoutMs: 2_000 } };
+const IMPATIENT = { session: { patienceMs: 100 } };
 const OF_ZERO = { ownerReferences: [owner('ReplicaSet', 'at-zero')] };
 const REPORT_LIST = /\/vulnerabilityreports\?/;
 const OWNER_LIST = /\/replicasets\?/;

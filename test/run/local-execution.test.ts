@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type DurableContext, StepSemantics, withDurableExecution } from '@aws/durable-execution-sdk-js';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { trackAttempts } from '../../bin/local-attempts.ts';
@@ -105,11 +106,11 @@ describe('a local execution', () => {
         async (branch: DurableContext) => branch.step('quick', async () => {}, once),
         async (branch: DurableContext) => {
           // Not durable, so a dead invocation gets past it as well.
-          await new Promise((resolve) => setTimeout(resolve, 20));
+          await sleep(200);
           await branch.step('late', async () => runs.push(invocation), once);
         },
       ]);
-      await new Promise((resolve) => setTimeout(resolve, 40));
+      await sleep(400);
     });
 
     const { invocations } = await runLocally(handler, {}, { skipTime: true, crashAtCheckpoint: 1 });
@@ -149,15 +150,19 @@ describe('a local execution', () => {
 
   it('wakes a waiting branch while another one works', async () => {
     const order: string[] = [];
+    const woken = Promise.withResolvers<void>();
+    // It works until the other one is awake, and not for ever where nobody wakes that.
+    const work = () => Promise.race([woken.promise, sleep(30_000, undefined, { ref: false })]);
     const handler = withDurableExecution(async (_event: unknown, context: DurableContext) => {
       await context.parallel('branches', [
         async (branch: DurableContext) => {
-          await branch.step('long', () => new Promise((resolve) => setTimeout(resolve, 2_500)), once);
+          await branch.step('long', work, once);
           order.push('long');
         },
         async (branch: DurableContext) => {
           await branch.wait('short pause', { seconds: 1 });
           order.push('short');
+          woken.resolve();
         },
       ]);
     });

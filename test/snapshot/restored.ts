@@ -1,5 +1,5 @@
 // A member started from a snapshot in a bucket, as a person would restore it, with etcd's own tools.
-import { execFile, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -15,6 +15,11 @@ import { freePorts } from '../control-plane/ports.ts';
 import { dieWithParent } from '../control-plane/process-end.ts';
 
 const run = promisify(execFile);
+
+/** A port that was free a moment ago is hardly ever taken twice in a row. */
+const ATTEMPTS = 5;
+/** Of a member alone: nobody ever calls it there. */
+const PEER_URL = 'http://127.0.0.1:1';
 
 /** What `snapshot status` says of a snapshot. */
 export interface SnapshotStatus {
@@ -45,33 +50,35 @@ export async function withRestored<Result>(
   try {
     const file = join(folder, 'snapshot.db');
     await download(object, file);
-    const [clientPort, peerPort] = await freePorts(2);
-    const [endpoint, peerUrl] = [`http://127.0.0.1:${clientPort}`, `http://127.0.0.1:${peerPort}`];
     const dataDir = join(folder, 'data');
     const cluster = [
       '--name=restored',
-      `--initial-cluster=restored=${peerUrl}`,
-      `--initial-advertise-peer-urls=${peerUrl}`,
+      `--initial-cluster=restored=${PEER_URL}`,
+      `--initial-advertise-peer-urls=${PEER_URL}`,
     ];
     const env = { PATH: process.env.PATH, ETCDCTL_API: '3' };
     const { stdout } = await run(tool, ['snapshot', 'status', file, '--write-out=json'], { env });
     // Without --skip-hash-check: it holds the file against the SHA-256 at its end.
     await run(tool, ['snapshot', 'restore', file, `--data-dir=${dataDir}`, ...cluster], { env });
     const [command = etcd, ...prefix] = [...(await dieWithParent()), etcd];
-    const listen = [
-      `--listen-client-urls=${endpoint}`,
-      `--advertise-client-urls=${endpoint}`,
-      `--listen-peer-urls=${peerUrl}`,
-    ];
-    const member = spawn(command, [...prefix, `--data-dir=${dataDir}`, ...cluster, ...listen], { stdio: 'ignore' });
-    const ended = once(member, 'close');
-    try {
-      await serving(endpoint);
-      return await work({ status: JSON.parse(stdout), endpoint });
-    } finally {
-      member.kill('SIGKILL');
-      await ended;
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      const [clientPort, peerPort] = await freePorts(2);
+      const endpoint = `http://127.0.0.1:${clientPort}`;
+      const listen = [
+        `--listen-client-urls=${endpoint}`,
+        `--advertise-client-urls=${endpoint}`,
+        `--listen-peer-urls=http://127.0.0.1:${peerPort}`,
+      ];
+      const member = spawn(command, [...prefix, `--data-dir=${dataDir}`, ...cluster, ...listen], { stdio: 'ignore' });
+      const ended = once(member, 'close');
+      try {
+        if (await serves(endpoint, member)) return await work({ status: JSON.parse(stdout), endpoint });
+      } finally {
+        member.kill('SIGKILL');
+        await ended;
+      }
     }
+    throw new Error(`the restored member ended at once, ${ATTEMPTS} times`);
   } finally {
     await rm(folder, { recursive: true, force: true, maxRetries: 5 });
   }
@@ -91,13 +98,16 @@ async function download(
   }
 }
 
-async function serving(endpoint: string): Promise<void> {
+/** Waits until it does. @returns false where it has ended */
+async function serves(endpoint: string, member: ChildProcess): Promise<boolean> {
   const giveUpAt = Date.now() + 60_000;
   for (;;) {
     await using client = connectMember({ endpoint });
     try {
-      return await client.checkHealth();
+      await client.checkHealth();
+      return true;
     } catch (error) {
+      if (member.exitCode !== null) return false;
       if (Date.now() > giveUpAt) throw error;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }

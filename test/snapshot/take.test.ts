@@ -135,7 +135,7 @@ describe('R13: a snapshot that goes wrong', () => {
   });
 
   it('fails clearly where the member stands still half-way, and leaves no part behind', async () => {
-    await using cluster = await discover(plane, { snapshotSilenceMs: 1_000 });
+    await using cluster = await discover(plane, { snapshotSilenceMs: 2_500 });
     environment.s3.slowDown(16 * MiB);
 
     const failing = rejection(takeSnapshot(await order(plane, cluster)));
@@ -144,7 +144,7 @@ describe('R13: a snapshot that goes wrong', () => {
     const error = await failing.finally(() => plane.resume('cp-1'));
 
     expect(error.name).toBe('EtcdTimeoutError');
-    expect(error.message).toMatch(/stayed silent for 1000 ms after message \d+/);
+    expect(error.message).toMatch(/stayed silent for 2500 ms after message \d+/);
     expect(environment.s3.objects).toEqual([]);
     expect(environment.s3.openUploads).toEqual([]);
   });
