@@ -9,8 +9,8 @@ export default defineConfig({
     exclude: ['test/chaos/**', 'test/scale/**', 'test/browser/**', ...DEPLOYED, ...STAND_INS],
     // Real etcd members share two cores with the tests. Much of it is waiting; more files at once only make members time out.
     maxWorkers: 3,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     reporters: ['default'],
   },
 });

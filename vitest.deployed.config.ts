@@ -17,8 +17,8 @@ export default defineConfig({
   test: {
     include: DEPLOYED,
     maxWorkers: 3,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     reporters: ['default'],
   },
 });

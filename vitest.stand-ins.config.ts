@@ -7,8 +7,8 @@ export default defineConfig({
   test: {
     include: STAND_INS,
     maxWorkers: 2,
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
     reporters: ['default'],
   },
 });

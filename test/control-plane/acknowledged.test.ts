@@ -27,11 +27,13 @@ it('finds every acknowledged write on every member, also after one was killed wh
   expect(acknowledged).toBeGreaterThan(40);
 });
 
-it('says which member lacks what, and which does not answer', { timeout: 60_000 }, async () => {
+it('says which member lacks what, and which does not answer', async () => {
   const writer = writeAllAlong(plane, { pauseMs: 5 });
   await vi.waitFor(() => expect(writer.acknowledged).toBeGreaterThan(10), 30_000);
   await writer.stop();
-  await plane.etcdctl([`--endpoints=${plane.endpoints[0]}`, 'del', '/etcd-medic-test/acknowledged/000000000']);
+  const [lost = -1] = writer.acknowledgedNumbers;
+  const key = `/etcd-medic-test/acknowledged/${`${lost}`.padStart(9, '0')}`;
+  await plane.etcdctl([`--endpoints=${plane.endpoints[0]}`, 'del', key]);
   // Without a quorum a member still says what it has itself.
   const gone = ['cp-2', 'cp-3'];
   await Promise.all(gone.map((name) => plane.stopMember(name)));
@@ -41,7 +43,7 @@ it('says which member lacks what, and which does not answer', { timeout: 60_000 
   for (const name of gone) plane.startMember(name);
   await plane.ready();
   expect(losses).toEqual([
-    `cp-1 lacks 1 of ${acknowledged} acknowledged writes: 0`,
+    `cp-1 lacks 1 of ${acknowledged} acknowledged writes: ${lost}`,
     expect.stringMatching(/^cp-2 does not answer: /),
     expect.stringMatching(/^cp-3 does not answer: /),
   ]);
@@ -51,7 +53,7 @@ it('counts what NOSPACE refuses, and loses nothing by it', async () => {
   await using writer = writeAllAlong(plane, { pauseMs: 5 });
   await vi.waitFor(() => expect(writer.acknowledged).toBeGreaterThan(5), 30_000);
   await raiseNospace(plane, plane.member('cp-1').id);
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await vi.waitFor(() => expect(writer.refused).toBeGreaterThan(0), 30_000);
 
   const { refused, losses } = await writer.verify();
 

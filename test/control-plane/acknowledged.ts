@@ -66,6 +66,16 @@ export class AcknowledgedWriter implements AsyncDisposable {
     return this.#acknowledged.length;
   }
 
+  /** What these writes are called, in the order in which they were answered. */
+  get acknowledgedNumbers(): readonly number[] {
+    return this.#acknowledged;
+  }
+
+  /** So far. */
+  get refused(): number {
+    return this.#refused;
+  }
+
   /** Ends after the writes that are under way. */
   async stop(): Promise<void> {
     this.#stop.abort();

@@ -22,7 +22,9 @@ export async function runEtcdctl(
     : [];
   // Given twice, etcdctl takes both.
   const all = args.some((arg) => arg.startsWith('--endpoints')) ? [] : [`--endpoints=${endpoints.join(',')}`];
-  const { stdout } = await promisify(execFile)(etcdctl, [...all, ...tls, ...args], {
+  // Its own 5 s are over where a slow machine holds an election. Given twice, the last one counts.
+  const patience = ['--command-timeout=60s', '--dial-timeout=10s'];
+  const { stdout } = await promisify(execFile)(etcdctl, [...patience, ...all, ...tls, ...args], {
     env: { PATH: process.env.PATH, ETCDCTL_API: '3' },
     maxBuffer: 16 * 1024 * 1024,
   });

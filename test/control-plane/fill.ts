@@ -1,4 +1,5 @@
 // Fills a plane with reports until it refuses writes, as a scanner that nobody watches does.
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Etcd3 } from 'etcd3';
 import { describeError, EtcdMedicError } from '../../functions/run/errors.ts';
 import { waitForAlarm } from './alarms.ts';
@@ -40,6 +41,9 @@ const REQUEST_OPERATIONS = 100;
 const WRITERS = 3;
 const WRITE_TIMEOUT_MS = 30_000;
 const STATUS_TIMEOUT_MS = 5_000;
+/** On a slow machine leaders change, and what was under way then ends in an error; so often in a row, it is something else. */
+const TROUBLES_IN_A_ROW = 20;
+const LOOK_EVERY_MS = 200;
 
 /**
  * Writes reports through the leader until NOSPACE is raised, and then one large write through every member whose own quota is
@@ -59,7 +63,7 @@ export async function fillWithReports(plane: Reachable, options: FillOptions = {
   let full = false;
 
   const write = async (client: Etcd3): Promise<void> => {
-    while (!full) {
+    for (let troubles = 0; !full; ) {
       const success = Array.from({ length: batch }, () => {
         const number = next++;
         const { key, value } = report(number % reports, Math.floor(number / reports));
@@ -72,7 +76,12 @@ export async function fillWithReports(plane: Reachable, options: FillOptions = {
         puts += batch;
         bytes += success.reduce((sum, { request_put }) => sum + request_put.value.length, 0);
         onProgress?.({ puts, bytes });
+        troubles = 0;
       } catch (error) {
+        if (isOfElection(error) && ++troubles < TROUBLES_IN_A_ROW) {
+          await wait(LOOK_EVERY_MS);
+          continue;
+        }
         full = true;
         if (!isNospace(error)) throw error;
       }
@@ -95,20 +104,25 @@ export async function fillWithReports(plane: Reachable, options: FillOptions = {
 }
 
 async function leaderEndpoint(plane: Reachable): Promise<string> {
-  const problems: string[] = [];
-  for (const { name, endpoint } of plane.members) {
-    try {
-      const { leader } = await withMember(plane, endpoint, (client) =>
-        client.maintenance.status(within(STATUS_TIMEOUT_MS)),
-      );
-      const found = plane.members.find(({ id }) => id === hexId(leader));
-      if (found) return found.endpoint;
-      problems.push(`${name} sees no leader`);
-    } catch (error) {
-      problems.push(`${name}: ${describeError(error)}`);
+  for (let troubles = 1; ; troubles++) {
+    const problems: string[] = [];
+    for (const { name, endpoint } of plane.members) {
+      try {
+        const { leader } = await withMember(plane, endpoint, (client) =>
+          client.maintenance.status(within(STATUS_TIMEOUT_MS)),
+        );
+        const found = plane.members.find(({ id }) => id === hexId(leader));
+        if (found) return found.endpoint;
+        problems.push(`${name} sees no leader`);
+      } catch (error) {
+        problems.push(`${name}: ${describeError(error)}`);
+      }
     }
+    if (troubles === TROUBLES_IN_A_ROW) {
+      throw new EtcdMedicError(`no member names a leader to fill: ${problems.join('; ')}`);
+    }
+    await wait(LOOK_EVERY_MS);
   }
-  throw new EtcdMedicError(`no member names a leader to fill: ${problems.join('; ')}`);
 }
 
 /** Asks a member to write more than what it has left. */
@@ -124,6 +138,11 @@ async function pushOver(plane: Reachable, endpoint: string): Promise<void> {
     // A refusal is what was asked for. A learner and a member that is down raise nothing, and the result shows it.
     if (!isNospace(error) && !/learner|UNAVAILABLE|Deadline|DEADLINE|connect/i.test(describeError(error))) throw error;
   }
+}
+
+/** Such a write may have been done or not; which are there is not known exactly anyway, as with one refused for want of space. */
+function isOfElection(error: unknown): boolean {
+  return /leader changed|no leader|proposal dropped|request timed out|too many requests/i.test(describeError(error));
 }
 
 function isNospace(error: unknown): boolean {

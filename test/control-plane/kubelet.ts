@@ -78,6 +78,7 @@ export class Kubelet {
   #ended: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #on = false;
+  #probes = true;
   /** Of the last crash; undefined where nothing has crashed since the kubelet was started. */
   #backOffMs: number | undefined;
   #backOffUntil: number | undefined;
@@ -140,6 +141,11 @@ export class Kubelet {
     return this.#events;
   }
 
+  /** Its startup probe has succeeded: from now on only the liveness probe counts. */
+  get isStarted(): boolean {
+    return this.#process !== undefined && this.#prober?.succeeded === true;
+  }
+
   /** Undefined while the process isn't running. */
   get pid(): number | undefined {
     return this.#process?.pid;
@@ -149,13 +155,24 @@ export class Kubelet {
     return this.#speed;
   }
 
-  /** Starts the process and keeps it running. Does nothing where it is on already. */
-  start(): void {
+  /**
+   * Starts the process and keeps it running. Does nothing where it is on already.
+   * @param probes whether it is probed from the start, or only once `probe` is called. @default true
+   */
+  start({ probes = true }: { readonly probes?: boolean } = {}): void {
     if (this.#on) return;
     this.#on = true;
+    this.#probes = probes;
     this.#unit = 'active';
     this.#backOffMs = undefined;
     this.#run();
+  }
+
+  /** Begins the probes that `start` has put off. */
+  probe(): void {
+    if (this.#probes) return;
+    this.#probes = true;
+    if (this.#process) this.#prober?.start(this.#startedAt);
   }
 
   /**
@@ -173,6 +190,7 @@ export class Kubelet {
       return this.#unit;
     }
     this.#unit = 'active';
+    this.#probes = true;
     this.#mainPid++;
     this.#record('KubeletRestarted', `pid ${this.#mainPid}`);
     if (!this.#on) return this.#unit;
@@ -227,7 +245,7 @@ export class Kubelet {
     closeSync(log);
     this.#process = child;
     this.#record('Started', `pid ${child.pid}`);
-    this.#prober?.start(this.#startedAt);
+    if (this.#probes) this.#prober?.start(this.#startedAt);
     this.#ended = new Promise((resolve) => {
       const end = (exit: Omit<Exit, 'at'>) => {
         this.#process = undefined;

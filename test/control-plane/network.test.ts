@@ -29,15 +29,28 @@ async function leaderBy(name: string): Promise<string> {
 }
 
 async function followerAndLeader(): Promise<{ follower: string; leader: string }> {
-  const leader = await leaderBy('cp-1');
+  const leader = await leaderOfAll();
   const follower = plane.members.find(({ name }) => name !== leader)?.name ?? '';
   return { follower, leader };
 }
 
+/** Whom all members take for the leader: on a slow machine they elect one now and then. */
+function leaderOfAll(): Promise<string> {
+  return vi.waitFor(
+    async () => {
+      const [leader = '', ...others] = await Promise.all(plane.members.map(({ name }) => leaderBy(name)));
+      expect(leader).not.toBe('');
+      expect(others).toEqual(others.map(() => leader));
+      return leader;
+    },
+    { timeout: 30_000, interval: 100 },
+  );
+}
+
 /** What is wrong with a read of a member; undefined where it answers. */
-function problemOf(name: string): Promise<string | undefined> {
+function problemOf(name: string, withinMs = 1_500): Promise<string | undefined> {
   return withMember(plane, plane.member(name).endpoint, (client) =>
-    client.kv.range({ key: Buffer.from('/'), serializable: true }, within(1_500)),
+    client.kv.range({ key: Buffer.from('/'), serializable: true }, within(withinMs)),
   ).then(
     () => undefined,
     (error: unknown) => describeError(error),
@@ -63,10 +76,10 @@ it.each([
 
     await plane.cut(follower, { how });
 
-    expect(await problemOf(follower)).toMatch(problem);
+    expect(await problemOf(follower, how === 'hangs' ? 1_500 : 20_000)).toMatch(problem);
     expect(await putThrough(plane, plane.member(leader).endpoint)).toMatchObject({ ok: true });
     plane.heal(follower);
-    expect(await problemOf(follower)).toBeUndefined();
+    expect(await problemOf(follower, 20_000)).toBeUndefined();
     plane.startMember(other);
   },
 );
@@ -94,7 +107,7 @@ it('cut off from its peers too, a leader is replaced by one of the others, and j
   plane.heal(leader);
   await plane.ready();
   expect([put.ok, problem]).toEqual([true, expect.stringMatching(/deadline/i)]);
-  expect(await leaderBy(leader)).toBe(await leaderBy(follower));
+  expect(plane.members.map(({ name }) => name)).toContain(await leaderOfAll());
   expect(await listAlarms(plane)).toEqual([]);
 });
 

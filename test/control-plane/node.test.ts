@@ -8,6 +8,7 @@ import { putThrough } from './alarms.ts';
 import { startControlPlane } from './control-plane.ts';
 import type { ControlPlaneNode } from './node.ts';
 import type { ControlPlane } from './plane.ts';
+import { settled } from './settle.ts';
 
 let plane: ControlPlane;
 
@@ -183,6 +184,7 @@ describe("the documents' own scripts", () => {
 
   it('find on a node what it is really like', async () => {
     const node = plane.node('cp-3');
+    await settled(plane);
     const parameters = `SSM_DataDir=/var/lib/etcd SSM_KubeletUnit=kubelet SSM_ManifestPath=/etc/kubernetes/manifests/etcd.yaml`;
 
     const { code, stdout } = await on(node, `${parameters} '${script('inspect-node')}'`);

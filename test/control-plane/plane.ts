@@ -8,7 +8,7 @@ import { type CredentialFiles, openAuthority } from './certificates.ts';
 import type { EtcdBinaries } from './etcd-binaries.ts';
 import { runEtcdctl } from './etcdctl.ts';
 import { findPlaceBeside } from './layout.ts';
-import { joinAsLearner } from './learner.ts';
+import { joinAsLearner, untilListed } from './learner.ts';
 import { clientCredentials, issueMemberCertificates, type MemberSpec, PlaneMember, peerUrl } from './member.ts';
 import { type Cut, type CutOptions, PlaneNetwork } from './network.ts';
 import { ControlPlaneNode, NODE_TAG } from './node.ts';
@@ -162,9 +162,11 @@ export class ControlPlane implements AsyncDisposable {
     const spec: MemberSpec = { name, quotaBytes, ...(await findPlaceBeside(this.#specs)) };
     if (tls) await issueMemberCertificates(await openAuthority(join(directory, 'pki')), spec);
     const url = peerUrl(spec, tls);
-    const voter = this.#members.find(({ isLearner, pid }) => !isLearner && pid !== undefined);
+    const running = this.#members.filter(({ pid }) => pid !== undefined);
+    const voter = running.find(({ isLearner }) => !isLearner);
     if (!voter) throw new MemberStartError('no voter is running that a learner could join');
     await joinAsLearner(this.credentials, voter.endpoint, url);
+    await Promise.all(running.map(({ endpoint }) => untilListed(this.credentials, endpoint, url)));
     const learner = await this.#add(spec, { joining: true, cluster: [...this.#members, { name, peerUrl: url }] });
     learner.kubelet.start();
     await this.ready([name]);
@@ -199,8 +201,10 @@ export class ControlPlane implements AsyncDisposable {
   async start(specs: readonly MemberSpec[]): Promise<void> {
     const cluster = specs.map((spec) => ({ name: spec.name, peerUrl: peerUrl(spec, this.#setting.tls) }));
     for (const spec of specs) await this.#add(spec, { joining: false, cluster });
-    for (const { kubelet } of this.#members) kubelet.start();
+    // Probes by a clock that is sped up would give members up that take their time for their first start.
+    for (const { kubelet } of this.#members) kubelet.start({ probes: false });
     await this.ready();
+    for (const { kubelet } of this.#members) kubelet.probe();
   }
 
   async #add(

@@ -59,6 +59,7 @@ export class Prober {
   readonly #speed: number;
   readonly #listener: ProbeListener;
   #stop = new AbortController();
+  #succeeded = false;
 
   /** @param url where etcd serves its health without TLS, as kubeadm has it: `http://127.0.0.1:2381` */
   constructor(url: string, probes: PodProbes, speed: number, listener: ProbeListener) {
@@ -75,6 +76,7 @@ export class Prober {
    */
   start(startedAt: number): void {
     this.stop();
+    this.#succeeded = false;
     this.#stop = new AbortController();
     const { signal } = this.#stop;
     this.#run(startedAt, signal).catch((error: unknown) => {
@@ -85,6 +87,11 @@ export class Prober {
 
   stop(): void {
     this.#stop.abort();
+  }
+
+  /** Whether the startup probe has succeeded since it was begun: `started` in a container's status. */
+  get succeeded(): boolean {
+    return this.#succeeded;
   }
 
   async #run(startedAt: number, signal: AbortSignal): Promise<void> {
@@ -105,6 +112,7 @@ export class Prober {
       signal.throwIfAborted();
       if (problem === undefined) {
         failures = 0;
+        this.#succeeded = true;
       } else {
         this.#listener.unhealthy(`${name} probe failed: ${problem}`);
         failures++;

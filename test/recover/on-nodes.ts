@@ -46,9 +46,9 @@ export function kubeletRestarts({ plane }: OnNodes): string[] {
   return restarted.map(({ name }) => name);
 }
 
-/** @throws Error after a minute */
+/** @throws Error after five minutes: kubelets that are to wait at the same time come to it by chance */
 export async function until(condition: () => boolean, what: string): Promise<void> {
-  const giveUpAt = Date.now() + 60_000;
+  const giveUpAt = Date.now() + 5 * 60_000;
   while (!condition()) {
     if (Date.now() > giveUpAt) throw new Error(`${what} did not come about`);
     await new Promise((resolve) => setTimeout(resolve, 20));

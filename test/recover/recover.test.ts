@@ -5,10 +5,13 @@ import { listAlarms, putThrough, raiseCorrupt, raiseNospace, snapshotOfState } f
 import { type ControlPlaneOptions, startControlPlane } from '../control-plane/control-plane.ts';
 import { fillWithReports } from '../control-plane/fill.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
+import { settled } from '../control-plane/settle.ts';
 import { defragmentations, executeRecover, outcomes, recoverPlane } from './harness.ts';
 
 const MiB = 1024 * 1024;
 const QUOTA_BYTES = 16 * MiB;
+/** Where it counts who leads: a machine that stands still for a second or two has no election by itself. */
+const SLOW_ELECTIONS = ['--election-timeout=3000'];
 
 let plane: ControlPlane | undefined;
 afterEach(async () => {
@@ -31,7 +34,7 @@ async function expectWritable(plane: ControlPlane): Promise<void> {
 
 describe('recover, on a cluster in NOSPACE', () => {
   it.each(['3.4.23', '3.5.16', '3.5.30'])('brings etcd %s back: small, writable, disarmed', async (version) => {
-    const plane = await fullPlane({ version });
+    const plane = await fullPlane({ version, flags: SLOW_ELECTIONS });
     expect((await listAlarms(plane)).map(({ type }) => type)).toEqual(['NOSPACE', 'NOSPACE', 'NOSPACE']);
 
     const report = await recoverPlane(plane);
@@ -163,6 +166,7 @@ describe('recover, on a cluster in NOSPACE', () => {
 describe('recover, where it must not act', () => {
   it('changes nothing on a healthy cluster, and says so', async () => {
     plane = await startControlPlane({ quotaBytes: QUOTA_BYTES });
+    await settled(plane);
     const before = await snapshotOfState(plane);
 
     const report = await recoverPlane(plane);
@@ -205,6 +209,7 @@ describe('recover, where it must not act', () => {
     if (!corruptFirst) await fillWithReports(plane, { reportBytes: 50_000 });
     await raiseCorrupt(plane, first?.id ?? '');
     if (corruptFirst) await raiseNospace(plane, first?.id ?? '');
+    await settled(plane);
     const before = await snapshotOfState(plane);
 
     const report = await recoverPlane(plane);
@@ -289,7 +294,7 @@ describe('recover, when something happens on the way', () => {
   });
 
   it('R14: stops the sweep at the first member that is away, and says what is done and what is not', async () => {
-    const plane = await fullPlane();
+    const plane = await fullPlane({ flags: SLOW_ELECTIONS });
     const leaderLast = (await recoverPlane(plane, { dryRun: true })).plan?.map(({ name }) => name) ?? [];
     const sweep = leaderLast
       .filter((name) => name.startsWith('defragment '))
