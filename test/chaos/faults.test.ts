@@ -6,11 +6,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
 import { writeAllAlong } from '../control-plane/acknowledged.ts';
 import { listAlarms } from '../control-plane/alarms.ts';
-import { within, withMember } from '../control-plane/client.ts';
 import { startControlPlane } from '../control-plane/control-plane.ts';
 import { fillWithReports } from '../control-plane/fill.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
 import { watchRules } from '../control-plane/rule-watch.ts';
+import { leaderName } from '../maintain/harness.ts';
 import { defragmentations, recordsOf, recoverPlane } from '../recover/harness.ts';
 
 const MiB = 1024 * 1024;
@@ -35,20 +35,6 @@ beforeEach(async () => {
   await plane.ready();
   await fillWithReports(plane, { reportBytes: 50_000 });
 });
-
-async function leaderName(): Promise<string> {
-  for (const { name, endpoint } of plane.members) {
-    const leader = await withMember(
-      plane,
-      endpoint,
-      async (client) => (await client.maintenance.status(within(3_000))).leader,
-    );
-    const found = plane.members.find(({ id }) => BigInt(`0x${id}`) === BigInt(leader));
-    if (found) return found.name;
-    if (name === plane.members.at(-1)?.name) break;
-  }
-  throw new Error('no member names a leader');
-}
 
 type Fault = (leader: string, follower: string) => { readonly heal: () => void };
 const passing = (begin: () => void, end: () => void) => {
@@ -99,7 +85,7 @@ const STEPS: readonly (readonly [string, RegExp, number])[] = [
 describe.each(Object.entries(FAULTS))('%s', (_name, fault) => {
   it.each(STEPS)('during %s', async (_step, pattern, occurrence) => {
     // Prepare
-    const leader = await leaderName();
+    const leader = await leaderName(plane);
     const follower = plane.members.find(({ name }) => name !== leader)?.name ?? '';
     await using writer = writeAllAlong(plane);
     const rules = watchRules(plane);
@@ -144,6 +130,7 @@ describe.each(Object.entries(FAULTS))('%s', (_name, fault) => {
 describe('the services', () => {
   it('R9: a lease that somebody else took ends the run before its next change', async () => {
     const before = await defragmentations(plane);
+    const armed = await listAlarms(plane);
     let stolen: Promise<unknown> | undefined;
 
     const report = await recoverPlane(plane, {
@@ -158,7 +145,8 @@ describe('the services', () => {
     expect(report.outcome, report.reason).toBe('escalated');
     expect(report.reason).toContain('R9');
     expect(await defragmentations(plane)).toEqual(before);
-    expect(await listAlarms(plane)).toHaveLength(3);
+    expect(armed.length).toBeGreaterThan(0);
+    expect(await listAlarms(plane)).toEqual(armed);
     expect(await recordsOf(aws)).toContain('lease');
     await steal('nobody', 0);
   });

@@ -8,10 +8,13 @@ import { fill, kubeletRestarts, type OnNodes, recover, startOnNodes, stopOnNodes
 let here: OnNodes;
 afterEach(() => stopOnNodes(here ?? {}));
 
+/** After so many the kubelet waits for as long as it ever does, 5 minutes or 12 s here: a run must not find the member back by itself. */
+const CRASHES = 7;
+
 /** Kills a member until its kubelet makes it wait for minutes. */
 async function crashLoop(name: string): Promise<void> {
   const { kubelet } = here.plane.member(name);
-  for (let crash = 0; crash < 6; crash++) {
+  for (let crash = 0; crash < CRASHES; crash++) {
     await until(() => kubelet.pid !== undefined, `the process of ${name}`);
     here.plane.kill(name);
     await until(() => kubelet.pid === undefined || kubelet.restartCount > crash, `the end of ${name}`);
@@ -41,13 +44,15 @@ describe('recover, where etcd is in CrashLoopBackOff', () => {
     // Down for good: a back-off might end by itself meanwhile.
     await here.plane.stopMember('cp-2');
     here.plane.member('cp-2').kubelet.breakRestart = 'fails';
+    const armed = await listAlarms(here.plane);
 
     const report = await recover(here);
 
     expect(report.outcome).toBe('escalated');
     expect(report.reason).toContain('cp-2');
     expect(outcomes(report)).toMatchObject({ 'restart kubelet cp-2.control-plane.internal': 'failed' });
-    expect(await listAlarms(here.plane)).toHaveLength(3);
+    expect(armed.length).toBeGreaterThan(0);
+    expect(await listAlarms(here.plane)).toEqual(armed);
     expect(Object.values(await defragmentations(here.plane, ['cp-1', 'cp-3']))).toEqual([0, 0]);
   });
 

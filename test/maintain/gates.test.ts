@@ -5,6 +5,7 @@ import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
 import { raiseCorrupt, raiseNospace, snapshotOfState } from '../control-plane/alarms.ts';
 import { startControlPlane } from '../control-plane/control-plane.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
+import { settled } from '../control-plane/settle.ts';
 import { defragmentations, outcomes, recordsOf } from '../recover/harness.ts';
 import { churn, type MaintainOptions, maintainPlane } from './harness.ts';
 
@@ -97,6 +98,7 @@ describe('maintain, where it must not act', () => {
 
   it('leaves NOSPACE to recover', async () => {
     await raiseNospace(plane, plane.member('cp-1').id);
+    await settled(plane);
 
     const report = await unchanging();
 
@@ -106,6 +108,7 @@ describe('maintain, where it must not act', () => {
 
   it('R1: escalates CORRUPT', async () => {
     await raiseCorrupt(plane, plane.member('cp-1').id);
+    await settled(plane);
 
     const report = await unchanging();
 

@@ -1,7 +1,9 @@
 // Runs the maintain function's own handler against a plane, as Lambda would, and writes what a day writes.
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Etcd3 } from 'etcd3';
 import { type LocalExecutionOptions, type LocalExecutionResult, runLocally } from '../../bin/local-execution.ts';
 import type { Command } from '../../functions/run/command.ts';
+import { describeError } from '../../functions/run/errors.ts';
 import type { RunReport } from '../../functions/run/report.ts';
 import { type Reachable, within, withMember } from '../control-plane/client.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
@@ -14,6 +16,9 @@ process.env.POWERTOOLS_METRICS_DISABLED ??= 'true';
 const MiB = 1024 * 1024;
 const CALL_TIMEOUT_MS = 30_000;
 const COMPACTION_TIMEOUT_MS = 300_000;
+const LEADER_TIMEOUT_MS = 30_000;
+const LOOK_EVERY_MS = 100;
+const WRITE_ATTEMPTS = 20;
 
 export const nightlyCommand: Command = {
   cluster: 'control-plane',
@@ -80,13 +85,29 @@ export async function churn(plane: ControlPlane, { reports, reportBytes, rewrite
               const { key, value } = report(number, generation);
               return { request_put: { key: Buffer.from(key), value } };
             });
-            await client.kv.txn({ compare: [], success, failure: [] }, within(CALL_TIMEOUT_MS));
+            await write(client, success);
           }
         }
       }),
     ),
   );
   await settled(plane);
+}
+
+type Put = { readonly request_put: { readonly key: Buffer; readonly value: Buffer } };
+
+/** On a slow disk leaders change, and what is under way then ends in an error: it is sent again, as a scanner would. */
+async function write(client: Etcd3, success: Put[]): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await client.kv.txn({ compare: [], success, failure: [] }, within(CALL_TIMEOUT_MS));
+      return;
+    } catch (error) {
+      const ofElection = /leader changed|no leader|proposal dropped|request timed out|too many requests/;
+      if (attempt === WRITE_ATTEMPTS || !ofElection.test(describeError(error))) throw error;
+      await wait(LOOK_EVERY_MS);
+    }
+  }
 }
 
 /** What etcd's own tools say of one member, by its name. */
@@ -129,14 +150,18 @@ export async function onMember<Result>(
   return withMember(plane, plane.member(name).endpoint, work);
 }
 
-/** The name of the voter that leads. */
+/** The name of the voter that leads; waits for an election to end. @throws Error after half a minute */
 export async function leaderName(plane: Reachable): Promise<string> {
-  for (const { endpoint } of plane.members) {
-    const { leader } = await withMember(plane, endpoint, (client) =>
-      client.maintenance.status(within(CALL_TIMEOUT_MS)),
-    ).catch(() => ({ leader: '0' }));
-    const found = plane.members.find(({ id }) => BigInt(`0x${id}`) === BigInt(leader));
-    if (found) return found.name;
+  const giveUpAt = Date.now() + LEADER_TIMEOUT_MS;
+  for (;;) {
+    for (const { endpoint } of plane.members) {
+      const { leader } = await withMember(plane, endpoint, (client) =>
+        client.maintenance.status(within(CALL_TIMEOUT_MS)),
+      ).catch(() => ({ leader: '0' }));
+      const found = plane.members.find(({ id }) => BigInt(`0x${id}`) === BigInt(leader));
+      if (found) return found.name;
+    }
+    if (Date.now() > giveUpAt) throw new Error('no member names a leader');
+    await wait(LOOK_EVERY_MS);
   }
-  throw new Error('no member names a leader');
 }
