@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { App, Stack } from 'aws-cdk-lib';
+import { Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
 import { type DocumentKind, documentName } from '../../functions/nodes/documents.ts';
@@ -10,6 +10,7 @@ import { projectRoot } from '../../lib/bundling.ts';
 import { documentContent } from '../../lib/documents/document-content.ts';
 import { nodeCommandStatements, SsmDocument } from '../../lib/documents/ssm-document.ts';
 import { findShellcheck } from './documents-shellcheck.ts';
+import { appOfTest } from './small-stack.ts';
 
 const documents = [
   { kind: 'RestartKubelet', file: 'restart-kubelet.sh' },
@@ -123,7 +124,7 @@ describe('the scripts of both documents', () => {
 
 describe('SsmDocument', () => {
   function synthesise() {
-    const stack = new Stack(new App(), 'Test', { env: { account: '111122223333', region: 'eu-central-1' } });
+    const stack = new Stack(appOfTest(), 'Test', { env: { account: '111122223333', region: 'eu-central-1' } });
     const made = documents.map(({ kind }) => new SsmDocument(stack, kind, { clusterName: 'demo', kind }));
     return { stack, made, template: Template.fromStack(stack) };
   }

@@ -6,6 +6,7 @@ import { App, Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { type IQueue, Queue } from 'aws-cdk-lib/aws-sqs';
 import { AwsSolutionsChecks } from 'cdk-nag';
+import { onTestFinished } from 'vitest';
 import { type ClusterConfiguration, parseCluster } from '../../functions/run/configuration.ts';
 import { cdkContext, sampleCluster } from './synth.ts';
 
@@ -14,6 +15,13 @@ export interface SmallStack<Built> {
   readonly template: Template;
   /** Rule and place. */
   readonly findings: readonly string[];
+}
+
+/** An app of one test, whose folder goes with it. */
+export function appOfTest(): App {
+  const outdir = mkdtempSync(path.join(os.tmpdir(), 'etcd-medic-synth-'));
+  onTestFinished(() => rmSync(outdir, { recursive: true, force: true }));
+  return new App({ outdir, analyticsReporting: false });
 }
 
 /** @param build puts the construct into the stack; no function's code is packed */

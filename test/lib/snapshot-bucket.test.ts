@@ -1,11 +1,12 @@
-import { App, Stack } from 'aws-cdk-lib';
+import { Stack } from 'aws-cdk-lib';
 import { Match, Template } from 'aws-cdk-lib/assertions';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { describe, expect, it } from 'vitest';
 import { grantSnapshotWrite, SnapshotBucket, type SnapshotBucketProps } from '../../lib/snapshot-bucket.ts';
+import { appOfTest } from './small-stack.ts';
 
 function stackWithBucket(props?: SnapshotBucketProps) {
-  const app = new App({ analyticsReporting: false });
+  const app = appOfTest();
   const stack = new Stack(app, 'Test');
   const bucket = new SnapshotBucket(stack, 'Snapshots', props);
   return { app, stack, bucket };
