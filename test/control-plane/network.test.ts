@@ -124,6 +124,24 @@ it('cut off from its peers too, a follower hears of no leader, by its own metric
   expect(before).toBe('1');
 });
 
+it('healed before the cut was everywhere, it is not cut off at all', async () => {
+  const { follower, leader } = await followerAndLeader();
+
+  const cutting = plane.cut(follower, { peers: true });
+  plane.heal(follower);
+  await cutting;
+
+  const put = await putThrough(plane, plane.member(leader).endpoint);
+  const raftIndex = (name: string) =>
+    withMember(plane, plane.member(name).endpoint, async (client) => {
+      const { raftIndex } = await client.maintenance.status(within(20_000));
+      return Number(raftIndex);
+    });
+  const index = await raftIndex(leader);
+  await vi.waitFor(async () => expect(await raftIndex(follower)).toBeGreaterThanOrEqual(index), { timeout: 30_000 });
+  expect(put).toMatchObject({ ok: true });
+});
+
 it("leaves the connections of the other members' clients as they are", async () => {
   const { follower, leader } = await followerAndLeader();
   const answers = await withMember(plane, plane.member(leader).endpoint, async (client) => {

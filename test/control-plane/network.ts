@@ -63,14 +63,18 @@ export class PlaneNetwork implements AsyncDisposable {
   async cut(name: string, { peers = false, how = 'hangs' }: CutOptions = {}): Promise<void> {
     const { member, client, peer } = this.#of(name);
     this.heal(name);
-    this.#history.push({ name, peers, how, from: Date.now(), until: undefined });
+    const cut: Cut = { name, peers, how, from: Date.now(), until: undefined };
+    this.#history.push(cut);
     for (const connection of client.connections) connection.block(how);
     if (!peers) return;
     for (const connection of peer.connections) connection.block(how);
     for (const other of this.#proxies) {
       if (other.member === member) continue;
       for (const connection of other.peer.connections) {
-        if ((await this.#sender(other.peer, connection)) === member) connection.block(how);
+        const sender = await this.#sender(other.peer, connection);
+        // Healed meanwhile: what is blocked now would stay so for ever.
+        if (!this.#history.includes(cut)) return;
+        if (sender === member) connection.block(how);
       }
     }
   }
@@ -101,10 +105,12 @@ export class PlaneNetwork implements AsyncDisposable {
 
   /** Whether a connection between two members is cut at either of them. */
   async #peerVerdict(to: PlaneMember, proxy: TcpProxy, connection: ProxyConnection): Promise<Blockage | undefined> {
-    const cuts = this.#history.filter(({ peers, until }) => peers && until === undefined);
-    if (cuts.length === 0) return undefined;
+    if (!this.#history.some(({ peers, until }) => peers && until === undefined)) return undefined;
     const from = await this.#sender(proxy, connection);
-    return cuts.find(({ name }) => name === to.name || name === from?.name)?.how;
+    // As it is now: it may have been healed meanwhile, and then nobody asks again.
+    return this.#history.find(
+      ({ name, peers, until }) => peers && until === undefined && (name === to.name || name === from?.name),
+    )?.how;
   }
 
   async #sender(proxy: TcpProxy, { localPort }: ProxyConnection): Promise<PlaneMember | undefined> {
