@@ -1,7 +1,14 @@
 import { defineConfig } from 'vitest/config';
 
-/** What the other tests stand on: the control plane with its kubelets, probes and network, and the stand-ins of AWS. */
-export const STAND_INS = ['test/control-plane/**/*.test.ts', 'test/run/lambda-stand-in.test.ts'];
+/**
+ * What the other tests stand on: the control plane with its kubelets, probes and network, and the stand-ins of AWS; and what runs a
+ * function here in Lambda's place, by hand.
+ */
+export const STAND_INS = [
+  'test/bin/**/*.test.ts',
+  'test/control-plane/**/*.test.ts',
+  'test/run/lambda-stand-in.test.ts',
+];
 
 export default defineConfig({
   test: {
