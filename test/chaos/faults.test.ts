@@ -7,10 +7,10 @@ import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
 import { writeAllAlong } from '../control-plane/acknowledged.ts';
 import { listAlarms } from '../control-plane/alarms.ts';
 import { startControlPlane } from '../control-plane/control-plane.ts';
+import { leaderOf } from '../control-plane/elections.ts';
 import { fillWithReports } from '../control-plane/fill.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
 import { watchRules } from '../control-plane/rule-watch.ts';
-import { leaderName } from '../maintain/harness.ts';
 import { defragmentations, recordsOf, recoverPlane } from '../recover/harness.ts';
 
 const MiB = 1024 * 1024;
@@ -85,7 +85,7 @@ const STEPS: readonly (readonly [string, RegExp, number])[] = [
 describe.each(Object.entries(FAULTS))('%s', (_name, fault) => {
   it.each(STEPS)('during %s', async (_step, pattern, occurrence) => {
     // Prepare
-    const leader = await leaderName(plane);
+    const { name: leader } = await leaderOf(plane);
     const follower = plane.members.find(({ name }) => name !== leader)?.name ?? '';
     await using writer = writeAllAlong(plane);
     const rules = watchRules(plane);

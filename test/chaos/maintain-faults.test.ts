@@ -8,9 +8,10 @@ import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
 import { writeAllAlong } from '../control-plane/acknowledged.ts';
 import { listAlarms } from '../control-plane/alarms.ts';
 import { startControlPlane } from '../control-plane/control-plane.ts';
+import { leaderOf } from '../control-plane/elections.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
 import { watchRules } from '../control-plane/rule-watch.ts';
-import { churn, leaderName, maintainPlane } from '../maintain/harness.ts';
+import { churn, maintainPlane } from '../maintain/harness.ts';
 import { defragmentations, outcomes, recordsOf } from '../recover/harness.ts';
 import { sampleReport } from '../run/sample-report.ts';
 
@@ -114,7 +115,7 @@ describe('maintain', () => {
   });
 
   it('R3: has the leader hand over first where it was slow in an earlier night', async () => {
-    const leader = await leaderName(plane);
+    const { name: leader } = await leaderOf(plane);
     await recordSlowNight();
     const rules = watchRules(plane, { leaderStallMs: LEADER_STALL_MS });
 
@@ -123,7 +124,7 @@ describe('maintain', () => {
     expect(report.outcome, report.reason).toBe('maintained');
     expect(await sweptSince()).toEqual(['cp-1', 'cp-2', 'cp-3']);
     expect(outcomes(report)).toMatchObject({ 'disks settle': 'done', 'move leader': 'done' });
-    expect(await leaderName(plane)).not.toBe(leader);
+    expect((await leaderOf(plane)).name).not.toBe(leader);
     expect(await rules.violations()).toEqual([]);
   });
 

@@ -1,9 +1,10 @@
 // Fills a plane with reports until it refuses writes, as a scanner that nobody watches does.
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Etcd3 } from 'etcd3';
-import { describeError, EtcdMedicError } from '../../functions/run/errors.ts';
+import { describeError } from '../../functions/run/errors.ts';
 import { waitForAlarm } from './alarms.ts';
-import { hexId, type Reachable, within, withMember } from './client.ts';
+import { type Reachable, within, withMember } from './client.ts';
+import { isOfElection, leaderOf } from './elections.ts';
 import { REPORTS_PREFIX, reportMaker } from './reports.ts';
 import { settled } from './settle.ts';
 
@@ -55,7 +56,7 @@ export async function fillWithReports(plane: Reachable, options: FillOptions = {
   const batch = Math.min(REQUEST_OPERATIONS, Math.max(1, Math.floor(REQUEST_BYTES / reportBytes)));
   // A transaction takes each key once.
   const reports = mode === 'live' ? Number.MAX_SAFE_INTEGER : Math.max(options.reports ?? batch, batch);
-  const leader = await leaderEndpoint(plane);
+  const { endpoint: leader } = await leaderOf(plane);
   let next = 0;
   let puts = 0;
   let bytes = 0;
@@ -78,6 +79,7 @@ export async function fillWithReports(plane: Reachable, options: FillOptions = {
         onProgress?.({ puts, bytes });
         troubles = 0;
       } catch (error) {
+        // Done or not: which reports are there is not known exactly anyway, as with one refused for want of space.
         if (isOfElection(error) && ++troubles < TROUBLES_IN_A_ROW) {
           await wait(LOOK_EVERY_MS);
           continue;
@@ -103,28 +105,6 @@ export async function fillWithReports(plane: Reachable, options: FillOptions = {
   return { acknowledgedRevision, puts, bytes, alarmed };
 }
 
-async function leaderEndpoint(plane: Reachable): Promise<string> {
-  for (let troubles = 1; ; troubles++) {
-    const problems: string[] = [];
-    for (const { name, endpoint } of plane.members) {
-      try {
-        const { leader } = await withMember(plane, endpoint, (client) =>
-          client.maintenance.status(within(STATUS_TIMEOUT_MS)),
-        );
-        const found = plane.members.find(({ id }) => id === hexId(leader));
-        if (found) return found.endpoint;
-        problems.push(`${name} sees no leader`);
-      } catch (error) {
-        problems.push(`${name}: ${describeError(error)}`);
-      }
-    }
-    if (troubles === TROUBLES_IN_A_ROW) {
-      throw new EtcdMedicError(`no member names a leader to fill: ${problems.join('; ')}`);
-    }
-    await wait(LOOK_EVERY_MS);
-  }
-}
-
 /** Asks a member to write more than what it has left. */
 async function pushOver(plane: Reachable, endpoint: string): Promise<void> {
   try {
@@ -138,11 +118,6 @@ async function pushOver(plane: Reachable, endpoint: string): Promise<void> {
     // A refusal is what was asked for. A learner and a member that is down raise nothing, and the result shows it.
     if (!isNospace(error) && !/learner|UNAVAILABLE|Deadline|DEADLINE|connect/i.test(describeError(error))) throw error;
   }
-}
-
-/** Such a write may have been done or not; which are there is not known exactly anyway, as with one refused for want of space. */
-function isOfElection(error: unknown): boolean {
-  return /leader changed|no leader|proposal dropped|request timed out|too many requests/i.test(describeError(error));
 }
 
 function isNospace(error: unknown): boolean {

@@ -3,9 +3,9 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Etcd3 } from 'etcd3';
 import { type LocalExecutionOptions, type LocalExecutionResult, runLocally } from '../../bin/local-execution.ts';
 import type { Command } from '../../functions/run/command.ts';
-import { describeError } from '../../functions/run/errors.ts';
 import type { RunReport } from '../../functions/run/report.ts';
-import { type Reachable, within, withMember } from '../control-plane/client.ts';
+import { within, withMember } from '../control-plane/client.ts';
+import { isOfElection } from '../control-plane/elections.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
 import { reportMaker } from '../control-plane/reports.ts';
 import { settled } from '../control-plane/settle.ts';
@@ -16,7 +16,6 @@ process.env.POWERTOOLS_METRICS_DISABLED ??= 'true';
 const MiB = 1024 * 1024;
 const CALL_TIMEOUT_MS = 30_000;
 const COMPACTION_TIMEOUT_MS = 300_000;
-const LEADER_TIMEOUT_MS = 30_000;
 const LOOK_EVERY_MS = 100;
 const WRITE_ATTEMPTS = 20;
 
@@ -103,8 +102,7 @@ async function write(client: Etcd3, success: Put[]): Promise<void> {
       await client.kv.txn({ compare: [], success, failure: [] }, within(CALL_TIMEOUT_MS));
       return;
     } catch (error) {
-      const ofElection = /leader changed|no leader|proposal dropped|request timed out|too many requests/;
-      if (attempt === WRITE_ATTEMPTS || !ofElection.test(describeError(error))) throw error;
+      if (attempt === WRITE_ATTEMPTS || !isOfElection(error)) throw error;
       await wait(LOOK_EVERY_MS);
     }
   }
@@ -148,20 +146,4 @@ export async function onMember<Result>(
   work: (client: Etcd3) => Promise<Result>,
 ): Promise<Result> {
   return withMember(plane, plane.member(name).endpoint, work);
-}
-
-/** The name of the voter that leads; waits for an election to end. @throws Error after half a minute */
-export async function leaderName(plane: Reachable): Promise<string> {
-  const giveUpAt = Date.now() + LEADER_TIMEOUT_MS;
-  for (;;) {
-    for (const { endpoint } of plane.members) {
-      const { leader } = await withMember(plane, endpoint, (client) =>
-        client.maintenance.status(within(CALL_TIMEOUT_MS)),
-      ).catch(() => ({ leader: '0' }));
-      const found = plane.members.find(({ id }) => BigInt(`0x${id}`) === BigInt(leader));
-      if (found) return found.name;
-    }
-    if (Date.now() > giveUpAt) throw new Error('no member names a leader');
-    await wait(LOOK_EVERY_MS);
-  }
 }

@@ -5,12 +5,13 @@ import type { RunReport } from '../../functions/run/report.ts';
 import { listAlarms, snapshotOfState } from '../control-plane/alarms.ts';
 import { within, withMember } from '../control-plane/client.ts';
 import { startControlPlane } from '../control-plane/control-plane.ts';
+import { leaderOf } from '../control-plane/elections.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
 import { REPORTS_PREFIX } from '../control-plane/reports.ts';
 import { watchRules } from '../control-plane/rule-watch.ts';
 import { defragmentations, outcomes } from '../recover/harness.ts';
 import { sampleReport } from '../run/sample-report.ts';
-import { churn, leaderName, maintainPlane, onMember, sizesOf, tidyByHand } from './harness.ts';
+import { churn, maintainPlane, onMember, sizesOf, tidyByHand } from './harness.ts';
 import { raiseNospaceMeanwhile } from './raise-nospace.ts';
 
 const MiB = 1024 * 1024;
@@ -49,7 +50,7 @@ function sweepOf({ steps }: RunReport): string[] {
 
 describe('maintain', () => {
   it('R2, R3, R4: compacts everywhere, then defragments one after the other, the leader last, and once', async () => {
-    const leader = await leaderName(plane);
+    const { name: leader } = await leaderOf(plane);
     const rules = watchRules(plane, { leaderStallMs: LEADER_STALL_MS });
 
     const report = await maintainPlane(plane);
