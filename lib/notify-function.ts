@@ -74,7 +74,7 @@ export class NotifyFunction extends Construct {
     grantEncryptionKey(role, cluster, ['dynamodb']);
     this.function = new MedicFunction(this, 'Function', {
       functionName: name,
-      description: `Tells people how the runs of etcd-medic on cluster ${cluster.name} end, and frees the lease of one that died. Test with the event "test-message" tells everybody that it is a test.`,
+      description: `Tells people how the runs of etcd-medic on cluster ${cluster.name} end, and settles the lease of one that died. Test with the event "test-message" tells everybody that it is a test.`,
       source: 'notify',
       memorySize: 256,
       timeout: TIMEOUT,

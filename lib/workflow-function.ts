@@ -9,7 +9,7 @@ import { Construct } from 'constructs';
 import type { DocumentKind } from '../functions/nodes/documents.ts';
 import { NAMESPACE } from '../functions/probe/metrics.ts';
 import type { Command } from '../functions/run/command.ts';
-import { WAIT_FOR_TURN_HOURS } from '../functions/run/conduct.ts';
+import { LONGEST_INVOCATION_MS, WAIT_FOR_TURN_HOURS } from '../functions/run/conduct.ts';
 import type { ClusterConfiguration } from '../functions/run/configuration.ts';
 import type { ClusterNetwork } from './cluster-network.ts';
 import { type EncryptedService, grantEncryptionKey, servicesUsed } from './encryption-key.ts';
@@ -23,7 +23,7 @@ import type { StateTable } from './state-table.ts';
 import type { SwitchParameter } from './switch-parameter.ts';
 
 /** One defragmentation is one step and cannot be cut in two, so a step gets all the time that Lambda has. */
-const INVOCATION_TIMEOUT = Duration.minutes(15);
+const INVOCATION_TIMEOUT = Duration.millis(LONGEST_INVOCATION_MS);
 
 /**
  * Two kubelets that are restarted and waited for, a snapshot, a compaction, five members with a defragmentation each and the

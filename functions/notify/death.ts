@@ -1,7 +1,7 @@
-// Puts in order what a run that died has left: its lease is freed (R9), and what it did not say is said for it.
-import { LEASE_TTL_MS } from '../run/conduct.ts';
+// Puts in order what a run that died has left: its lease (R9), and what it did not say is said for it.
+import { LEASE_TTL_MS, LONGEST_INVOCATION_MS } from '../run/conduct.ts';
 import { describeError } from '../run/errors.ts';
-import { createLease } from '../run/lease.ts';
+import { createLease, type Lease } from '../run/lease.ts';
 import type { RunReport } from '../run/report.ts';
 import type { NotifyEnvironment } from './environment.ts';
 import { duration, UNKNOWN_SOURCE } from './message.ts';
@@ -20,22 +20,40 @@ export interface Ending {
 /**
  * Never throws: whoever depends on a message must get one. Can be repeated.
  *
- * The lease is freed only if it is this execution's: a pruning on another run's behalf has that run's lease, which goes on.
+ * The lease is touched only if it is this execution's: a pruning on another run's behalf has that run's lease, which goes on.
  */
 export async function settle({ cluster, table }: NotifyEnvironment, death: Death): Promise<Ending> {
   const { execution: owner, workflow } = death;
   const lease = createLease({ table, cluster: cluster.name, owner, workflow, ttlMs: LEASE_TTL_MS });
-  const released = await attempt(() => lease.release());
+  const settled = await attempt(() => settleLease(lease, death));
   const found = await attempt(() => findReport(table, cluster.name, death));
-  const failures = [released, found].flatMap((result) => ('error' in result ? [result.error] : []));
+  const failures = [settled, found].flatMap((result) => ('error' in result ? [result.error] : []));
   if ('value' in found && found.value !== undefined) return { report: found.value, unheard: false, failures };
   const leaseWords =
-    'error' in released
-      ? `Its lease could not be freed (${describeError(released.error)}): until it runs out by itself, at most ${duration(LEASE_TTL_MS)} after the run's last step, no other run starts.`
-      : released.value === 'released'
-        ? 'Its lease was freed, so another run can start.'
-        : 'It held no lease.';
+    'error' in settled
+      ? `Its lease could not be freed (${describeError(settled.error)}): until it runs out by itself, at most ${duration(LEASE_TTL_MS)} after the run's last step, no other run starts.`
+      : settled.value;
   return { report: obituary(cluster.name, death, leaseWords), unheard: true, failures };
+}
+
+/**
+ * A run that failed has ended by itself. Of one that was ended from outside an invocation may be in the middle of a step, which nothing
+ * recalls: StopDurableExecution says only that Lambda invokes the function for it no more. Until that has ended, nobody else has its turn.
+ * @returns what became of the lease, for the report
+ */
+async function settleLease(lease: Lease, { status, endedAt }: Death): Promise<string> {
+  if (status === 'FAILED') {
+    return (await lease.release()) === 'released'
+      ? 'Its lease was freed, so another run can start.'
+      : 'It held no lease.';
+  }
+  const until = Date.parse(endedAt) + LONGEST_INVOCATION_MS;
+  if ((await lease.retire(until)) !== 'kept') return 'It held no lease.';
+  const time = new Date(until).toISOString().slice(0, 16).replace('T', ' ');
+  return (
+    `The step that it was at may go on for up to ${LONGEST_INVOCATION_MS / 60_000} minutes, so its lease is kept until ${time} UTC: a run that is ` +
+    'started before that waits until then.'
+  );
 }
 
 const CAUSES: Readonly<Record<Death['status'], string>> = {

@@ -30,11 +30,14 @@ export interface Conduct {
   readonly sinks: ReportSinks;
 }
 
+/** The most that Lambda lets an invocation take. One that is at work when its execution is ended from outside may go on for that long. */
+export const LONGEST_INVOCATION_MS = 15 * 60_000;
+
 /**
  * How long a lease holds without a renewal. It is renewed at the beginning of every step that changes something, and no step can
- * outlive the 15 minutes that a Lambda invocation may take at most; a minute more for starting up.
+ * outlive its invocation; a minute more for starting up.
  */
-export const LEASE_TTL_MS = 16 * 60_000;
+export const LEASE_TTL_MS = LONGEST_INVOCATION_MS + 60_000;
 
 /**
  * Runs `work` under the cluster's lease (R9) and ends in one report. A dry run changes nothing, so it takes no lease.
@@ -95,9 +98,12 @@ interface Turn {
   readonly inVain: boolean;
 }
 
+/** Instead of the holder's workflow: that run is over, and the time is known by which nothing of it is under way any more. */
+const ENDED = '(ended)';
+
 /**
  * An alarm comes once, and a night only once a day. So a run that no person has started waits until a run of another workflow has ended;
- * one of its own workflow is already at what it was started for.
+ * one of its own workflow is already at what it was started for. For what is left of a run that was ended from outside, everybody waits.
  */
 async function takeTurn({ command, context, lease }: Conduct, journal: Journal): Promise<Turn> {
   for (let waitedSeconds = 0; ; waitedSeconds += TRY_AGAIN_SECONDS) {
@@ -105,8 +111,7 @@ async function takeTurn({ command, context, lease }: Conduct, journal: Journal):
     const waits =
       step.outcome === 'refused' &&
       command.parent === undefined &&
-      command.trigger.kind !== 'manual' &&
-      step.data !== command.workflow;
+      (step.data === ENDED || (command.trigger.kind !== 'manual' && step.data !== command.workflow));
     const inVain = waits && waitedSeconds >= WAIT_FOR_TURN_HOURS * 60 * 60;
     if (!waits || inVain) {
       journal.note('lease', step);
@@ -126,7 +131,11 @@ async function takeLease(lease: Lease, { dryRun, parent }: Command): Promise<Ste
   const answer = await lease.acquire();
   if (answer.kind === 'acquired') return { outcome: 'done', detail: 'acquired' };
   if (answer.kind === 'not-configured') return { outcome: 'not-configured', detail: NO_TABLE };
-  const { workflow, by, until } = answer;
+  const { workflow, by, until, ended } = answer;
+  if (ended) {
+    const detail = `held until ${until} for what may still be under way of the ${workflow} run ${by}, which was ended from outside`;
+    return { outcome: 'refused', detail, data: ENDED };
+  }
   const detail = `held by the ${workflow} run ${by}, until ${until} if nobody renews it`;
   return { outcome: 'refused', detail, data: workflow };
 }

@@ -12,11 +12,22 @@ export const TAKEOVER_MARGIN_MS = 5_000;
 
 const LEASE_RECORD = 'lease';
 const UNKNOWN = { S: '(unknown)' };
+/** The owner of a lease whose run has ended. No execution has this for its ARN. */
+const NOBODY = '(ended)';
 
 export type Acquisition =
   | { readonly kind: 'acquired' }
-  /** `by` is the holder's execution ARN, `until` the time (ISO 8601) from which it counts as abandoned. */
-  | { readonly kind: 'held'; readonly by: string; readonly workflow: string; readonly until: string }
+  /**
+   * `by` is the holder's execution ARN, `until` the time (ISO 8601) from which it counts as abandoned. `ended`: that run is over, and the
+   * lease only keeps others away from what may still be under way of it.
+   */
+  | {
+      readonly kind: 'held';
+      readonly by: string;
+      readonly workflow: string;
+      readonly until: string;
+      readonly ended: boolean;
+    }
   | { readonly kind: 'not-configured' };
 
 /** Every call can be repeated by the same owner (R10). */
@@ -27,6 +38,12 @@ export interface Lease {
   renew(): Promise<'renewed' | 'not-configured'>;
   /** `not-mine`: somebody else has it by now, or nobody; it was left as it is. */
   release(): Promise<'released' | 'not-mine' | 'not-configured'>;
+  /**
+   * For a run that somebody else ended, in whose name an invocation may still be at work: takes the lease from it, so that its next
+   * `renew` fails, and keeps all others away until `until`. Repeated, it says the same.
+   * @param until milliseconds since 1970
+   */
+  retire(until: number): Promise<'kept' | 'not-mine' | 'not-configured'>;
 }
 
 export interface LeaseOptions {
@@ -56,6 +73,7 @@ const notConfigured: Lease = {
   acquire: async () => ({ kind: 'not-configured' }),
   renew: async () => 'not-configured',
   release: async () => 'not-configured',
+  retire: async () => 'not-configured',
 };
 
 class TableLease implements Lease {
@@ -136,6 +154,26 @@ class TableLease implements Lease {
     return written ? 'released' : 'not-mine';
   }
 
+  async retire(until: number): Promise<'kept' | 'not-mine'> {
+    const { table, owner } = this.#options;
+    const written = await this.#write('keep', ({ UpdateItemCommand }, client) => {
+      const update = new UpdateItemCommand({
+        TableName: table,
+        Key: this.#key,
+        UpdateExpression: 'SET #owner = :nobody, endedRun = :me, expiresAt = :until',
+        ConditionExpression: '#owner = :me OR endedRun = :me',
+        ExpressionAttributeNames: { '#owner': 'owner' },
+        ExpressionAttributeValues: {
+          ':me': { S: owner },
+          ':nobody': { S: NOBODY },
+          ':until': { N: String(until) },
+        },
+      });
+      return client.send(update);
+    });
+    return written ? 'kept' : 'not-mine';
+  }
+
   get #key() {
     return { cluster: { S: this.#options.cluster }, record: { S: LEASE_RECORD } };
   }
@@ -162,9 +200,10 @@ class TableLease implements Lease {
       const get = new sdk.GetItemCommand({ TableName: this.#options.table, Key: this.#key, ConsistentRead: true });
       const { Item } = await client.send(get);
       if (Item === undefined) return undefined;
-      const { owner: by = UNKNOWN, workflow = UNKNOWN, expiresAt } = Item;
+      const { owner = UNKNOWN, endedRun, workflow = UNKNOWN, expiresAt } = Item;
       const until = new Date(Number(expiresAt?.N ?? 0) + TAKEOVER_MARGIN_MS).toISOString();
-      return { kind: 'held', by: by.S ?? UNKNOWN.S, workflow: workflow.S ?? UNKNOWN.S, until };
+      const by = (endedRun ?? owner).S ?? UNKNOWN.S;
+      return { kind: 'held', by, workflow: workflow.S ?? UNKNOWN.S, until, ended: endedRun !== undefined };
     } catch (error) {
       throw this.#explain('read', error);
     }

@@ -113,6 +113,7 @@ function leaseOf(item: Item | undefined): HeldLease | null {
     workflow: item.workflow?.S ?? '(unknown)',
     acquiredAt: Number(item.acquiredAt?.N ?? 0),
     expiresAt: Number(item.expiresAt?.N ?? 0),
+    isEnded: item.endedRun !== undefined,
   };
 }
 

@@ -92,6 +92,15 @@ function drawAtWork({ lease, now }: Situation, { offsetMinutes }: RunsOptions): 
   if (lease === null) return html``;
   const name = nameOf(lease.workflow);
   const since = `${formatTime(lease.acquiredAt, offsetMinutes)} (${formatAge(now - lease.acquiredAt)})`;
+  if (lease.isEnded) {
+    if (lease.expiresAt <= now) return html``;
+    const until = formatTime(lease.expiresAt, offsetMinutes);
+    return banner(
+      'attention',
+      `${name} ended from outside`,
+      `Its last step may go on until ${until}; no run begins before.`,
+    );
+  }
   if (lease.expiresAt > now) return banner('info', `${name} at work`, `since ${since}.`);
   const expired = formatAge(now - lease.expiresAt);
   return banner(

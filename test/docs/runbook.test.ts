@@ -42,6 +42,7 @@ const TAILS: readonly string[] = [
   'Its lease could not be freed',
   'Its lease was freed',
   'It held no lease.',
+  'The step that it was at may go on',
   'Start a dry run to see what is left to do',
   // A dry run's and the message's own words, which are no reason.
   'Only planned',

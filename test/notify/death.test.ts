@@ -1,7 +1,10 @@
 // The notify function on executions that Lambda ended: what becomes of the lease, and who hears of it.
 import { afterEach, describe, expect, it } from 'vitest';
 import { NotificationError } from '../../functions/notify/errors.ts';
+import { LONGEST_INVOCATION_MS } from '../../functions/run/conduct.ts';
+import { LeaseLostError } from '../../functions/run/errors.ts';
 import { recordRun } from '../../functions/run/history.ts';
+import { createLease, TAKEOVER_MARGIN_MS } from '../../functions/run/lease.ts';
 import type { RunReport } from '../../functions/run/report.ts';
 import { sampleReport } from '../run/sample-report.ts';
 import { type Setting, sampleEvent, startSetting } from './setting.ts';
@@ -27,26 +30,65 @@ const leaveReport = (table: string, changes: Partial<RunReport> = {}, execution 
 
 describe('a run that died', () => {
   it.each([
-    ['durable-execution-failed', 'The run failed (FAILED)', 'took 42 s'],
+    ['durable-execution-failed', 'The run failed (FAILED)', 'took 42 s', 'Its lease was freed'],
     [
       'durable-execution-timed-out',
       'The run did not end within the time that it may take (TIMED_OUT)',
       'took 4 h 0 min',
+      'its lease is kept until 2026-11-20 06:28 UTC',
     ],
-    ['durable-execution-stopped', 'The run was stopped by somebody (STOPPED)', 'took 8 min 29 s'],
-  ])('(%s) frees its lease and is told', async (name, words, took) => {
-    const { aws, notify, holdLease, leaseOwner } = await start();
+    [
+      'durable-execution-stopped',
+      'The run was stopped by somebody (STOPPED)',
+      'took 8 min 29 s',
+      'its lease is kept until 2026-11-20 02:36 UTC',
+    ],
+  ])('(%s) is told, and what becomes of its lease', async (name, words, took, leaseWords) => {
+    const { aws, notify, holdLease } = await start();
     await holdLease(EXECUTION);
 
     const result = await notify(sampleEvent(name));
 
-    expect(await leaseOwner()).toBeUndefined();
     expect(result).toEqual({ told: [aws.sns.topic], ignored: null });
     expect(aws.sns.messages).toMatchObject([{ subject: 'ACT NOW - Failed: demo, recovery from NOSPACE' }]);
     expect(aws.sns.messages[0]?.message).toContain(words);
     expect(aws.sns.messages[0]?.message).toContain(took);
-    expect(aws.sns.messages[0]?.message).toContain('Its lease was freed');
+    expect(aws.sns.messages[0]?.message).toContain(leaseWords);
   });
+
+  it('R9: frees its lease where it failed: then none of its invocations is at work', async () => {
+    const { notify, holdLease, leaseOwner } = await start();
+    await holdLease(EXECUTION);
+
+    await notify(died());
+
+    expect(await leaseOwner()).toBeUndefined();
+  });
+
+  it.each(['durable-execution-timed-out', 'durable-execution-stopped'])(
+    'R9: (%s) leaves its lease in nobody’s hands until an invocation that may be at work has ended',
+    async (name) => {
+      const { aws, notify, holdLease } = await start();
+      await holdLease(EXECUTION);
+      const lease = (owner: string, now = Date.now()) =>
+        createLease({ table: aws.table, cluster: 'demo', owner, workflow: 'recover', ttlMs: 60_000, now: () => now });
+      const endedAt = new Date();
+      const event = sampleEvent(name, { endTimestamp: endedAt.toISOString() });
+      const until = endedAt.getTime() + LONGEST_INVOCATION_MS + TAKEOVER_MARGIN_MS;
+
+      await notify(event);
+      await notify(event);
+
+      await expect(lease(EXECUTION).renew()).rejects.toThrow(LeaseLostError);
+      expect(await lease('another run', until).acquire()).toMatchObject({
+        kind: 'held',
+        by: EXECUTION,
+        until: new Date(until).toISOString(),
+        ended: true,
+      });
+      expect(await lease('another run', until + 1).acquire()).toEqual({ kind: 'acquired' });
+    },
+  );
 
   it('puts an escalation on the bus, with a report in its stead', async () => {
     const { aws, notify } = await start();

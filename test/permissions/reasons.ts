@@ -57,7 +57,8 @@ export const WHY_HERE: Readonly<Record<string, Readonly<Record<string, string>>>
     'dynamodb:GetItem': 'looks whether a message was sent',
     'dynamodb:PutItem': 'notes that it is about to send a message',
     'dynamodb:Query': 'looks for the report of a run that died',
-    'dynamodb:UpdateItem': 'notes that a message was sent',
+    'dynamodb:UpdateItem':
+      'notes that a message was sent; keeps the lease of a run that was stopped until nothing of it is at work',
     'events:PutEvents': 'escalates for a run that died',
     'sns:Publish': 'tells people',
   },

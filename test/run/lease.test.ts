@@ -35,6 +35,7 @@ describe('the lease of a cluster', () => {
       by: 'run-a',
       workflow: 'maintain',
       until: new Date(Date.parse('2026-03-01T02:00:00Z') + TTL_MS + TAKEOVER_MARGIN_MS).toISOString(),
+      ended: false,
     });
   });
 
@@ -166,5 +167,52 @@ describe('the lease of a cluster', () => {
     vi.unstubAllEnvs();
 
     expect(acquisition).toBeInstanceOf(LeaseError);
+  });
+});
+
+describe('the lease of a run that was ended from outside', () => {
+  it('R9: is taken from that run, and keeps all others away until the time that was given', async () => {
+    const { clock, lease } = setUp();
+    await lease('run-a', 'maintain').acquire();
+    const until = clock.nowMs + 10 * TTL_MS;
+
+    const kept = await lease('run-a').retire(until);
+
+    expect(kept).toBe('kept');
+    await expect(lease('run-a').renew()).rejects.toThrow(LeaseLostError);
+    clock.nowMs = until + TAKEOVER_MARGIN_MS;
+    const held = { kind: 'held', by: 'run-a', workflow: 'maintain', ended: true };
+    expect(await lease('run-a').acquire()).toMatchObject(held);
+    expect(await lease('run-b').acquire()).toEqual({
+      ...held,
+      until: new Date(until + TAKEOVER_MARGIN_MS).toISOString(),
+    });
+    clock.nowMs += 1;
+    expect(await lease('run-b').acquire()).toEqual({ kind: 'acquired' });
+    expect(await lease('run-c').acquire()).toMatchObject({ kind: 'held', by: 'run-b', ended: false });
+  });
+
+  it('R10: is kept no longer where its end is told twice, and what remains of that run can’t let go of it', async () => {
+    const { clock, lease } = setUp();
+    await lease('run-a').acquire();
+    const until = clock.nowMs + TTL_MS;
+    await lease('run-a').retire(until);
+    clock.nowMs += 1_000;
+
+    expect(await lease('run-a').retire(until)).toBe('kept');
+    expect(await lease('run-a').release()).toBe('not-mine');
+    expect(await lease('run-b').acquire()).toMatchObject({
+      until: new Date(until + TAKEOVER_MARGIN_MS).toISOString(),
+    });
+  });
+
+  it.each(['nobody', 'another run'])('R9: is left alone where %s has it', async (who) => {
+    const { clock, lease } = setUp();
+    if (who === 'another run') await lease('run-b').acquire();
+
+    const kept = await lease('run-a').retire(clock.nowMs + TTL_MS);
+
+    expect(kept).toBe('not-mine');
+    expect(await lease('run-b').acquire()).toEqual({ kind: 'acquired' });
   });
 });

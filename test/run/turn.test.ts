@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { runLocally } from '../../bin/local-execution.ts';
 import type { Command } from '../../functions/run/command.ts';
-import { conduct, LEASE_TTL_MS } from '../../functions/run/conduct.ts';
+import { conduct, LEASE_TTL_MS, LONGEST_INVOCATION_MS } from '../../functions/run/conduct.ts';
 import { needsAPerson } from '../../functions/run/events.ts';
 import { createLease } from '../../functions/run/lease.ts';
 import { durableWorkflow } from '../../functions/run/pipeline.ts';
@@ -113,6 +113,38 @@ describe('R9: whose turn it is', () => {
 
     expect(report.outcome).toBe('skipped');
     expect(waits).toBe(0);
+  });
+
+  it.each([
+    ['its own workflow', { workflow: 'maintain', trigger: { ...alarm, kind: 'schedule' } }],
+    ['another workflow', { workflow: 'recover', trigger: alarm }],
+    ['its own workflow, where a person asked', { workflow: 'maintain', trigger: manual }],
+    ['another workflow, where a person asked', { workflow: 'recover', trigger: manual }],
+  ] as const)('a run waits for what is left of one that was ended from outside: one of %s', async (_which, command) => {
+    const ended = leaseOf(HOLDER, 'maintain');
+    await ended.acquire();
+    await ended.retire(Date.now() + LONGEST_INVOCATION_MS);
+    let waits = 0;
+
+    const report = await run(command, async () => {
+      // The time is over.
+      if (++waits === 2) await ended.retire(Date.now() - LONGEST_INVOCATION_MS);
+    });
+
+    expect(report.outcome).toBe('nothing-to-do');
+    expect(waits).toBe(2);
+  });
+
+  it('a child does not wait, and does nothing, where the run that it works for was ended from outside', async () => {
+    await leaseOf(HOLDER, 'maintain').acquire();
+    await leaseOf(HOLDER, 'maintain').retire(Date.now() + LONGEST_INVOCATION_MS);
+    let waits = 0;
+
+    const report = await run({ workflow: 'prune', trigger: manual, parent: HOLDER }, async () => waits++);
+
+    expect(report.outcome).toBe('skipped');
+    expect(waits).toBe(0);
+    await leaseOf(HOLDER, 'maintain').retire(Date.now() - LONGEST_INVOCATION_MS);
   });
 
   it('a child works under the lease of its parent, and leaves it to it', async () => {

@@ -74,6 +74,18 @@ describe('the widget', () => {
     expect(text).not.toContain('Incomplete');
   });
 
+  it('says of a run that was ended from outside until when what is left of it keeps others away', async () => {
+    const lease = { table: aws.table, cluster: 'demo', owner: 'arn:run-c', workflow: 'maintain', ttlMs: 60_000 };
+    await createLease(lease).acquire();
+    await createLease(lease).retire(Date.now() + 10 * 60_000);
+
+    const text = textOf(await call());
+
+    expect(text).toContain('Maintenance ended from outside');
+    expect(text).toContain('no run begins before');
+    expect(text).not.toContain('at work');
+  });
+
   it('reads, and does nothing else', async () => {
     await call();
 
