@@ -6,6 +6,7 @@ import { look } from '../recover/look.ts';
 import { reportMember } from '../recover/members.ts';
 import { inspectDisks, listNodes } from '../recover/nodes.ts';
 import { nowhere, reach, unread } from '../recover/reach.ts';
+import { quotaOf, withoutQuota } from '../recover/verify.ts';
 import type { Reached, Recovery } from '../recover/workflow.ts';
 import type { Conclusion } from '../run/conduct.ts';
 import { formatBytes, type ReportMember } from '../run/report.ts';
@@ -98,10 +99,14 @@ async function carryOut(night: Night): Promise<Conclusion> {
     const reason = `${told} But the last look did not find everything well: ${verified.detail}`;
     return { outcome: 'escalated', reason, ...conclusion };
   }
-  const full = after.members.filter((member) => isFull(member, reached.configuration.maintain));
+  const earlier = acted.judged ?? before;
+  const known = after.members.map((member) => ({ ...member, quota: quotaOf(member, earlier) }));
+  const full = known.filter((member) => isFull(member, reached.configuration.maintain));
   if (full.length > 0) {
     return { outcome: 'escalated', reason: `${told} ${await stillFull(reached, full)}`, ...conclusion };
   }
+  const untold = withoutQuota(after, earlier);
+  if (untold.length > 0) return { outcome: 'escalated', reason: `${told} But ${untold.join(' ')}`, ...conclusion };
   if (acted.unpruned !== undefined) {
     const reason = `${told} But the pruning before it ended without a report: ${acted.unpruned}. Look at the prune function's durable executions and its log.`;
     return { outcome: 'escalated', reason, ...conclusion };

@@ -11,12 +11,14 @@ import { snapshotFirst } from '../sweep/snapshot-first.ts';
 import { act } from './act.ts';
 import { decide, type Observation, type Plan } from './decide.ts';
 import { restartKubelets } from './kubelets.ts';
+import { whatFillsIt } from './live-data.ts';
 import { look } from './look.ts';
 import { reportMember, votersOf } from './members.ts';
 import { inspectDisks, listNodes } from './nodes.ts';
 import { observeNobody } from './observe.ts';
 import { describePlan, missingParts } from './plan.ts';
 import { nowhere, reach, unread } from './reach.ts';
+import { type Unwell, unwell } from './verify.ts';
 
 export interface Recovery {
   readonly context: DurableContext;
@@ -69,7 +71,14 @@ export async function recover(recovery: Recovery): Promise<Conclusion> {
 
   const members = observation.members.map((member) => reportMember(member, observation, observation));
   if (plan.kind === 'nothing-to-do') {
-    return { outcome: observation.kubeletsRestarted ? 'recovered' : 'nothing-to-do', reason: plan.reason, members };
+    if (observation.kubeletsRestarted !== true) return { outcome: 'nothing-to-do', reason: plan.reason, members };
+    const trouble = unwell(observation, observation);
+    if (trouble === undefined) return { outcome: 'recovered', reason: plan.reason, members };
+    return {
+      outcome: 'escalated',
+      reason: `${plan.reason} But ${await troubleInWords(reached, trouble)}`,
+      members,
+    };
   }
   if (plan.kind === 'refusal') return { outcome: plan.outcome, reason: `${plan.rule}: ${plan.reason}`, members };
   if (standsStill || plan.kind === 'restart-kubelets') {
@@ -104,12 +113,21 @@ async function carryOut(
   }));
   const { pruned, stopped } = acted;
   if (stopped !== undefined) return { outcome: 'escalated', reason: stopped, members, pruned };
-  const away = after?.members.filter(({ healthy, isLearner }) => !healthy && !isLearner) ?? [];
-  if (after === undefined || after.alarms.length > 0 || away.length > 0) {
-    const reason = `NOSPACE was disarmed and a write accepted, but the last look did not find everything well: ${verified.detail}. ${away.map(({ name, problem }) => `${name} does not answer: ${problem}`).join('; ')}`;
+  const trouble = unwell(after, observation);
+  if (after === undefined || trouble !== undefined) {
+    const words = await troubleInWords(recovery, trouble);
+    const reason = `NOSPACE was disarmed and a write accepted, but the last look did not find everything well: ${verified.detail}. ${words}`;
     return { outcome: 'escalated', reason: reason.trim(), members, pruned };
   }
   return { outcome: 'recovered', reason: success(observation, after), members, pruned };
+}
+
+async function troubleInWords({ journal, cluster }: Reached, trouble: Unwell | undefined): Promise<string> {
+  const { problems = [], full } = trouble ?? {};
+  if (full === undefined) return problems.join(' ');
+  const voter = { id: full.id, name: full.name };
+  const filling = await journal.unguardedStep('what fills it', async () => whatFillsIt(await cluster(), voter));
+  return [...problems, `Largest: ${filling.detail}.`].join(' ');
 }
 
 function success(before: Observation, after: Observation): string {

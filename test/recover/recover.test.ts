@@ -7,6 +7,7 @@ import { fillWithReports } from '../control-plane/fill.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
 import { settled } from '../control-plane/settle.ts';
 import { defragmentations, executeRecover, outcomes, recoverPlane } from './harness.ts';
+import { writeMeanwhile } from './write-meanwhile.ts';
 
 const MiB = 1024 * 1024;
 const QUOTA_BYTES = 16 * MiB;
@@ -335,5 +336,20 @@ describe('recover, when something happens on the way', () => {
     expect(report.outcome).toBe('escalated');
     expect(report.reason).toContain('came back');
     expect(await listAlarms(plane)).toEqual([{ memberId: member?.id, type: 'NOSPACE' }]);
+  });
+
+  it('R7: a file that is nearly at its quota again at the end is not called recovered', async () => {
+    const plane = await fullPlane();
+
+    const report = await recoverPlane(plane, {
+      onOperation: ({ name = '', to }) => {
+        if (/^watch/.test(name) && to === 'SUCCEEDED') writeMeanwhile(plane, 0.96);
+      },
+    });
+
+    expect(await listAlarms(plane)).toEqual([]);
+    expect(report.outcome, report.reason).toBe('escalated');
+    expect(report.reason).toMatch(/cp-1 has .*, 9[67] % of its quota of 16.0 MiB/);
+    expect(report.reason).toContain('Largest: /registry/');
   });
 });
