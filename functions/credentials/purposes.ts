@@ -1,5 +1,6 @@
 // What certificates are issued: for whom, by which authority of a node, and for how long.
 import * as z from 'zod/mini';
+import { ABSOLUTE_PATH } from '../nodes/patterns.ts';
 
 /** `etcd`: the client certificate for etcd's members. `kubernetes`: the one for the API server. */
 export const PURPOSES = ['etcd', 'kubernetes'] as const;
@@ -21,7 +22,7 @@ export const SUBJECTS: Readonly<Record<Purpose, Subject>> = {
 // The document takes no others.
 const absolutePath = z
   .string()
-  .check(z.regex(/^(\/[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}){1,16}$/, 'an absolute path of letters, digits and ._@+-'));
+  .check(z.regex(new RegExp(ABSOLUTE_PATH), 'an absolute path of letters, digits and ._@+-'));
 
 export const authoritySchema = z.strictObject({
   /** The authority that the servers take client certificates of: its certificate on each node that can sign. */

@@ -1,6 +1,7 @@
 // Has a control-plane node sign a certificate request: through Systems Manager, one node after the other until one does.
 import { createHash } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
+import { agentTooOld } from '../nodes/agent-version.ts';
 import { readCommand } from '../nodes/command-results.ts';
 import { sendCommandOnce } from '../nodes/commands.ts';
 import { CommandRefusedError, CommandUnknownError } from '../nodes/errors.ts';
@@ -61,7 +62,8 @@ export async function haveSigned<Fit>(
       return { fit: accept(await askNode(node, order)), node, problems };
     } catch (error) {
       if (!mayDifferElsewhere(error)) throw error;
-      problems.push(`${nameOf(node)}: ${describeError(error)}`);
+      const tooOld = agentTooOld(node.agentVersion);
+      problems.push(`${nameOf(node)}: ${describeError(error)}${tooOld ? ` (${tooOld})` : ''}`);
     }
   }
   const { key, value } = configured.tag;

@@ -98,7 +98,16 @@ async function readOne<Output>(
   if (printed === undefined) return pending;
   const { stdout, stderr, exitCode } = printed;
   if (state === 'Success') return { instanceId, state, ran, exitCode, ...parseOutput(stdout, schema) };
-  return { instanceId, state, ran, exitCode, output: undefined, problem: failureOf(stdout, stderr, exitCode) };
+  const words = failureOf(stdout, stderr, exitCode);
+  // Without an exit code nobody saw the script end, and perhaps nobody began it.
+  return {
+    instanceId,
+    state,
+    ran: exitCode === undefined ? 'unknown' : ran,
+    exitCode,
+    output: undefined,
+    problem: words,
+  };
 }
 
 interface Printed {
@@ -141,12 +150,16 @@ function parseOutput<Output>(
   }
 }
 
+/** What the service shows of a command whose document or parameters the agent could not work with, whatever its version. */
+const ENDED_BY_THE_AGENT = `its agent ended the command with no exit code and without a word: it could not read the document or a parameter, or it was stopped; its log on the node (/var/log/amazon/ssm/amazon-ssm-agent.log) says why`;
+
 /** The script's own words where it had any, or else the end of what it or its shell wrote. */
 function failureOf(stdout: string, stderr: string, exitCode: number | undefined): string {
   try {
     return validate(failureOutput, JSON.parse(stdout), 'the script’s output').error;
   } catch {
-    const words = (stderr.trim() || stdout.trim() || 'nothing').slice(-300);
-    return `the script ended with ${exitCode ?? 'no exit code'} and said: ${words}`;
+    const words = (stderr.trim() || stdout.trim()).slice(-300);
+    if (exitCode === undefined && words === '') return ENDED_BY_THE_AGENT;
+    return `the script ended with ${exitCode ?? 'no exit code'} and said: ${words || 'nothing'}`;
   }
 }

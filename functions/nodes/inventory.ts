@@ -21,7 +21,7 @@ export interface Node {
   readonly pingStatus: 'Online' | 'ConnectionLost' | 'Inactive';
   /** ISO 8601; undefined: never. */
   readonly lastPingAt: string | undefined;
-  /** The documents need 3.3.2746.0 or newer. */
+  /** Undefined: the agent never said. agent-version.ts knows which are too old. */
   readonly agentVersion: string | undefined;
 }
 

@@ -2,6 +2,7 @@
 // finds in its environment are the same document, checked by this one schema.
 import * as z from 'zod/mini';
 import { authoritySchema } from '../credentials/purposes.ts';
+import { ABSOLUTE_PATH, UNIT_NAME } from '../nodes/patterns.ts';
 import { networkSchema } from './network.ts';
 import { PRESETS } from './presets.ts';
 import { validate } from './validate.ts';
@@ -12,12 +13,10 @@ const port = z
   .number()
   .check(z.int('a port number'), z.gte(1, 'a port number from 1'), z.lte(65535, 'a port number up to 65535'));
 // The SSM documents take no others: neither is ever read by a shell.
-const unitName = z.string().check(z.regex(/^[A-Za-z0-9:_.@][A-Za-z0-9:_.@-]{0,127}$/, 'the name of a systemd unit'));
+const unitName = z.string().check(z.regex(new RegExp(UNIT_NAME), 'the name of a systemd unit'));
 const absolutePath = z
   .string()
-  .check(
-    z.regex(/^(\/[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}){1,16}$/, 'an absolute path of letters, digits, dots and hyphens'),
-  );
+  .check(z.regex(new RegExp(ABSOLUTE_PATH), 'an absolute path of letters, digits, dots and hyphens'));
 const arn = z.string().check(z.regex(/^arn:[a-z-]+:/, 'an ARN'));
 // An alias is none: permissions are given for keys.
 const keyArn = z

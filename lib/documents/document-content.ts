@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { DocumentKind } from '../../functions/nodes/documents.ts';
+import { ABSOLUTE_PATH, UNIT_NAME } from '../../functions/nodes/patterns.ts';
 
 /** A Command document of schema 2.2, with one step that runs one script. */
 export interface DocumentContent {
@@ -14,7 +15,7 @@ export interface DocumentContent {
 export interface DocumentParameter {
   readonly type: 'String';
   readonly description: string;
-  /** Checked by SendCommand, and once more by the agent and by the script. */
+  /** Checked by SendCommand, and once more by the agent and by the script: functions/nodes/patterns.ts says what it may be made of. */
   readonly allowedPattern: string;
   /**
    * The agent sets `SSM_<name>` instead of writing the value into the script. Agents before 3.3.2746.0 don't know this:
@@ -36,12 +37,6 @@ export interface RunShellScript {
     readonly runCommand: readonly string[];
   };
 }
-
-/** No `-` first, which would make an option of it, and nothing that systemctl would take as a pattern of names. */
-const UNIT_NAME = '^[A-Za-z0-9:_.@][A-Za-z0-9:_.@-]{0,127}$';
-
-/** Absolute, nothing that a shell looks at, and no part begins with a dot, so that no path leads back up. */
-const ABSOLUTE_PATH = '^(/[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}){1,16}$';
 
 const kubeletUnit: DocumentParameter = {
   type: 'String',

@@ -24,11 +24,11 @@ readonly FLAGS=' advertise-client-urls auto-compaction-mode auto-compaction-rete
   listen-client-urls listen-metrics-urls listen-peer-urls name quota-backend-bytes snapshot-count wal-dir '
 
 main() {
-  read_parameter DataDir '^(/[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}){1,16}$' 'an absolute path such as /var/lib/etcd'
+  read_parameter DataDir '^(/[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,61}){1,16}$' 'an absolute path such as /var/lib/etcd'
   local data_dir=$parameter
   read_parameter KubeletUnit '^[A-Za-z0-9:_.@][A-Za-z0-9:_.@-]{0,127}$' 'the name of a systemd unit such as kubelet'
   local unit=$parameter
-  read_parameter ManifestPath '^(/[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}){1,16}$' 'an absolute path of a static pod manifest'
+  read_parameter ManifestPath '^(/[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,61}){1,16}$' 'an absolute path of a static pod manifest'
   local manifest_path=$parameter
 
   notes=()

@@ -35,11 +35,11 @@ main() {
   local request=$parameter
   ((${#request} <= MAX_REQUEST_CHARACTERS)) ||
     fail "Request: found ${#request} characters, expected at most $MAX_REQUEST_CHARACTERS"
-  read_parameter CaCertificatePath '^(/[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}){1,16}$' 'an absolute path such as /etc/kubernetes/pki/ca.crt'
+  read_parameter CaCertificatePath '^(/[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,61}){1,16}$' 'an absolute path such as /etc/kubernetes/pki/ca.crt'
   local ca_path=$parameter
-  read_parameter CaKeyPath '^(/[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}){1,16}$' 'an absolute path such as /etc/kubernetes/pki/ca.key'
+  read_parameter CaKeyPath '^(/[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,61}){1,16}$' 'an absolute path such as /etc/kubernetes/pki/ca.key'
   local key_path=$parameter
-  read_parameter ServerCaPath '^(/[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}){1,16}$' 'an absolute path such as /etc/kubernetes/pki/ca.crt'
+  read_parameter ServerCaPath '^(/[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,61}){1,16}$' 'an absolute path such as /etc/kubernetes/pki/ca.crt'
   local server_ca_path=$parameter
   read_parameter CommonName '^etcd-medic(-[a-z0-9]{1,20}){0,3}$' 'etcd-medic'
   local common_name=$parameter

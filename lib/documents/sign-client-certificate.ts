@@ -1,10 +1,8 @@
 // The SSM document that signs etcd-medic's client certificates on a control-plane node, and who it may be made out to.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
+import { ABSOLUTE_PATH } from '../../functions/nodes/patterns.ts';
 import type { DocumentContent, DocumentParameter } from './document-content.ts';
-
-/** Absolute, nothing that a shell looks at, and no part begins with a dot, so that no path leads back up. */
-const ABSOLUTE_PATH = '^(/[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}){1,16}$';
 
 /**
  * Whoever may send the document chooses among its parameters. So these let nobody be made anything but etcd-medic: no node, no

@@ -2,6 +2,7 @@
 import * as z from 'zod/mini';
 import type { DocumentContent } from '../../lib/documents/document-content.ts';
 import type { ApiCall } from './server.ts';
+import { AGENT_VERSION } from './ssm-agent.ts';
 import { aggregatedStatus, type CommandStore, type RecordedCommand, type SentInvocation } from './ssm-commands.ts';
 import type { SsmNode } from './ssm-node.ts';
 
@@ -18,7 +19,6 @@ interface Context {
   readonly calls: ApiCall[];
 }
 
-const AGENT_VERSION = '3.3.3050.0';
 /** Of a plugin's output in a list. */
 const MAX_LISTED_OUTPUT = 2_500;
 
@@ -150,7 +150,7 @@ function describeNodes({ nodes }: SsmState, request: z.output<typeof describeReq
       ComputerName: node.computerName,
       PingStatus: node.pingStatus,
       LastPingDateTime: Date.now() / 1_000 - (node.pingStatus === 'Online' ? 60 : 7_200),
-      AgentVersion: AGENT_VERSION,
+      AgentVersion: node.agentVersion ?? AGENT_VERSION,
       PlatformType: 'Linux',
       ResourceType: 'EC2Instance',
     })),

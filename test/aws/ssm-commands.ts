@@ -1,6 +1,7 @@
 // The commands that were sent to simulated nodes: what the service knows of each, from Pending to its end.
 import { randomUUID } from 'node:crypto';
 import type { DocumentContent } from '../../lib/documents/document-content.ts';
+import { agentRefuses, handedOver } from './ssm-agent.ts';
 import type { SsmNode } from './ssm-node.ts';
 import type { ScriptRunner } from './ssm-script.ts';
 
@@ -105,12 +106,18 @@ export function commandStore(runner: ScriptRunner, secondMs: number): CommandSto
       default:
         if (fault?.kind === 'slow' && !(await passed(fault.delayMs))) return;
         set('InProgress', 'In Progress');
+        // It ends there, with no exit code and without a word: what the agent found is in its own log on the node.
+        if (agentRefuses(request.content, request.parameters) !== undefined) return void set('Failed');
         await runScript(node, invocation, request);
     }
   }
 
   async function runScript(node: SsmNode, invocation: SentInvocation, request: CommandRequest): Promise<void> {
-    const { exitCode, stdout, stderr } = await runner.run(node, request.content, request.parameters);
+    const { exitCode, stdout, stderr } = await runner.run(
+      node,
+      request.content,
+      handedOver(node.agentVersion, request.parameters),
+    );
     Object.assign(invocation, { stdout, stderr, responseCode: exitCode ?? 137 });
     if (exitCode === undefined) Object.assign(invocation, { status: 'TimedOut', statusDetails: 'Execution Timed Out' });
     else if (exitCode === 0) Object.assign(invocation, { status: 'Success', statusDetails: 'Success' });

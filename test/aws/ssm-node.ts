@@ -29,6 +29,8 @@ export interface SsmNode {
   readonly computerName: string;
   readonly tags: Readonly<Record<string, string>>;
   pingStatus: PingStatus;
+  /** What its agent says that it is. @default one that knows all that the documents need */
+  readonly agentVersion?: string | undefined;
   /** PATH for the script: shims first */
   readonly path: string;
   /** Added to the script's environment, beside PATH and the document's parameters; nothing else is in it. */

@@ -105,6 +105,31 @@ describe('what became of a command', () => {
     });
   });
 
+  it('is Failed without a word or an exit code where the agent cannot read a pattern of the document', async () => {
+    const content = script('echo never');
+    // 16 times 64: more than Go repeats.
+    const allowedPattern = '^(/[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}){1,16}$';
+    const Path = { type: 'String', description: 'a path', allowedPattern, interpolationType: 'ENV_VAR', default: '/a' };
+    service.ssm.documents.set(RESTART, { ...content, parameters: { Path } } as DocumentContent);
+
+    const [result] = await settle(await send([node.instanceId]));
+
+    expect(result).toMatchObject({ state: 'Failed', ran: 'unknown', exitCode: undefined, output: undefined });
+    expect(result?.problem).toMatch(
+      /^its agent ended the command with no exit code and without a word: .*its log on the node/,
+    );
+    expect(result?.problem).not.toContain('the script');
+    expect(await node.calls()).toEqual([]);
+  });
+
+  it('is Failed with the script’s own words where the agent is too old to hand over a parameter', async () => {
+    addNodes(service.ssm, [{ ...node, agentVersion: '3.3.987.0' }]);
+
+    const [result] = await settle(await send([node.instanceId]));
+
+    expect(result).toMatchObject({ state: 'Failed', problem: expect.stringContaining('did not arrive') });
+  });
+
   const faults: readonly [string, NodeFault, object][] = [
     ['its agent is offline', { kind: 'offline' }, { state: 'TimedOut', ran: 'no' }],
     ['its script hangs', { kind: 'hanging' }, { state: 'TimedOut', ran: 'yes' }],

@@ -151,7 +151,8 @@ describe('past every check of Systems Manager', () => {
       }),
       { numRuns: 40 },
     );
-  });
+    // Each run starts a hundred processes.
+  }, 1_200_000);
 
   it('a process id that is none is not calculated with', async () => {
     await node.program('sleep', '');

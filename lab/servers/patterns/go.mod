@@ -1,0 +1,3 @@
+module etcd-medic.example/patterns
+
+go 1.21
