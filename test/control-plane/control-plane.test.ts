@@ -10,6 +10,7 @@ import { parseCluster } from '../../functions/run/configuration.ts';
 import { listAlarms, putThrough, raiseCorrupt, snapshotOfState } from './alarms.ts';
 import { createAuthority, openAuthority } from './certificates.ts';
 import { startControlPlane } from './control-plane.ts';
+import { versionsHere } from './etcd-versions.ts';
 import { fillWithReports } from './fill.ts';
 import { dieWithParent } from './process-end.ts';
 
@@ -26,7 +27,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-describe.each(['3.4.23', '3.5.16', '3.5.30'])('etcd %s', (version) => {
+describe.each(await versionsHere(['3.4.23', '3.5.16', '3.5.30', '3.6.16', '3.7.3']))('etcd %s', (version) => {
   it('starts over TLS, is filled until every member raises NOSPACE, and refuses writes from then on', async () => {
     await using plane = await startControlPlane({ version, quotaBytes: SMALL_BYTES });
     const puts = await Promise.all(plane.endpoints.map((endpoint) => putThrough(plane, endpoint)));

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { debianMirror } from './apt-sources.ts';
 import { EtcdNotFoundError, findEtcd } from './etcd-binaries.ts';
+import { versionsHere } from './etcd-versions.ts';
 import { withFolderLock } from './folder-lock.ts';
 
 let directory = '';
@@ -80,6 +81,65 @@ describe('findEtcd', () => {
     expect(found.map(({ etcd }) => etcd)).toEqual(Array(3).fill(join(cacheDirectory, 'etcd-9.9.9/usr/bin/etcd')));
     expect(await readFile(join(directory, 'fetches'), 'utf8')).toBe('fetched\n');
     expect(await readdir(cacheDirectory)).toEqual(['etcd-9.9.9']);
+  });
+});
+
+/** A stand-in for Go, which not every machine has: makes the binaries that `go build -o FOLDER/` would. */
+const GO = `[ "$1 $GOWORK" = 'build off' ] || exit 2
+echo built >> "$BUILDS"
+while [ "$1" != -o ]; do shift; done
+for name in etcd etcdctl etcdutl; do printf '#!/bin/sh\\necho etcd Version: 3.7.3\\n' > "$2$name"; chmod +x "$2$name"; done`;
+
+describe('an etcd that Debian does not have', () => {
+  it('is built once from its Go modules where several ask at the same time, and found again afterwards', async () => {
+    const bin = join(directory, 'bin');
+    const cacheDirectory = join(directory, 'cache');
+    await script(join(bin, 'go'), GO);
+    const environment = { PATH: `${bin}:/bin`, BUILDS: join(directory, 'builds') };
+    const told: string[] = [];
+    const options = { environment, cacheDirectory, onProgress: (line: string) => told.push(line) };
+
+    const found = await Promise.all([1, 2, 3].map(() => findEtcd('3.7.3', options)));
+    const again = await versionsHere(['3.5.30', '3.7.3'], { ...options, environment: { PATH: join(directory, 'no') } });
+
+    expect(found.map(({ etcdutl }) => etcdutl)).toEqual(
+      Array(3).fill(join(cacheDirectory, 'etcd-3.7.3/usr/bin/etcdutl')),
+    );
+    expect(await readFile(join(directory, 'builds'), 'utf8')).toBe('built\n');
+    expect(await readdir(cacheDirectory)).toEqual(['etcd-3.7.3']);
+    expect(told).toEqual([expect.stringContaining('building etcd 3.7.3 from its Go modules')]);
+    expect(again).toEqual(['3.5.30', '3.7.3']);
+  });
+
+  it('is left out by name where there is no Go', async () => {
+    const told: string[] = [];
+
+    const versions = await versionsHere(['3.5.30', '3.6.16', '3.7.3'], {
+      environment: { PATH: join(directory, 'empty') },
+      cacheDirectory: directory,
+      onProgress: (line) => told.push(line),
+    });
+
+    expect(versions).toEqual(['3.5.30']);
+    expect(told).toEqual([
+      expect.stringContaining('etcd 3.6.16 is LEFT OUT'),
+      expect.stringContaining('etcd 3.7.3 is LEFT OUT'),
+    ]);
+  });
+
+  it('fails with what Go said where the build fails', async () => {
+    const bin = join(directory, 'bin');
+    await script(join(bin, 'go'), 'echo "go.mod requires go >= 1.26.0" >&2; exit 1');
+
+    const building = versionsHere(['3.7.3'], {
+      environment: { PATH: `${bin}:/bin` },
+      cacheDirectory: directory,
+      onProgress: () => {},
+    });
+
+    await expect(building).rejects.toThrow(
+      /etcd 3\.7\.3 is not on this machine and could not be built \(go build in lab\/servers\/etcd-3\.7\.3: .*go\.mod requires go >= 1\.26\.0\)/,
+    );
   });
 });
 

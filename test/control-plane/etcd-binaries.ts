@@ -1,4 +1,4 @@
-// Finds an etcd to run: one that this machine has, or Debian's package unpacked into a cache folder, without root.
+// Finds an etcd to run: one that this machine has, Debian's package unpacked into a cache folder, or one built from its Go modules. Without root.
 import { execFile } from 'node:child_process';
 import { access, constants, mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { describeError, EtcdMedicError } from '../../functions/run/errors.ts';
 import { downloadEtcd } from './debian-packages.ts';
 import { withFolderLock } from './folder-lock.ts';
+import { buildEtcd, isBuiltFromModules } from './go-modules.ts';
 
 /** Absolute paths of executables. */
 export interface EtcdBinaries {
@@ -38,49 +39,32 @@ const ANY_VERSION = 'etcd-any';
 
 /**
  * Without a version: `ETCD_BIN` (an etcd, or a folder with one), then `etcd` on PATH, then the cache, then a fetch of 3.5.30
- * or, if that is gone, of the newest. With a version: the first of these that is exactly that version.
- * Several processes may call it at the same time: one fetches, the others wait.
+ * or, if that is gone, of the newest. With a version: the first of these that is exactly that version; those that lab/servers has are built
+ * from their Go modules instead of fetched. Several processes may call it at the same time: one fetches, the others wait.
  * @throws EtcdNotFoundError
  */
 export async function findEtcd(version?: string, options: FindEtcdOptions = {}): Promise<EtcdBinaries> {
-  const { onProgress = () => {}, environment = process.env } = options;
-  const chosen = environment.ETCD_BIN;
-  if (chosen) {
-    const folder = (await stat(chosen).catch(() => undefined))?.isDirectory();
-    const found = await inspect(folder ? join(chosen, 'etcd') : chosen);
-    if (!found)
-      throw new EtcdNotFoundError(`ETCD_BIN is ${chosen}, but no etcd that runs is there: correct it or unset it`);
-    if (!version || found.version === version) return found;
-  }
-  for (const directory of (environment.PATH ?? '').split(delimiter).filter(isAbsolute)) {
-    const found = await inspect(join(directory, 'etcd'));
-    if (found && (!version || found.version === version)) return found;
-  }
-  return fromCache(version, options.cacheDirectory ?? defaultCache(environment), { onProgress, environment });
-}
-
-async function fromCache(
-  version: string | undefined,
-  cache: string,
-  { onProgress, environment }: Required<Pick<FindEtcdOptions, 'onProgress' | 'environment'>>,
-): Promise<EtcdBinaries> {
+  const {
+    onProgress = () => {},
+    environment = process.env,
+    cacheDirectory: cache = defaultCache(environment),
+  } = options;
+  const found = await foundEtcd(version, { ...options, environment });
+  if (found) return found;
   const wanted = version ?? DEFAULT_VERSION;
-  const look = async () => {
-    const exact = await inspect(join(cache, `etcd-${wanted}`, 'usr/bin/etcd'));
-    // What was fetched as "any" turned out to be another version.
-    return exact ?? (version ? undefined : inspect(join(cache, ANY_VERSION, 'usr/bin/etcd')));
-  };
-  const cached = await look();
-  if (cached) return cached;
+  const look = () => inCache(version, cache);
   try {
     await mkdir(cache, { recursive: true });
-    return await withFolderLock(join(cache, 'lock'), async () => {
+    // One for each version: nobody who wants Debian's waits while another is built.
+    return await withFolderLock(join(cache, `lock-${wanted}`), async () => {
       const fetchedMeanwhile = await look();
       if (fetchedMeanwhile) return fetchedMeanwhile;
       // Beside its last place, because a rename works within one file system only.
       const unpacked = await mkdtemp(join(cache, '.fetch-'));
       try {
-        await downloadEtcd({ version: wanted, orNewest: !version, into: unpacked, onProgress, environment });
+        const made = { version: wanted, into: unpacked, onProgress, environment };
+        if (isBuiltFromModules(wanted)) await buildEtcd(made);
+        else await downloadEtcd({ ...made, orNewest: !version });
         const root = join(unpacked, 'root');
         const found = await inspect(join(root, 'usr/bin/etcd'));
         if (!found) throw new Error('the unpacked etcd does not run here');
@@ -96,12 +80,42 @@ async function fromCache(
     });
   } catch (error) {
     const what = version ? `etcd ${version}` : 'etcd';
+    const [not, install] = isBuiltFromModules(wanted)
+      ? ['built', 'make that build work']
+      : ['fetched', 'install it (apt-get install etcd-server etcd-client)'];
     throw new EtcdNotFoundError(
-      `${what} is not on this machine and could not be fetched (${oneLine(describeError(error))}): ` +
-        `install it (apt-get install etcd-server etcd-client) or set ETCD_BIN to the path of an etcd${version ? ` ${version}` : ''}`,
+      `${what} is not on this machine and could not be ${not} (${oneLine(describeError(error))}): ` +
+        `${install} or set ETCD_BIN to the path of an etcd${version ? ` ${version}` : ''}`,
       { cause: error },
     );
   }
+}
+
+/**
+ * As findEtcd, without fetching or building.
+ * @throws EtcdNotFoundError where ETCD_BIN is wrong
+ */
+export async function foundEtcd(version?: string, options: FindEtcdOptions = {}): Promise<EtcdBinaries | undefined> {
+  const { environment = process.env, cacheDirectory = defaultCache(environment) } = options;
+  const chosen = environment.ETCD_BIN;
+  if (chosen) {
+    const folder = (await stat(chosen).catch(() => undefined))?.isDirectory();
+    const found = await inspect(folder ? join(chosen, 'etcd') : chosen);
+    if (!found)
+      throw new EtcdNotFoundError(`ETCD_BIN is ${chosen}, but no etcd that runs is there: correct it or unset it`);
+    if (!version || found.version === version) return found;
+  }
+  for (const directory of (environment.PATH ?? '').split(delimiter).filter(isAbsolute)) {
+    const found = await inspect(join(directory, 'etcd'));
+    if (found && (!version || found.version === version)) return found;
+  }
+  return inCache(version, cacheDirectory);
+}
+
+async function inCache(version: string | undefined, cache: string): Promise<EtcdBinaries | undefined> {
+  const exact = await inspect(join(cache, `etcd-${version ?? DEFAULT_VERSION}`, 'usr/bin/etcd'));
+  // What was fetched as "any" turned out to be another version.
+  return exact ?? (version ? undefined : inspect(join(cache, ANY_VERSION, 'usr/bin/etcd')));
 }
 
 /** The etcd at this path with what lies beside it; undefined where nothing is there or it doesn't run. */
