@@ -10,6 +10,11 @@ import {
 
 /** What the service takes as one operation's payload, and as an execution's input. */
 export const PAYLOAD_LIMIT_BYTES = 256 * 1024;
+/** "Lambda quotas": durable operations of one execution. */
+export const OPERATIONS_LIMIT = 3_000;
+/** "OperationUpdate" and "StepOptions", "WaitOptions" in the Lambda API reference. */
+const NAME = /^[\x20-\x7e]{1,256}$/;
+const LONGEST_DELAY_SECONDS = 31_622_400;
 
 /** One operation went from one status to another; for showing progress. */
 export interface OperationChange {
@@ -84,7 +89,7 @@ export class OperationRecord {
     for (const update of updates) {
       const { Id: id, ParentId: parent, Type: type } = update;
       if (id === undefined) throw refusal('Operation update must have an Id.');
-      checkSize(`${type} payload of "${update.Name ?? id}"`, update.Payload);
+      checkUpdate(update);
       if (type === 'EXECUTION') {
         this.executionResult = update.Payload;
         continue;
@@ -93,6 +98,11 @@ export class OperationRecord {
         throw refusal('Invalid parent operation id.');
       }
       staged.set(id, this.#next(staged.get(id) ?? this.#operations.get(id), update));
+    }
+    const added = [...staged.keys()].filter((id) => !this.#operations.has(id)).length;
+    const operations = this.#operations.size - 1 + added; // without the execution itself
+    if (operations > OPERATIONS_LIMIT) {
+      throw refusal(`The execution has ${operations} durable operations: there may be at most ${OPERATIONS_LIMIT}.`);
     }
     for (const operation of staged.values()) this.#set(operation);
     for (const { Type, Action, Id: id = '', Payload: payload = 'null', ChainedInvokeOptions } of updates) {
@@ -234,6 +244,22 @@ function dueMs({ Status, StepDetails, WaitDetails }: WireOperation): number | un
 
 function later(at: Date, seconds: number): Date {
   return new Date(at.getTime() + seconds * 1_000);
+}
+
+function checkUpdate({ Id, Name, Type, Payload, StepOptions, WaitOptions }: OperationUpdate): void {
+  if (Name !== undefined && !NAME.test(Name)) {
+    throw refusal(
+      `Value '${Name}' at 'updates.name' failed to satisfy constraint: pattern [\\x20-\\x7E]+, length 1 to 256.`,
+    );
+  }
+  for (const seconds of [StepOptions?.NextAttemptDelaySeconds, WaitOptions?.WaitSeconds]) {
+    if (seconds === undefined || (Number.isInteger(seconds) && seconds >= 1 && seconds <= LONGEST_DELAY_SECONDS))
+      continue;
+    throw refusal(
+      `A delay of ${seconds} s in "${Name ?? Id}": it must be a whole number from 1 to ${LONGEST_DELAY_SECONDS}.`,
+    );
+  }
+  checkSize(`${Type} payload of "${Name ?? Id}"`, Payload);
 }
 
 function checkSize(what: string, payload: string | undefined): void {

@@ -1,7 +1,9 @@
 // Runs a workflow's steps durably and keeps the report's record of them: one durable step, one line in the report.
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import { describeError, EtcdMedicError } from './errors.ts';
+import { type Look, type LookAgain, lookOnce, type PolledStep, type Polling, type PollState } from './poll.ts';
 import type { ReportStep, StepOutcome } from './report.ts';
+import { operationName, reportName, type StepName } from './step-name.ts';
 
 /** What a step did, in one sentence, and the plain data (JSON only) that later steps need. */
 export interface StepResult<Data> {
@@ -25,13 +27,9 @@ export class GuardError extends EtcdMedicError {
 /** Never retried by the engine: a step's failure is data that the workflow decides on (R5, R14). */
 const noRetry = () => ({ shouldRetry: false });
 
-/** Calls that are safe to repeat are tried so often, when what they met was an accident (a restart, an election, a hiccup). */
-const ATTEMPTS = 3;
+/** Calls that are safe to repeat are tried for so long, when what they met was an accident (a restart, an election, a hiccup). */
+const INSIST_SECONDS = 60;
 const AGAIN_SECONDS = 5;
-/** How often a step is put off to an invocation with more time left; a fresh one has all that Lambda gives. */
-const FRESH_INVOCATIONS = 3;
-const NO_TIME = 'too little of this invocation is left';
-
 export class Journal {
   readonly steps: ReportStep[] = [];
   readonly #context: DurableContext;
@@ -54,57 +52,43 @@ export class Journal {
    * What the work returns is recorded before the next step begins; after a crash the work may run a second time (R10).
    * @throws GuardError
    */
-  async step<Data>(name: string, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
+  async step<Data>(name: StepName, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
     const result = await this.quietStep(name, work);
-    this.note(name, result);
+    this.note(reportName(name), result);
     return result;
   }
 
   /** The same without a line in the report, for the many small looks of a poll. @throws GuardError */
-  async quietStep<Data>(name: string, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
-    const result = await this.#record<Data>(name, async () => {
-      try {
-        await this.#guard();
-      } catch (error) {
-        return { outcome: 'failed', detail: describeError(error), unguarded: true };
-      }
-      const why = await this.#switchedOff();
-      return why === undefined ? work() : { outcome: 'skipped', detail: `R16: ${why}`, unguarded: true };
-    });
-    if (result.unguarded === undefined) return result;
-    this.note(name, result);
-    throw new GuardError(`${result.detail}: "${name}" and all after it were not done`);
+  async quietStep<Data>(name: StepName, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
+    return this.#permitted(name, await this.#record<Data>(name, async () => (await this.#forbidden()) ?? work()));
   }
 
   /** A step that must also be done when the lease is lost: it changes nothing in the cluster. */
-  async unguardedStep<Data>(name: string, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
+  async unguardedStep<Data>(name: StepName, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
     const result = await this.#record(name, work);
-    this.note(name, result);
+    this.note(reportName(name), result);
     return result;
   }
 
-  async quietUnguardedStep<Data>(name: string, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
+  async quietUnguardedStep<Data>(name: StepName, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
     return this.#record(name, work);
   }
 
   /**
-   * A quiet step that is tried three times, 5 s apart, while it comes out as `failed`; any other outcome is an answer.
+   * A quiet step that is tried for a minute, 5 s apart, while it comes out as `failed`; any other outcome is an answer.
    * Only for work that is safe to repeat.
    * @throws GuardError unless `unguarded`
    */
   async insist<Data>(
-    name: string,
+    name: StepName,
     work: () => Promise<StepResult<Data>>,
     { unguarded = false } = {},
-  ): Promise<RecordedStep<Data>> {
-    for (let attempt = 1; ; attempt++) {
-      const attemptName = attempt === 1 ? name : `${name}, again (${attempt})`;
-      const step = unguarded
-        ? await this.quietUnguardedStep(attemptName, work)
-        : await this.quietStep(attemptName, work);
-      if (step.outcome !== 'failed' || attempt === ATTEMPTS) return step;
-      await this.#context.wait(`${name} again`, { seconds: AGAIN_SECONDS });
-    }
+  ): Promise<PolledStep<Data>> {
+    const polling = { everySeconds: AGAIN_SECONDS, withinSeconds: INSIST_SECONDS, guarded: !unguarded };
+    return this.poll<Data>(name, polling, async () => {
+      const result = await settled(work);
+      return { ...result, again: result.outcome === 'failed' };
+    });
   }
 
   /**
@@ -112,19 +96,38 @@ export class Journal {
    * @throws GuardError
    */
   async inTime<Data>(
-    name: string,
+    name: StepName,
     neededMs: number,
     work: () => Promise<StepResult<Data>>,
   ): Promise<RecordedStep<Data>> {
-    for (let attempt = 1; ; attempt++) {
-      const step = await this.quietStep<Data>(attempt === 1 ? name : `${name}, put off (${attempt})`, async () => {
-        // Asked inside the step, so that its answer is recorded and a replay goes the same way.
-        const leftMs = this.#context.lambdaContext.getRemainingTimeInMillis();
-        return leftMs < neededMs ? { outcome: 'skipped', detail: NO_TIME } : work();
-      });
-      if (step.detail !== NO_TIME || attempt === FRESH_INVOCATIONS) return step;
-      await this.#context.wait('a fresh invocation', { seconds: 1 });
-    }
+    return this.poll(name, { everySeconds: 1, withinSeconds: 0, neededMs }, work);
+  }
+
+  /**
+   * Looks again and again through the durable engine: one durable operation however often it looks, no line in the report. For pure
+   * looks, and for a change that could not be tried yet: then the look answers `again`. One that throws is `failed`, and the last.
+   * A crash in a look repeats that look alone (R10).
+   * @throws GuardError unless not `guarded`
+   */
+  async poll<Data>(name: StepName, polling: Polling<Data>, look: LookAgain<Data>): Promise<PolledStep<Data>> {
+    const { guarded = true } = polling;
+    const check: LookAgain<Data> = (...seen) =>
+      settled<Look<Data>>(async () => (guarded ? await this.#forbidden() : undefined) ?? look(...seen));
+    const state = await this.#context.waitForCondition<PollState<Data> | null>(
+      operationName(name),
+      // The time that is left is asked inside of the look, so that its answer is recorded and a replay goes the same way.
+      async (before) =>
+        lookOnce(polling, before ?? undefined, this.#context.lambdaContext.getRemainingTimeInMillis(), check),
+      {
+        initialState: null,
+        waitStrategy: (after) =>
+          after?.pauseSeconds === undefined
+            ? { shouldContinue: false }
+            : { shouldContinue: true, delay: { seconds: after.pauseSeconds } },
+      },
+    );
+    if (state === null) throw new Error(`"${operationName(name)}" has ended without a look`);
+    return this.#permitted(name, state);
   }
 
   /** A line for what was done over several quiet steps. */
@@ -138,26 +141,46 @@ export class Journal {
     this.steps.push({ name, startedAt, durationMs: 0, outcome, detail });
   }
 
-  #record<Data>(
-    name: string,
-    work: () => Promise<StepResult<Data> & { readonly unguarded?: true }>,
-  ): Promise<RecordedStep<Data>> {
+  /** Why the work is not begun: undefined where it may be. */
+  async #forbidden(): Promise<Forbidden | undefined> {
+    try {
+      await this.#guard();
+    } catch (error) {
+      return { outcome: 'failed', detail: describeError(error), unguarded: true };
+    }
+    const why = await this.#switchedOff();
+    return why === undefined ? undefined : { outcome: 'skipped', detail: `R16: ${why}`, unguarded: true };
+  }
+
+  /** @throws GuardError */
+  #permitted<Step extends RecordedStep<unknown>>(name: StepName, step: Step): Step {
+    if (step.unguarded === undefined) return step;
+    this.note(reportName(name), step);
+    throw new GuardError(`${step.detail}: "${reportName(name)}" and all after it were not done`);
+  }
+
+  #record<Data>(name: StepName, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
     return this.#context.step<RecordedStep<Data>>(
-      name,
+      operationName(name),
       async () => {
         const started = Date.now();
-        const clocked = (result: StepResult<Data> & { readonly unguarded?: true }): RecordedStep<Data> => ({
-          ...result,
-          startedAt: new Date(started).toISOString(),
-          durationMs: Date.now() - started,
-        });
-        try {
-          return clocked(await work());
-        } catch (error) {
-          return clocked({ outcome: 'failed', detail: describeError(error) });
-        }
+        const result = await settled(work);
+        return { ...result, startedAt: new Date(started).toISOString(), durationMs: Date.now() - started };
       },
       { retryStrategy: noRetry },
     );
+  }
+}
+
+type Forbidden = StepResult<never> & { readonly unguarded: true };
+
+/** An error becomes `failed` with the error's words. */
+async function settled<Result extends StepResult<unknown>>(
+  work: () => Promise<Result>,
+): Promise<Result | StepResult<never>> {
+  try {
+    return await work();
+  } catch (error) {
+    return { outcome: 'failed', detail: describeError(error) };
   }
 }

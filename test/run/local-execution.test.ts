@@ -1,9 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type DurableContext, StepSemantics, withDurableExecution } from '@aws/durable-execution-sdk-js';
+import {
+  type DurableContext,
+  type OperationUpdate,
+  StepSemantics,
+  withDurableExecution,
+} from '@aws/durable-execution-sdk-js';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { trackAttempts } from '../../bin/local-attempts.ts';
 import { type LocalExecutionOptions, runLocally } from '../../bin/local-execution.ts';
-import { PAYLOAD_LIMIT_BYTES } from '../../bin/local-operations.ts';
+import { OPERATIONS_LIMIT, OperationRecord, PAYLOAD_LIMIT_BYTES } from '../../bin/local-operations.ts';
 
 const once = { retryStrategy: () => ({ shouldRetry: false }) };
 
@@ -286,5 +291,34 @@ describe('a local execution', () => {
       'pause: new -> STARTED',
       'pause: STARTED -> SUCCEEDED',
     ]);
+  });
+
+  it.each([
+    ['a name that is not printable ASCII', 'defragment zürich-1', 1],
+    ['a name of more than 256 characters', 'x'.repeat(257), 1],
+    ['a wait of no time', 'pause', 0],
+    ['a wait of a part of a second', 'pause', 1.5],
+  ])('refuses what the service refuses: %s', async (_what, name, seconds) => {
+    const handler = withDurableExecution(async (_event: unknown, context: DurableContext) => {
+      await context.wait(name, { seconds });
+    });
+
+    const { status, error } = await runLocally(handler, {}, { skipTime: true });
+
+    expect(status).toBe('FAILED');
+    expect(error?.message).toMatch(/must be|failed to satisfy/);
+  });
+
+  it('takes 3,000 operations of an execution, and not one more', () => {
+    const record = new OperationRecord('{}', Date.now, () => {});
+    const starts = (from: number, to: number): OperationUpdate[] =>
+      Array.from({ length: to - from + 1 }, (_, n) => ({ Id: `${from + n}`, Type: 'STEP', Action: 'START' }));
+
+    record.apply(starts(1, OPERATIONS_LIMIT));
+    record.apply([{ Id: '1', Type: 'STEP', Action: 'SUCCEED' }]);
+
+    expect(() => record.apply(starts(OPERATIONS_LIMIT + 1, OPERATIONS_LIMIT + 1))).toThrow(
+      /3001 durable operations: there may be at most 3000/,
+    );
   });
 });
