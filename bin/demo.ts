@@ -123,7 +123,10 @@ const tasks = new Listr<Partial<Story>>([
       process.env.ETCD_MEDIC_CLUSTER = JSON.stringify(configuration);
       process.env.ETCD_MEDIC_WORKFLOWS = JSON.stringify({ recover: functionArn });
       const { handler: dispatch } = await import('../functions/dispatch/handler.ts');
-      const { started } = await dispatch(await alarmEvent(), { awsRequestId: 'demo' } as Context);
+      const { started } = await dispatch(await alarmEvent(), {
+        awsRequestId: 'demo',
+        getRemainingTimeInMillis: () => 60_000,
+      } as Context);
       task.title += `: ${started[0]?.executionName}`;
     },
   },

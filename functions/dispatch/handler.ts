@@ -7,7 +7,7 @@ import { SetupError } from '../run/errors.ts';
 import { type DispatchEnvironment, readEnvironment } from './environment.ts';
 import { executionName } from './execution-name.ts';
 import { type Dispatch, parseTrigger } from './parse.ts';
-import { startWorkflow } from './start.ts';
+import { LAST_TRY_MS, startWorkflow, TRY_FOR_MS } from './start.ts';
 
 /** What the console shows after Test. */
 export interface DispatchResult {
@@ -26,13 +26,22 @@ export interface DispatchResult {
 
 const logger = new Logger({ serviceName: 'etcd-medic-dispatch' });
 
+/** For what comes after the last try: an error that is told is worth more than one second of trying. */
+const AFTERWARDS_MS = 3_000;
+
 /** Errors are thrown on, so that Lambda tries the event again and then keeps it in the dead-letter queue. */
 export const handler = middy<unknown, DispatchResult>()
   .use(injectLambdaContext(logger, { resetKeys: true }))
-  .handler(async (event, { awsRequestId }) => {
+  .handler(async (event, context) => {
+    const leftMs = context.getRemainingTimeInMillis() - LAST_TRY_MS - AFTERWARDS_MS;
+    const tryUntil = Date.now() + Math.min(TRY_FOR_MS, leftMs);
     const { cluster, workflows } = readEnvironment(process.env);
     logger.appendKeys({ cluster: cluster.name });
-    const decisions = parseTrigger(event, { cluster: cluster.name, alarms: cluster.alarms, requestId: awsRequestId });
+    const decisions = parseTrigger(event, {
+      cluster: cluster.name,
+      alarms: cluster.alarms,
+      requestId: context.awsRequestId,
+    });
 
     const ignored = decisions.flatMap((decision) => (decision.kind === 'ignore' ? [decision.reason] : []));
     for (const reason of ignored) logger.info('ignored', { reason });
@@ -41,7 +50,7 @@ export const handler = middy<unknown, DispatchResult>()
     const orders = decisions.flatMap((decision) => (decision.kind === 'start' ? [toOrder(decision, workflows)] : []));
     const started: DispatchResult['started'][number][] = [];
     for (const { cause, ...start } of orders) {
-      const { executionArn = null, alreadyStarted } = await startWorkflow(start);
+      const { executionArn = null, alreadyStarted, refusals } = await startWorkflow(start, { tryUntil });
       const { name, command } = start;
       const { workflow, dryRun } = command;
       const lookAt = `Lambda, etcd-medic-${cluster.name}-${workflow}, Durable executions, ${name}`;
@@ -51,6 +60,7 @@ export const handler = middy<unknown, DispatchResult>()
         cause,
         executionName: name,
         executionArn,
+        ...(refusals.length > 0 && { refusals }),
       });
     }
     return { started, ignored };

@@ -31,6 +31,12 @@ export interface StandInFunction {
   readonly overTheWire?: boolean;
 }
 
+interface Sleep {
+  readonly wakingTakesMs: number;
+  /** Since it was called. */
+  wakesAt: number | undefined;
+}
+
 /** One run of a durable function. */
 export interface StandInExecution {
   readonly functionName: string;
@@ -44,12 +50,33 @@ export interface LambdaStandIn extends RunningServer {
   readonly executions: readonly StandInExecution[];
   /** @returns the function's ARN with its alias, as dispatch is given it */
   register(functionName: string, fn: StandInFunction): string;
+  /** Nobody has called it for weeks: it is inactive, and the first invocation fails and wakes it, which takes so long. */
+  fallAsleep(functionName: string, wakingTakesMs: number): void;
 }
 
 export async function startLambda(calls: ApiCall[]): Promise<LambdaStandIn> {
   const functions = new Map<string, StandInFunction>();
   const executions: StandInExecution[] = [];
   const clients = new Map<string, DurableExecutionClient>();
+  const asleep = new Map<string, Sleep>();
+
+  /** As the Lambda Developer Guide has it, "Lambda function states": inactive, then pending, then active. */
+  function refusalOf(functionName: string): { status: number; type: string; message: string } | undefined {
+    const sleep = asleep.get(functionName);
+    if (sleep === undefined) return undefined;
+    if (sleep.wakesAt === undefined) {
+      sleep.wakesAt = Date.now() + sleep.wakingTakesMs;
+      const message = 'The function is inactive and its VPC connection is no longer available.';
+      return { status: 502, type: 'ResourceNotReadyException', message };
+    }
+    if (Date.now() < sleep.wakesAt) {
+      const message =
+        'The operation cannot be performed at this time. The function is currently in the following state: Pending';
+      return { status: 409, type: 'ResourceConflictException', message };
+    }
+    asleep.delete(functionName);
+    return undefined;
+  }
 
   /** What the service does for `context.invoke`: it needs a version or an alias, as any invoke of a durable function. */
   async function invokeDurably(signedBy: string, reference: string, payload: string): Promise<ChainedInvokeEnd> {
@@ -60,6 +87,8 @@ export async function startLambda(calls: ApiCall[]): Promise<LambdaStandIn> {
     if (fn === undefined || qualifier !== ALIAS) {
       return { error: { type: 'ResourceNotFoundException', message: `Function not found: ${reference}` } };
     }
+    const refusal = refusalOf(functionName);
+    if (refusal !== undefined) return { error: refusal };
     const { status, result, error } = await start(functionName, fn, randomUUID(), payload).result;
     if (status === 'SUCCEEDED') return { result: JSON.stringify(result ?? null) };
     return { error: { type: error?.type ?? 'Error', message: error?.message ?? '' } };
@@ -89,6 +118,8 @@ export async function startLambda(calls: ApiCall[]): Promise<LambdaStandIn> {
     if (qualifier === undefined) return invalid('You cannot invoke a durable function using an unqualified ARN.');
     const name = header(request, 'x-amz-durable-execution-name') ?? randomUUID();
     if (!/^[A-Za-z0-9-_]{1,64}$/.test(name)) return invalid(`Durable execution name "${name}" is not valid.`);
+    const refusal = refusalOf(functionName);
+    if (refusal !== undefined) return errorResponse(refusal.status, refusal.type, refusal.message);
     // Names are kept until long after an execution has ended, so a finished one counts as well.
     const known = executions.find((execution) => execution.functionName === functionName && execution.name === name);
     if (known !== undefined && known.payload !== request.body) {
@@ -116,6 +147,9 @@ export async function startLambda(calls: ApiCall[]): Promise<LambdaStandIn> {
     register: (functionName, fn) => {
       functions.set(functionName, fn);
       return `${FUNCTION_ARN_PREFIX}${functionName}:${ALIAS}`;
+    },
+    fallAsleep: (functionName, wakingTakesMs) => {
+      asleep.set(functionName, { wakingTakesMs, wakesAt: undefined });
     },
     [Symbol.asyncDispose]: async () => {
       // What runs in the background still needs its record.

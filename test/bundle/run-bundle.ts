@@ -6,7 +6,9 @@ import { runLocally } from '../../bin/local-execution.ts';
 const [, , bundle = '', event = ''] = process.argv;
 const { handler } = await import(pathToFileURL(bundle).href);
 const input: unknown = JSON.parse(event);
-const result = isCommand(input) ? await durable(handler) : await handler(input, { awsRequestId: 'test' });
+const result = isCommand(input)
+  ? await durable(handler)
+  : await handler(input, { awsRequestId: 'test', getRemainingTimeInMillis: () => 60_000 });
 process.stdout.write(`\n${JSON.stringify(result)}\n`);
 
 async function durable(durableHandler: DurableLambdaHandler): Promise<unknown> {

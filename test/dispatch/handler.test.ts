@@ -46,7 +46,7 @@ describe('startWorkflow', () => {
   it('invokes the qualified function asynchronously under the name, with the command as its payload', async () => {
     const started = await startWorkflow(start);
 
-    expect(started).toEqual({ executionArn: `${EXECUTION_ARN}/${start.name}`, alreadyStarted: false });
+    expect(started).toEqual({ executionArn: `${EXECUTION_ARN}/${start.name}`, alreadyStarted: false, refusals: [] });
     expect(lambda.requests).toEqual([
       { path: `/2015-03-31/functions/${RECOVER_ARN}/invocations`, type: 'Event', name: start.name, payload: command },
     ]);
@@ -57,7 +57,7 @@ describe('startWorkflow', () => {
 
     const started = await startWorkflow(start);
 
-    expect(started).toEqual({ executionArn: undefined, alreadyStarted: true });
+    expect(started).toEqual({ executionArn: undefined, alreadyStarted: true, refusals: [] });
     expect(lambda.requests).toHaveLength(1);
   });
 
@@ -79,7 +79,7 @@ describe('startWorkflow', () => {
   ])('says what was tried and what came back where Lambda %s', async (_what, status, type, attempts) => {
     lambda.answers.push(...Array.from({ length: attempts }, (): Answer => [status, type]));
 
-    const error = await startWorkflow(start).catch((thrown: unknown) => thrown);
+    const error = await startWorkflow(start, { tryUntil: Date.now() }).catch((thrown: unknown) => thrown);
 
     expect(error).toBeInstanceOf(WorkflowNotStartedError);
     expect(error).toMatchObject({
@@ -92,7 +92,7 @@ describe('startWorkflow', () => {
   it('says so where nobody listens', async () => {
     await lambda.stop();
 
-    const error = await startWorkflow(start).catch((thrown: unknown) => thrown);
+    const error = await startWorkflow(start, { tryUntil: Date.now() }).catch((thrown: unknown) => thrown);
 
     expect(error).toBeInstanceOf(WorkflowNotStartedError);
     expect(error).toMatchObject({ message: expect.stringContaining('ECONNREFUSED') });

@@ -1,5 +1,6 @@
 import { Match, type Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
+import { LAST_TRY_MS, TRY_FOR_MS } from '../../functions/dispatch/start.ts';
 import { permissionsOf, TRACING } from './permissions.ts';
 import { sampleKubernetes } from './small-stack.ts';
 import { sampleCluster, synth } from './synth.ts';
@@ -27,6 +28,17 @@ describe('DispatchFunction', () => {
         },
       },
     });
+  });
+
+  it('has the time for every try that it makes while a workflow’s function wakes', () => {
+    using synthesis = synth();
+
+    const functions = synthesis
+      .template()
+      .findResources('AWS::Lambda::Function', { Properties: { FunctionName: 'etcd-medic-demo-dispatch' } });
+
+    const [timeoutMs] = Object.values(functions).map(({ Properties }) => Properties.Timeout * 1_000);
+    expect(timeoutMs).toBeGreaterThan(TRY_FOR_MS + LAST_TRY_MS);
   });
 
   it('knows the alias of prune where there is an API server to prune', () => {

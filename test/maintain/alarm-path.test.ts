@@ -64,7 +64,10 @@ describe('the alarm on quota usage', () => {
         await churn(plane, { ...FLOOD, rewrites });
         written += rewrites * FLOOD.reports * FLOOD.reportBytes;
       }
-      const { started } = await dispatch(await alarmEvent(day), { awsRequestId: crypto.randomUUID() } as Context);
+      const { started } = await dispatch(await alarmEvent(day), {
+        awsRequestId: crypto.randomUUID(),
+        getRemainingTimeInMillis: () => 60_000,
+      } as Context);
       expect(started).toMatchObject([{ workflow: 'maintain' }]);
       await churn(plane, FLOOD); // while it runs
       written += FLOOD.reports * FLOOD.reportBytes;

@@ -113,7 +113,11 @@ export async function startStage(options: StageOptions = {}): Promise<Stage> {
   // It stays that function: what dispatch has started goes on, and has another's variables by then.
   const call: Stage['call'] = async (name, event) => {
     enter(functionOf(deployed, name), deployed);
-    return plain[name](event, { awsRequestId: crypto.randomUUID(), functionName: name } as Context);
+    return plain[name](event, {
+      awsRequestId: crypto.randomUUID(),
+      functionName: name,
+      getRemainingTimeInMillis: () => 60_000,
+    } as Context);
   };
   const running = started.move();
   return {

@@ -39,7 +39,10 @@ afterEach(async () => {
 
 async function deliver(file: string, change: (event: never) => unknown = (event) => event) {
   const event = JSON.parse(await readFile(new URL(`../../events/${file}`, import.meta.url), 'utf8'));
-  return dispatch(change(event as never), { awsRequestId: crypto.randomUUID() } as Context);
+  return dispatch(change(event as never), {
+    awsRequestId: crypto.randomUUID(),
+    getRemainingTimeInMillis: () => 60_000,
+  } as Context);
 }
 
 async function reports(): Promise<RunReport[]> {

@@ -130,7 +130,7 @@ async function alarm(): Promise<{ readonly recovery: RunReport; readonly pruning
   process.env.ETCD_MEDIC_WORKFLOWS = JSON.stringify({ recover: functionArn });
   try {
     const event = JSON.parse(await readFile(new URL('../../events/alarm-eventbridge.json', import.meta.url), 'utf8'));
-    await dispatch(event, { awsRequestId: crypto.randomUUID() } as Context);
+    await dispatch(event, { awsRequestId: crypto.randomUUID(), getRemainingTimeInMillis: () => 60_000 } as Context);
     const recovery = (await aws.lambda.executions[0]?.result)?.result as RunReport;
     return { recovery, pruning: (await aws.lambda.executions[1]?.result)?.result as RunReport | undefined };
   } finally {
