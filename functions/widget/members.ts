@@ -4,11 +4,11 @@ import { formatBytes } from '../run/report.ts';
 import { drawChart, still } from './chart.ts';
 import { cut, type Html, html } from './html.ts';
 import { badge } from './parts.ts';
+import { drawScale, type Scale } from './scale.ts';
 import type { Theme, Tone } from './theme.ts';
 import { FULL_SHARE, percent, usageShare } from './verdict.ts';
 
 const BAR_HEIGHT = 16;
-const SCALE_HEIGHT = 22;
 /** Room right of the largest quota, so that its line, and a file that has outgrown it, can be seen. */
 const HEADROOM = 1.06;
 
@@ -32,11 +32,6 @@ export function drawMembers(members: readonly ProbedMember[], options: MembersOp
       <span><i style="background:${options.theme.free}"></i>free, given back by a defragmentation</span>
       <span><i class="em-mark" style="background:${options.theme.ink}"></i>quota</span>
     </div>`;
-}
-
-interface Scale {
-  readonly tick: number;
-  readonly max: number;
 }
 
 function drawMember(member: ProbedMember, scale: Scale | undefined, options: MembersOptions): Html {
@@ -138,36 +133,6 @@ function drawBar(member: ProbedMember, { max }: Scale, { theme, width }: Members
 function toneOf(member: ProbedMember): Exclude<Tone, 'quiet'> | undefined {
   if (member.alarms.length > 0) return 'bad';
   return (usageShare(member) ?? 0) >= FULL_SHARE ? 'attention' : undefined;
-}
-
-function drawScale({ tick, max }: Scale, { theme, width }: MembersOptions): Html {
-  return drawChart({
-    width,
-    height: SCALE_HEIGHT,
-    label: `The scale of the bars: up to ${formatBytes(max)}`,
-    option: {
-      // `none`: exactly as wide as the bars above it.
-      grid: { left: 0, right: 0, top: 1, bottom: SCALE_HEIGHT - 1, outerBoundsMode: 'none' },
-      xAxis: {
-        type: 'value',
-        min: 0,
-        max,
-        interval: tick,
-        splitLine: { show: false },
-        axisLine: { show: true, lineStyle: { color: theme.line } },
-        axisTick: { show: true, lineStyle: { color: theme.line } },
-        axisLabel: {
-          color: theme.muted,
-          fontSize: 11,
-          showMaxLabel: false,
-          alignMinLabel: 'left',
-          formatter: (bytes: number) => formatBytes(Math.round(bytes)),
-        },
-      },
-      yAxis: { type: 'category', data: [''], show: false },
-      series: [],
-    },
-  });
 }
 
 function quotaOf(quotaBytes: ProbedMember['quotaBytes']): number | undefined {

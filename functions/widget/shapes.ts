@@ -1,6 +1,7 @@
 // The shapes that the timeline is drawn with. Each kind of run has one of its own, so that colour is not needed to tell them apart.
 import type { CustomSeriesOption } from 'echarts/charts';
 import { still } from './chart.ts';
+import { FONT_SIZE, placeOf } from './text-width.ts';
 import type { RunKind } from './verdict.ts';
 
 export type Shape = NonNullable<ReturnType<NonNullable<CustomSeriesOption['renderItem']>>>;
@@ -64,9 +65,10 @@ export function disc([cx, cy]: Point, radius: number, color: string): Shape {
   return { type: 'circle', silent: true, shape: { cx, cy, r: radius }, style: { fill: color } };
 }
 
-/** Centred below the point. */
-export function caption([x, y]: Point, text: string, color: string): Shape {
-  const style = { text, fill: color, fontSize: 11, fontFamily: 'inherit', align: 'center' } as const;
+/** Below the point, centred where the picture has room for it. @param width the picture's */
+export function caption([center, y]: Point, text: string, color: string, width: number): Shape {
+  const { x, align } = placeOf(text, center, width);
+  const style = { text, fill: color, fontSize: FONT_SIZE, fontFamily: 'inherit', align } as const;
   return { type: 'text', silent: true, x, y, style };
 }
 

@@ -4,21 +4,24 @@ import type { Chart, ChartOption } from './chart.ts';
 import { nameOf } from './names.ts';
 import { caption, diamond, disc, drawn, group, line, type Point, ring, sign } from './shapes.ts';
 import { EMPTY, isRun, type Slot, slotsOf, type TimelineData } from './slots.ts';
+import { FONT_SIZE, widthOf } from './text-width.ts';
 import { colorOf, RUN_KINDS, type Theme } from './theme.ts';
 
 const MiB = 1024 * 1024;
 
 const HEIGHT = 210;
-const GRID = { left: 66, right: 6, top: 20, bottom: 56, outerBoundsMode: 'none' } as const;
+/** Between a size and the axis, and between two texts. */
+const GAP = 8;
+const MIN_GAP = 4;
+/** No size is wider. */
+const WIDEST_SIZE = '1023 MiB';
+const LEFT = Math.ceil(widthOf(WIDEST_SIZE)) + GAP + 2;
+const GRID = { left: LEFT, right: 6, top: 20, bottom: 56, outerBoundsMode: 'none' } as const;
 /** Below the axis: how each run ended. Below that, what it was and when. */
 const SIGN_OFFSET = 13;
 const LABEL_MARGIN = 26;
 /** So narrow, a sign and a letter are still apart from their neighbours'. */
 const MIN_SLOT = 22;
-/** "28 Aug" and a blank. */
-const DATE_WIDTH = 48;
-/** "Maintenance" and a blank: there is room for more than its first letter. */
-const NAME_WIDTH = 76;
 /** A file that changed by fewer pixels is drawn as one that did not. */
 const MIN_CHANGE = 5;
 
@@ -50,7 +53,8 @@ export function timelineChart(data: TimelineData, options: TimelineOptions): Cha
         splitLine: { lineStyle: { color: options.theme.line, opacity: 0.6 } },
         axisLabel: {
           color: options.theme.muted,
-          fontSize: 11,
+          fontSize: FONT_SIZE,
+          margin: GAP,
           showMaxLabel: false,
           formatter: (bytes: number) => formatBytes(Math.round(bytes)),
         },
@@ -62,13 +66,18 @@ export function timelineChart(data: TimelineData, options: TimelineOptions): Cha
 
 function xAxis(slots: readonly Slot[], { theme, width }: TimelineOptions): NonNullable<ChartOption['xAxis']> {
   const slotWidth = (width - GRID.left - GRID.right) / slots.length;
-  const every = Math.max(1, Math.ceil(DATE_WIDTH / slotWidth));
+  const names = slots.map(({ workflow }) => nameOf(workflow));
+  // Where there is no room for names, their first letters.
+  const hasNames = slotWidth >= widest(names) + MIN_GAP;
+  const every = Math.max(1, Math.ceil((widest(slots.map(({ date }) => date)) + MIN_GAP) / slotWidth));
   // Counted from the newest run, so that it has one.
   const newest = slots.findLastIndex(({ kind }) => kind !== 'upcoming');
-  const labels = slots.map(({ workflow, date }, index) => {
-    const isDated = (index - newest) % every === 0 && fits(index, slots.length, slotWidth);
-    const name = nameOf(workflow);
-    return `${slotWidth >= NAME_WIDTH ? name : name.slice(0, 1)}\n${isDated ? date : ''}`;
+  const labels = slots.map(({ date }, index) => {
+    // A date under the last slot must not stick out of the chart.
+    const fits = (slots.length - index - 0.5) * slotWidth + GRID.right >= widthOf(date) / 2;
+    const isDated = (index - newest) % every === 0 && fits;
+    const name = names[index] ?? '';
+    return `${hasNames ? name : ([...name][0] ?? '')}\n${isDated ? date : ''}`;
   });
   return {
     type: 'category',
@@ -77,7 +86,7 @@ function xAxis(slots: readonly Slot[], { theme, width }: TimelineOptions): NonNu
     axisTick: { show: false },
     axisLabel: {
       color: theme.muted,
-      fontSize: 11,
+      fontSize: FONT_SIZE,
       lineHeight: 15,
       margin: LABEL_MARGIN,
       interval: 0,
@@ -86,9 +95,8 @@ function xAxis(slots: readonly Slot[], { theme, width }: TimelineOptions): NonNu
   };
 }
 
-/** A date under the last slot must not stick out of the chart. */
-function fits(index: number, slots: number, slotWidth: number): boolean {
-  return (slots - index - 0.5) * slotWidth + GRID.right >= DATE_WIDTH / 2 - 4;
+function widest(texts: readonly string[]): number {
+  return Math.max(0, ...texts.map((text) => widthOf(text)));
 }
 
 /** Where a run's members had different quotas, that of the largest file. It holds until another one is seen. */
@@ -113,13 +121,13 @@ function quotaLine(slots: readonly Slot[], { theme }: TimelineOptions) {
   );
 }
 
-function nowLine(slots: readonly Slot[], { theme }: TimelineOptions) {
+function nowLine(slots: readonly Slot[], { theme, width }: TimelineOptions) {
   const next = slots.findIndex(({ kind }) => kind === 'upcoming');
   return drawn(next < 0 ? [] : [[next, 0]], ({ point: [x, bottom], slotWidth }) => {
     const now = x - slotWidth / 2;
     return group(
       line([now, GRID.top - 4], [now, bottom + SIGN_OFFSET + 8], { color: theme.muted, width: 1 }),
-      caption([now, 2], 'now', theme.muted),
+      caption([now, 2], 'now', theme.muted, width),
     );
   });
 }

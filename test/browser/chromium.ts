@@ -2,14 +2,18 @@
 import { existsSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
 
-/** @throws Error with one line on what to install */
-export async function launchChromium(): Promise<Browser> {
+/**
+ * @param fontConfiguration a file of fontconfig's: the only fonts that it sees
+ * @throws Error with one line on what to install
+ */
+export async function launchChromium(fontConfiguration: string): Promise<Browser> {
   const executablePath = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
   if (!existsSync(executablePath)) {
     throw new Error(`no Chromium at ${executablePath}: apt-get install chromium, or name another one in CHROMIUM_BIN`);
   }
   return chromium.launch({
     executablePath,
+    env: { ...process.env, FONTCONFIG_FILE: fontConfiguration },
     args: [
       '--no-sandbox',
       '--disable-gpu',

@@ -55,6 +55,12 @@
     outside,
     overlapping,
     texts: texts.map(({ text, color, background, opacity }) => ({ text, color, background, opacity })),
+    drawn: [...page.querySelectorAll('svg text')].filter(visible).flatMap((element) =>
+      (element.children.length === 0 ? [element] : [...element.children]).map((each) => ({
+        text: each.textContent,
+        width: each.getComputedTextLength(),
+      })),
+    ),
     actions: [...page.querySelectorAll('cwdb-action')].map((action) => ({
       button: action.previousElementSibling?.textContent,
       command: JSON.parse(action.textContent),

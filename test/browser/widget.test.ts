@@ -1,4 +1,4 @@
-// The widget as a person sees it, in a frame such as CloudWatch's. `SCREENSHOTS=<folder>` keeps the pictures.
+// The widget as a person sees it, in a frame such as CloudWatch's, with each set of fonts. `SCREENSHOTS=<folder>` keeps the pictures.
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,14 +7,18 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod/mini';
 import { drawPage } from '../../functions/widget/page.ts';
 import type { Situation } from '../../functions/widget/situation.ts';
+import { widthOf } from '../../functions/widget/text-width.ts';
 import { healthy, look, member, run, situations } from '../widget/situations.ts';
 import { launchChromium } from './chromium.ts';
 import { contrast } from './contrast.ts';
+import { FONT_SETS, type FontSet, fontConfiguration } from './fonts.ts';
 
 /** Of CloudWatch's widgets: today's, and the ones that it had in the dark before. */
 const BACKGROUNDS = { light: ['#ffffff'], dark: ['#161d26', '#0f1b2a'] } as const;
 /** A widget this high; what is longer is scrolled to. */
 const FRAME_HEIGHT = 500;
+/** The narrowest that is drawn for. */
+const MIN_WIDTH = 280;
 /** WCAG's AA for texts of any size. */
 const MIN_CONTRAST = 4.5;
 
@@ -23,6 +27,7 @@ const inspection = z.object({
   outside: z.array(z.string()),
   overlapping: z.array(z.string()),
   texts: z.array(z.object({ text: z.string(), color: z.string(), background: z.string(), opacity: z.number() })),
+  drawn: z.array(z.object({ text: z.string(), width: z.number() })),
   actions: z.array(z.object({ button: z.string(), command: z.unknown(), isHidden: z.boolean() })),
 });
 
@@ -31,28 +36,35 @@ const showWhole = `
   document.querySelector('#frame').style.height = 'auto';
   for (const details of document.querySelectorAll('details')) details.open = false;`;
 
-let browser: Browser;
-let folder: string;
+const sets = ['dejavu', 'liberation'] as const;
+const browsers = new Map<FontSet, Browser>();
+/** For fontconfig's files. */
+let scratch: string;
 let inspectPage: string;
 
 beforeAll(async () => {
   inspectPage = await readFile(new URL('inspect-page.js', import.meta.url), 'utf8');
-  folder = process.env.SCREENSHOTS ?? (await mkdtemp(join(tmpdir(), 'etcd-medic-screenshots-')));
-  browser = await launchChromium();
+  scratch = await mkdtemp(join(tmpdir(), 'etcd-medic-browser-'));
+  for (const set of sets) browsers.set(set, await launchChromium(await fontConfiguration(set, scratch)));
 });
 afterAll(async () => {
-  await browser?.close();
-  if (folder !== undefined && process.env.SCREENSHOTS === undefined) await rm(folder, { recursive: true, force: true });
+  for (const browser of browsers.values()) await browser.close();
+  if (scratch !== undefined) await rm(scratch, { recursive: true, force: true });
 });
 
 interface Appearance {
+  /** @default dejavu: the wider one */
+  readonly fonts?: FontSet;
   readonly theme: 'light' | 'dark';
   readonly width: number;
   readonly background?: string;
 }
 
 /** @param troubles gets whatever the page asked for, ran or complained about */
-async function open(situation: Situation, { theme, width, background }: Appearance, troubles: string[]): Promise<Page> {
+async function open(situation: Situation, appearance: Appearance, troubles: string[]): Promise<Page> {
+  const { theme, width, background, fonts = 'dejavu' } = appearance;
+  const browser = browsers.get(fonts);
+  if (browser === undefined) throw new Error(`no browser was started with the fonts ${fonts}`);
   const page = await browser.newPage({ viewport: { width, height: FRAME_HEIGHT } });
   page.on('console', (message) => troubles.push(`console: ${message.text()}`));
   page.on('pageerror', (error) => troubles.push(`error: ${error.message}`));
@@ -69,16 +81,26 @@ async function open(situation: Situation, { theme, width, background }: Appearan
   return page;
 }
 
-const appearances = (['light', 'dark'] as const).flatMap((theme) => [400, 1_600].map((width) => ({ theme, width })));
+/** Fonts decide about room, themes about contrast: each width with both fonts, and each theme. */
+const appearances = [
+  { fonts: 'dejavu', theme: 'light', width: MIN_WIDTH },
+  { fonts: 'dejavu', theme: 'light', width: 400 },
+  { fonts: 'dejavu', theme: 'dark', width: 1_600 },
+  { fonts: 'liberation', theme: 'dark', width: MIN_WIDTH },
+  { fonts: 'liberation', theme: 'dark', width: 400 },
+  { fonts: 'liberation', theme: 'light', width: 1_600 },
+] as const satisfies readonly Appearance[];
 
 describe.each(Object.entries(situations))('the widget: %s', (name, situation) => {
-  it.each(appearances)('fits, can be read, and loads nothing ($theme, $width pixels)', async (appearance) => {
+  it.each(appearances)('fits, can be read, and loads nothing ($fonts, $theme, $width pixels)', async (appearance) => {
     const troubles: string[] = [];
     const page = await open(situation, appearance, troubles);
-    const picture = `${name.replace(/\W+/g, '-')}-${appearance.theme}-${appearance.width}.png`;
+    const picture = `${name.replace(/\W+/g, '-')}-${appearance.fonts}-${appearance.theme}-${appearance.width}.png`;
     const found = inspection.parse(await page.evaluate(inspectPage));
-    await page.evaluate(showWhole);
-    await page.screenshot({ path: join(folder, picture), fullPage: true });
+    if (process.env.SCREENSHOTS !== undefined) {
+      await page.evaluate(showWhole);
+      await page.screenshot({ path: join(process.env.SCREENSHOTS, picture), fullPage: true });
+    }
     await page.close();
 
     expect(troubles).toEqual([]);
@@ -127,6 +149,42 @@ describe('the widget', () => {
       'Dry run: maintenance',
       { workflow: 'maintain', dryRun: true },
     ]);
+  });
+});
+
+describe.each(sets)('the fonts: %s', (fonts) => {
+  it('are the only ones that the page is drawn with', async () => {
+    const page = await open(healthy, { fonts, theme: 'light', width: 800 }, []);
+    const tools = await page.context().newCDPSession(page);
+    await tools.send('DOM.enable');
+    await tools.send('CSS.enable');
+    const { root } = await tools.send('DOM.getDocument');
+    const { nodeId } = await tools.send('DOM.querySelector', { nodeId: root.nodeId, selector: '.em-page' });
+    const used = await tools.send('CSS.getPlatformFontsForNode', { nodeId });
+    await page.close();
+
+    expect([...new Set(used.fonts.map(({ familyName }) => familyName))]).toEqual([FONT_SETS[fonts].family]);
+  });
+
+  it('need no more room in the charts than is reserved for them, whatever is written', async () => {
+    const page = await open(healthy, { fonts, theme: 'light', width: 800 }, []);
+    const { drawn } = inspection.parse(await page.evaluate(inspectPage));
+    const characters = Array.from({ length: 95 }, (_, index) => String.fromCharCode(32 + index));
+    const texts = [...drawn.map(({ text }) => text), ...characters, 'zürich', '控制面', '🧯'];
+    const measured = z.array(z.number()).parse(
+      await page.evaluate(
+        `((texts) => {
+          const pen = document.createElement('canvas').getContext('2d');
+          pen.font = '100px ' + getComputedStyle(document.querySelector('.em-page svg text')).fontFamily;
+          return texts.map((text) => pen.measureText(text).width);
+        })(${JSON.stringify(texts)})`,
+      ),
+    );
+    await page.close();
+
+    expect(drawn.length).toBeGreaterThan(10);
+    expect(drawn.filter(({ text, width }) => width > widthOf(text))).toEqual([]);
+    expect(texts.filter((text, index) => (measured[index] ?? Number.NaN) <= widthOf(text, 100))).toEqual(texts);
   });
 });
 

@@ -1,6 +1,9 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { formatBytes } from '../../functions/run/report.ts';
 import { drawChart } from '../../functions/widget/chart.ts';
 import { slotsOf } from '../../functions/widget/slots.ts';
+import { placeOf, widthOf } from '../../functions/widget/text-width.ts';
 import { themeOf } from '../../functions/widget/theme.ts';
 import { timelineChart } from '../../functions/widget/timeline.ts';
 import { textOf } from './markup.ts';
@@ -81,5 +84,24 @@ describe('the timeline', () => {
     });
 
     expect(new Set(shapes).size).toBe(outcomes.length);
+  });
+
+  it('has room for every size beside its axis', () => {
+    const bytes = fc.double({ min: 0, max: 2 ** 50, noNaN: true });
+    fc.assert(fc.property(bytes, (size) => widthOf(formatBytes(size)) <= widthOf('1023 MiB')));
+  });
+});
+
+describe('a text in a chart', () => {
+  it.each([
+    ['in the middle', 100, { x: 100, align: 'center' }],
+    ['at the left edge', 3, { x: 0, align: 'left' }],
+    ['at the right edge', 198, { x: 200, align: 'right' }],
+  ])('stays inside of it: %s', (_, x, place) => {
+    const { from, to, ...placed } = placeOf('2.00 GiB', x, 200);
+
+    expect(placed).toEqual(place);
+    expect(from).toBeGreaterThanOrEqual(0);
+    expect(to).toBeLessThanOrEqual(200);
   });
 });
