@@ -48,7 +48,13 @@ const status = z.object({
   message: nullable(z.string()),
   reason: nullable(z.string()),
   metadata: nullable(z.object({ continue: nullable(z.string()) })),
-  details: nullable(z.object({ name: nullable(z.string()), retryAfterSeconds: nullable(z.number()) })),
+  details: nullable(
+    z.object({
+      name: nullable(z.string()),
+      retryAfterSeconds: nullable(z.number()),
+      causes: nullable(z.array(z.object({ field: nullable(z.string()), message: nullable(z.string()) }))),
+    }),
+  ),
 });
 
 /** What the server says went wrong, or well. */
@@ -60,6 +66,8 @@ export interface Status {
   /** The object that it is about. */
   readonly objectName: string | undefined;
   readonly retryAfterSeconds: number | undefined;
+  /** What is behind it, each with the field, or the key in etcd, that it is about. */
+  readonly causes: readonly { readonly field: string; readonly message: string }[];
 }
 
 export interface Page<Item> {
@@ -116,6 +124,7 @@ export function readStatus(answer: Answer): Status | undefined {
     continueToken: data.metadata?.continue || undefined,
     objectName: data.details?.name || undefined,
     retryAfterSeconds: data.details?.retryAfterSeconds ?? undefined,
+    causes: (data.details?.causes ?? []).map(({ field, message }) => ({ field: field ?? '', message: message ?? '' })),
   };
 }
 

@@ -6,6 +6,7 @@ import type { Pace } from './pace.ts';
 import type { RequestContext } from './requests.ts';
 import { connectionFailure, isNotServed, refusal } from './translate.ts';
 import type { Answer, Transport } from './transport.ts';
+import { unreadableIn } from './unreadable.ts';
 
 /** Where the server doesn't say; it is what API servers say. */
 const DEFAULT_PAUSE_SECONDS = 1;
@@ -47,7 +48,7 @@ export class Calls {
     for (;;) {
       const result = await this.#patiently(call, make, patience);
       const isAnswer = !(result instanceof KubernetesError);
-      if (isAnswer && result.status < 500 && !(isKnown && isNotServed(result))) return result;
+      if (isAnswer && isFinal(result, isKnown)) return result;
       const problem = isAnswer ? refusal(result, call) : result;
       if (!(await patience.pause())) throw problem;
     }
@@ -75,7 +76,7 @@ export class Calls {
       } else if (result.status === 401 && unauthorized < UNAUTHORIZED_AGAIN) {
         unauthorized++;
         await wait(this.#patienceMs * UNAUTHORIZED_PAUSE);
-      } else if (result.status !== 429) {
+      } else if (result.status !== 429 || unreadableIn(result)?.stays) {
         return result;
       } else {
         // The pause is for all calls: the pace lets none through before its end.
@@ -95,6 +96,12 @@ export class Calls {
       throw failure;
     }
   }
+}
+
+/** Whether the same call would be answered the same, however often it is sent. */
+function isFinal(answer: Answer, isKnown: boolean): boolean {
+  if (unreadableIn(answer)?.stays) return true;
+  return answer.status < 500 && !(isKnown && isNotServed(answer));
 }
 
 /** How long one call goes on being tried, counted from its first failure or from `begin`. */

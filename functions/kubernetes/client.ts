@@ -4,12 +4,14 @@ import { readKinds, readMetadata, readMetadataList, readScaledList, readStatus, 
 import { Calls, type Patience } from './calls.ts';
 import type { KubernetesCredentials } from './credentials.ts';
 import { deleteListed } from './delete.ts';
-import { type ApiCall, ListExpiredError } from './errors.ts';
+import { type ApiCall, type KubernetesError, ListExpiredError } from './errors.ts';
+import { lastReadable } from './narrow.ts';
 import { Pace } from './pace.ts';
 import { type ListOptions, type RequestContext, Requests } from './requests.ts';
 import { isNotServed, refusal } from './translate.ts';
 import { type Answer, Transport } from './transport.ts';
 import type { KubernetesClient, ListedObject, MetadataPage, ObjectMetadata, Resource } from './types.ts';
+import { storageReadError, unreadableIn } from './unreadable.ts';
 
 export interface KubernetesOptions {
   /** `kubernetes.server` of the configuration: an https URL. */
@@ -70,7 +72,7 @@ class ApiServerClient implements KubernetesClient {
 
   async listPage(resource: Resource, options: ListOptions): Promise<MetadataPage> {
     const call = this.#call('list', resource);
-    const { answer, inconsistent } = await this.#page(call, options, (which) =>
+    const { answer, inconsistent } = await this.#page(call, resource, options, (which) =>
       this.#requests.listMetadata(resource, which),
     );
     const { receivedBytes } = answer;
@@ -79,7 +81,7 @@ class ApiServerClient implements KubernetesClient {
 
   async listScaled(resource: Resource, options: ListOptions): ReturnType<KubernetesClient['listScaled']> {
     const call = this.#call('list', resource);
-    const { answer } = await this.#page(call, options, (which) => this.#requests.listWhole(resource, which));
+    const { answer } = await this.#page(call, resource, options, (which) => this.#requests.listWhole(resource, which));
     return { ...readScaledList(answer, call), servedAt: servedAt(answer, call) };
   }
 
@@ -122,13 +124,14 @@ class ApiServerClient implements KubernetesClient {
   /** One page; where its token has expired, the same page of a newer snapshot. */
   async #page(
     call: ApiCall,
+    resource: Resource,
     options: ListOptions,
     make: (options: ListOptions) => Promise<RequestContext>,
   ): Promise<{ answer: Answer; inconsistent: boolean }> {
     const isKnown = options.continueToken !== undefined;
     const answer = await this.#calls.read(call, () => make(options), { isKnown });
     if (answer.status === 200) return { answer, inconsistent: false };
-    if (answer.status !== 410) throw refusal(answer, call);
+    if (answer.status !== 410) throw await this.#refusedPage(answer, call, resource, options);
     const status = readStatus(answer);
     if (status?.continueToken === undefined) {
       const text = `the list's place has been lost (${status?.message ?? '410'}). Begin it again from the start`;
@@ -136,8 +139,27 @@ class ApiServerClient implements KubernetesClient {
     }
     const { continueToken } = status;
     const next = await this.#calls.read(call, () => make({ ...options, continueToken }));
-    if (next.status !== 200) throw refusal(next, call);
+    if (next.status !== 200) throw await this.#refusedPage(next, call, resource, { ...options, continueToken });
     return { answer: next, inconsistent: true };
+  }
+
+  /** Where an object can't be read and the server doesn't say which, the error says at least where it lies. */
+  async #refusedPage(
+    answer: Answer,
+    call: ApiCall,
+    resource: Resource,
+    options: ListOptions,
+  ): Promise<KubernetesError> {
+    const unreadable = unreadableIn(answer);
+    if (unreadable === undefined || unreadable.keys.length > 0) return refusal(answer, call);
+    const last = await lastReadable(async (piece) => {
+      const read = await this.#calls.read(call, () => this.#requests.listMetadata(resource, piece), KNOWN);
+      return read.status === 200 ? readMetadataList(read, call) : undefined;
+    }, options);
+    const { group, plural } = resource;
+    const inOrder = group.includes('.') ? ` (\`etcdctl get --prefix --keys-only /registry/${group}/${plural}/\`)` : '';
+    const near = last === undefined ? undefined : `right after ${last}, in the order of its keys${inOrder},`;
+    return storageReadError(call, unreadable, near);
   }
 
   async #readKinds(group: string, version: string): Promise<ReadonlyMap<string, string> | undefined> {

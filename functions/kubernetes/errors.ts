@@ -50,6 +50,14 @@ export class NotServedError extends KubernetesError {
   override readonly name = 'NotServedError';
 }
 
+/**
+ * The server can't decode, or decrypt, what etcd has of this kind: one such object, and no list of the kind that would have it is
+ * answered. Nobody but a person can do something about it.
+ */
+export class StorageReadError extends KubernetesError {
+  override readonly name = 'StorageReadError';
+}
+
 /** 429 for longer than a call waits; what it asked for was not done. */
 export class ThrottledError extends KubernetesError {
   override readonly name = 'ThrottledError';

@@ -1,5 +1,5 @@
 // Says what an answer or a broken connection means, and what a person can do about it.
-import { describeError, redact, SetupError } from '../run/errors.ts';
+import { describeError, SetupError } from '../run/errors.ts';
 import { readStatus } from './answers.ts';
 import {
   type ApiCall,
@@ -12,9 +12,7 @@ import {
   UnauthorizedError,
 } from './errors.ts';
 import type { Answer } from './transport.ts';
-
-/** How much of a server's own words is quoted. */
-const QUOTED_CHARACTERS = 300;
+import { quoted, storageReadError, unreadableIn } from './unreadable.ts';
 
 /**
  * A webhook's and a ValidatingAdmissionPolicy's words: `admission webhook "…" denied the request: …`, `ValidatingAdmissionPolicy '…'
@@ -26,6 +24,8 @@ const DENIED = /\bdenied (the )?request\b/;
 export function refusal(answer: Answer, call: ApiCall): KubernetesError {
   const { status } = answer;
   const words = wordsOf(answer);
+  const unreadable = unreadableIn(answer);
+  if (unreadable !== undefined) return storageReadError(call, unreadable);
   if (DENIED.test(readStatus(answer)?.message ?? '')) {
     return new DeniedError(call, 'not-done', `an admission policy refused it (${words})`);
   }
@@ -83,8 +83,7 @@ export function isNotServed(answer: Answer): boolean {
 function wordsOf(answer: Answer): string {
   const isPlain = `${answer.headers['content-type']}`.startsWith('text/plain');
   const other = isPlain ? answer.text : 'not in the words of a Kubernetes API server';
-  const words = redact(readStatus(answer)?.message ?? other).trim();
-  return words.length > QUOTED_CHARACTERS ? `${words.slice(0, QUOTED_CHARACTERS - 1)}…` : words;
+  return quoted(readStatus(answer)?.message ?? other);
 }
 
 /** TLS that does not come about. Trying again won't mend it. */

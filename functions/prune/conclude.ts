@@ -80,14 +80,19 @@ export function endingOf(all: readonly Handled[]): Ending {
   const broken = stops.filter(({ why }) => why === 'away' || why === 'fatal');
   const late = stops.filter(({ why }) => why === 'guard').map(({ detail }) => detail);
   const refused = stops.filter(({ why }) => why === 'refused' || why === 'not-served');
+  const unreadable = [
+    ...unreadableIn(all),
+    ...stops.filter(({ why }) => why === 'unreadable').map(({ detail }) => detail),
+  ];
   const done = `${describeDone(all)}${left(all)}`;
   const reason = (...more: readonly string[]) => [done, ...more, ...refusals(all)].join(' ');
   if (broken.length > 0) {
     const why = broken.map(({ detail }) => detail).join('; ');
     return { outcome: 'failed', reason: reason(`Then the API server could not be used any more: ${why}. Run again.`) };
   }
-  if (guarded.length + late.length > 0) {
-    return { outcome: 'escalated', reason: reason(...[...guarded, ...late].map((text) => `R12: ${text}.`)) };
+  if (guarded.length + late.length + unreadable.length > 0) {
+    const rules = [...guarded, ...late].map((text) => `R12: ${text}.`);
+    return { outcome: 'escalated', reason: reason(...rules, ...sentences(unreadable)) };
   }
   const nothingDone = all.every(({ progress }) => progress === undefined || progress.deleted === 0);
   // Fewer than stop a kind may be all that there are.
@@ -102,6 +107,19 @@ export function endingOf(all: readonly Handled[]): Ending {
 /** Kinds that could not be looked at, in a sentence each. */
 export function refusals(all: readonly Found[]): string[] {
   return all.flatMap(({ trouble }) => (trouble?.kind === 'refused' ? [`Passed over: ${trouble.detail}.`] : []));
+}
+
+/** What the server can't read, of reports' kinds and of owners', each once: a person has to mend it, whatever else was done. */
+export function unreadableIn(all: readonly Found[]): string[] {
+  const details = all.flatMap(({ trouble, surveyed }) => [
+    ...(trouble?.kind === 'unreadable' ? [trouble.detail] : []),
+    ...(surveyed?.unreadable ?? []),
+  ]);
+  return [...new Set(details)];
+}
+
+export function sentences(details: readonly string[]): string[] {
+  return details.map((detail) => `Unreadable: ${detail}.`);
 }
 
 /** Of how many reports nobody can tell whether they are stale, and why, in a sentence; none where it can be told of all. */

@@ -92,7 +92,7 @@ async function look({ api, session, context, configuration: { prune } }: Reached
     return { outcome: stale > 0 ? 'done' : 'nothing-to-do', detail, data: { surveyed } } as const;
   } catch (error) {
     const trouble = troubleOf(error);
-    const outcome = trouble.kind === 'refused' ? 'refused' : 'failed';
+    const outcome = trouble.kind === 'refused' || trouble.kind === 'unreadable' ? 'refused' : 'failed';
     return { outcome, detail: trouble.detail, data: { trouble } } as const;
   }
 }

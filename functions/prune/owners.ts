@@ -12,6 +12,8 @@ export class OwnerDirectory {
   readonly #owners = new Map<string, OwnersOfKind>();
   /** By kind: why it could not be listed. */
   readonly problems = new Map<string, string>();
+  /** What the server can't read of owners and operators, for a person to mend. */
+  readonly unreadable = new Set<string>();
   #producers: Promise<Producers> | undefined;
 
   constructor(client: KubernetesClient) {
@@ -43,6 +45,7 @@ export class OwnerDirectory {
         const { kind, detail } = troubleOf(error);
         if (kind === 'fatal' || error instanceof TooSlowError) throw error;
         if (kind === 'away' && (await this.isAway())) throw error;
+        if (kind === 'unreadable') this.unreadable.add(detail);
         this.problems.set(name, detail);
       }
     }
@@ -109,8 +112,19 @@ export class OwnerDirectory {
 
   async #lookForProducers(untilMs: number): Promise<Producers> {
     // First, since it ends the look where the API server itself is away.
-    const presences = await unlessRefused(this.#presences(untilMs), { trivy: 'unknown', kyverno: 'unknown' } as const);
-    return { ...presences, hasEphemeralReports: await this.#hasEphemeralReports() };
+    return { ...(await this.#presencesIfListed(untilMs)), hasEphemeralReports: await this.#hasEphemeralReports() };
+  }
+
+  /** What may not be asked is not known; what can't be asked at all ends the look. */
+  async #presencesIfListed(untilMs: number): Promise<Record<Producer, Presence>> {
+    try {
+      return await this.#presences(untilMs);
+    } catch (error) {
+      const { kind, detail } = troubleOf(error);
+      if (kind === 'fatal' || kind === 'away') throw error;
+      if (kind === 'unreadable') this.unreadable.add(detail);
+      return { trivy: 'unknown', kyverno: 'unknown' };
+    }
   }
 
   /** Where that can't be told, what would be left over is kept. */
@@ -143,18 +157,4 @@ const PRODUCER_NAMES: readonly Producer[] = ['trivy', 'kyverno'];
 
 function isOf({ name, namespace = '', labels }: ObjectMetadata, { word }: ProducerFacts): boolean {
   return [name, namespace, ...Object.values(labels)].some((text) => text.toLowerCase().includes(word));
-}
-
-/** What may not be asked is not known; what can't be asked at all ends the look. */
-async function unlessRefused<Answer, Otherwise>(
-  asked: Promise<Answer>,
-  otherwise: Otherwise,
-): Promise<Answer | Otherwise> {
-  try {
-    return await asked;
-  } catch (error) {
-    const { kind } = troubleOf(error);
-    if (kind === 'fatal' || kind === 'away') throw error;
-    return otherwise;
-  }
 }

@@ -64,7 +64,11 @@ export function unforeseen({ detail }: RecordedStep<BatchData>): { readonly stop
 
 export function ended(data: BatchData, stopped: Stopped): StepResult<BatchData> {
   const ofTheBudget = stopped.why === 'count' || stopped.why === 'time';
-  const outcome = ofTheBudget ? 'done' : stopped.why === 'guard' || stopped.why === 'refused' ? 'refused' : 'failed';
+  const outcome = ofTheBudget
+    ? 'done'
+    : ['guard', 'refused', 'unreadable'].includes(stopped.why)
+      ? 'refused'
+      : 'failed';
   return { outcome, detail: `${describe(data)}; ${stopped.detail}`, data: { ...data, stopped } };
 }
 

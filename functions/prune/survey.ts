@@ -28,6 +28,8 @@ export interface Surveyed extends Counts {
   readonly finalizers: readonly string[];
   /** Kinds of owners that could not be listed, and why. */
   readonly unknownOwners: readonly string[];
+  /** What the server can't read of owners and operators, so that reports may be stale that nobody can tell of. */
+  readonly unreadable: readonly string[];
   /** As it came over the wire. */
   readonly receivedBytes: number;
 }
@@ -88,6 +90,7 @@ export async function survey(
     kept,
     finalizers: [...finalizers],
     unknownOwners: [...unknownOwners],
+    unreadable: [...directory.unreadable].slice(0, NAMES),
     staleBytes: await sizeOfStale(client, resource, candidates, totals.stale),
   };
   return { surveyed, resource, candidates };
@@ -145,7 +148,8 @@ async function sizeOfStale(
     return Math.round((known.reduce((sum, size) => sum + size, 0) / known.length) * stale);
   } catch (error) {
     // How large they are is good to know, and not needed to delete them.
-    if (troubleOf(error).kind === 'refused') return undefined;
+    const { kind } = troubleOf(error);
+    if (kind === 'refused' || kind === 'unreadable') return undefined;
     throw error;
   }
 }

@@ -4,6 +4,7 @@ import {
   KubernetesError,
   ListExpiredError,
   NotServedError,
+  StorageReadError,
   ThrottledError,
   UnauthorizedError,
 } from '../kubernetes/errors.ts';
@@ -11,10 +12,10 @@ import { describeError, EtcdMedicError } from '../run/errors.ts';
 
 export interface Trouble {
   /**
-   * `not-served`: the cluster does not have this kind. `refused`: no to this kind, the others may be handled. `away`: it may be better
-   * in a while. `fatal`: it will not be, whatever the kind.
+   * `not-served`: the cluster does not have this kind. `refused`: no to this kind, the others may be handled. `unreadable`: the same,
+   * and a person has to mend what the server can't read. `away`: it may be better in a while. `fatal`: it will not be, whatever the kind.
    */
-  readonly kind: 'not-served' | 'refused' | 'away' | 'fatal';
+  readonly kind: 'not-served' | 'refused' | 'unreadable' | 'away' | 'fatal';
   /** For a person: what was asked, what came back, what to do. */
   readonly detail: string;
 }
@@ -46,6 +47,7 @@ const PASSES = [ApiUnavailableError, ThrottledError, ListExpiredError, TooSlowEr
 
 function kindOf(error: EtcdMedicError): Trouble['kind'] {
   if (error instanceof NotServedError) return 'not-served';
+  if (error instanceof StorageReadError) return 'unreadable';
   if (PASSES.some((type) => error instanceof type)) return 'away';
   // The client has asked three times.
   if (error instanceof UnauthorizedError) return 'fatal';

@@ -4,7 +4,17 @@ import type { Conclusion } from '../run/conduct.ts';
 import type { ClusterConfiguration } from '../run/configuration.ts';
 import { GuardError } from '../run/journal.ts';
 import { Acting } from './act.ts';
-import { describeDone, endingOf, type Handled, planOf, prunedResource, refusals, untold } from './conclude.ts';
+import {
+  describeDone,
+  endingOf,
+  type Handled,
+  planOf,
+  prunedResource,
+  refusals,
+  sentences,
+  unreadableIn,
+  untold,
+} from './conclude.ts';
 import { format, guard } from './guard.ts';
 import { kindsToPrune } from './kinds.ts';
 import { endsRun, type Found, lookAtAll } from './look.ts';
@@ -39,10 +49,11 @@ function unusable(found: readonly Found[]): Conclusion | undefined {
     const reason = `The API server could not be used, and nothing was changed: ${last?.detail}`;
     return { outcome: 'failed', reason, members: [], pruned };
   }
-  const refused = refusals(found);
-  if (refused.length === 0 || found.some(({ surveyed }) => surveyed !== undefined)) return undefined;
-  const reason = `No kind of report may be looked at, so nothing was changed. ${refused[0]}`;
-  return { outcome: 'refused', reason, members: [], pruned };
+  const unreadable = sentences(unreadableIn(found));
+  const passedOver = [...unreadable, ...refusals(found)];
+  if (passedOver.length === 0 || found.some(({ surveyed }) => surveyed !== undefined)) return undefined;
+  const reason = `No kind of report may be looked at, so nothing was changed. ${passedOver[0]}`;
+  return { outcome: unreadable.length > 0 ? 'escalated' : 'refused', reason, members: [], pruned };
 }
 
 async function decide(
@@ -55,14 +66,18 @@ async function decide(
   const sum = (of: (one: NonNullable<Found['surveyed']>) => number) =>
     handled.reduce((total, { surveyed }) => total + (surveyed ? of(surveyed) : 0), 0);
   const stale = sum((surveyed) => surveyed.stale);
-  const passedOver = refusals(handled);
+  const unreadable = sentences(unreadableIn(handled));
+  const refused = refusals(handled);
+  const passedOver = [...unreadable, ...refused];
   if (stale === 0) {
     const served = handled.filter(({ surveyed }) => surveyed !== undefined).length;
     const looked =
       served === 0
         ? 'This cluster serves none of the kinds of reports.'
         : `None of ${format(sum((surveyed) => surveyed.listed))} reports of ${served} kinds is known to be stale.`;
-    return { outcome: 'nothing-to-do', reason: [looked, ...untold(handled), ...passedOver].join(' '), members, pruned };
+    // Nothing to do is said only of what could be looked at.
+    const outcome = unreadable.length > 0 ? 'escalated' : refused.length > 0 ? 'refused' : 'nothing-to-do';
+    return { outcome, reason: [looked, ...untold(handled), ...passedOver].join(' '), members, pruned };
   }
   if (pruning.dryRun || mode === 'observe') {
     const plan = planOf(handled);
@@ -70,7 +85,8 @@ async function decide(
     const blocked = handled.filter(({ guarded }) => guarded !== undefined).length;
     const but = blocked === 0 ? '' : ` Of ${blocked} kinds too many seem stale to delete them unasked.`;
     const reason = `${why}: nothing was changed. ${format(stale)} reports are stale.${but}`;
-    return { outcome: 'planned', reason: [reason, ...passedOver].join(' '), members, plan, pruned };
+    const outcome = unreadable.length > 0 ? 'escalated' : 'planned';
+    return { outcome, reason: [reason, ...passedOver].join(' '), members, plan, pruned };
   }
   return act(pruning, handled);
 }

@@ -24,6 +24,8 @@ export interface ApiServerOptions {
   readonly others?: Readonly<Record<User, readonly Rule[]>>;
   /** PEM file: who comes with a certificate of this authority is the user in its common name. */
   readonly clientCaFile?: string;
+  /** It can delete what it can't decode, and says which that is (Kubernetes' AllowUnsafeMalformedObjectDeletion). @default false */
+  readonly unsafeDeletion?: boolean;
   /** How many changes are under way at the same time before the server says 429. */
   readonly maxMutatingInFlight?: number;
   /** Only for the real one: the control plane it keeps its objects in. @default a member of its own, with 512 MiB */
@@ -45,6 +47,8 @@ export interface TestApiServer extends AsyncDisposable {
   /** As a controller that writes the object anew: it has another resourceVersion then, and was written now. */
   rewrite(resource: Resource, place: Place): Promise<void>;
   addFinalizer(resource: Resource, place: Place, finalizer: string): Promise<void>;
+  /** Puts bytes into an object's place in the storage that no server can decode. */
+  spoil(resource: Resource, place: Place): Promise<void>;
   /** As somebody else who deletes it, whatever its finalizers. */
   remove(resource: Resource, place: Place): Promise<void>;
   /** The whole object; undefined where it isn't there. */

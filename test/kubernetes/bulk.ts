@@ -1,7 +1,8 @@
 // Writes objects straight into etcd, as an API server stores custom resources: thousands a second, of any age.
 import type { Resource } from '../../functions/kubernetes/types.ts';
 import { type Reachable, within, withMember } from '../control-plane/client.ts';
-import { kindOf } from './kinds.ts';
+import type { Place } from './api-server.ts';
+import { type Kind, kindOf } from './kinds.ts';
 import { type NewObject, storedJson } from './objects.ts';
 import { CORE_GROUP } from './real-api-server.ts';
 
@@ -28,9 +29,7 @@ export async function putObjects(plane: Reachable, resource: Resource, objects: 
     };
     for (const object of objects) {
       const stored = storedJson(kind, object, group);
-      const { namespace, name } = stored.metadata;
-      const place = kind.namespaced ? `${namespace}/${name}` : name;
-      const key = Buffer.from(`/registry/${group}/${kind.plural}/${place}`);
+      const key = keyOf(kind, stored.metadata);
       const value = Buffer.from(`${JSON.stringify(stored)}\n`);
       if (bytes + value.length > REQUEST_BYTES || batch.length === REQUEST_OPERATIONS) await flush();
       batch.push({ request_put: { key, value } });
@@ -38,4 +37,19 @@ export async function putObjects(plane: Reachable, resource: Resource, objects: 
     }
     await flush();
   });
+}
+
+/** As a disk that lost a block, or a tool that wrote into etcd itself, may leave it. */
+export const UNDECODABLE = Buffer.from('{"apiVersion": garbage \0');
+
+/** In the place of one object. */
+export async function putBytes(plane: Reachable, resource: Resource, place: Place, value: Buffer): Promise<void> {
+  const [member] = plane.members;
+  if (!member) throw new RangeError('a plane without members');
+  const key = keyOf(kindOf(resource), place);
+  await withMember(plane, member.endpoint, (client) => client.kv.put({ key, value }, within(TIMEOUT_MS)));
+}
+
+function keyOf({ group, plural, namespaced }: Kind, { namespace, name }: Partial<Place> & Pick<Place, 'name'>): Buffer {
+  return Buffer.from(`/registry/${group || CORE_GROUP}/${plural}/${namespaced ? `${namespace}/${name}` : name}`);
 }

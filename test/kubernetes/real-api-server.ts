@@ -15,7 +15,7 @@ import { startControlPlane } from '../control-plane/control-plane.ts';
 import { freePorts } from '../control-plane/ports.ts';
 import { onProcessEnd } from '../control-plane/process-end.ts';
 import type { ApiServerOptions, Place, StoredObject, TestApiServer, User } from './api-server.ts';
-import { putObjects } from './bulk.ts';
+import { putBytes, putObjects, UNDECODABLE } from './bulk.ts';
 import type { NewObject } from './objects.ts';
 import { rulesByUser, tokenOf, writeTokenFiles } from './users.ts';
 
@@ -53,7 +53,7 @@ export async function startRealApiServer(options: ApiServerOptions = {}): Promis
   writeFileSync(policyFile, JSON.stringify(policy(users)));
   const flags = [
     // Without it a list's next page may come from the server's memory, whatever etcd has compacted; as in 1.33 and before.
-    '--feature-gates=ListFromCacheSnapshot=false',
+    `--feature-gates=ListFromCacheSnapshot=false,AllowUnsafeMalformedObjectDeletion=${options.unsafeDeletion ?? false}`,
     `--policy-file=${policyFile}`,
     ...(options.clientCaFile === undefined ? [] : [`--client-ca=${options.clientCaFile}`]),
     ...(options.maxMutatingInFlight === undefined
@@ -154,6 +154,10 @@ export class RealApiServer implements TestApiServer {
   async addFinalizer(resource: Resource, place: Place, finalizer: string): Promise<void> {
     const finalizers = (await this.get(resource, place))?.metadata.finalizers ?? [];
     await this.#patch(resource, place, { finalizers: [...finalizers, finalizer] });
+  }
+
+  async spoil(resource: Resource, place: Place): Promise<void> {
+    await putBytes(this.#setting.plane, resource, place, UNDECODABLE);
   }
 
   async remove(resource: Resource, place: Place): Promise<void> {

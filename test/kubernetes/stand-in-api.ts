@@ -3,13 +3,14 @@ import type { Resource } from '../../functions/kubernetes/types.ts';
 import type { RecordedRequest } from './faults.ts';
 import { KINDS } from './kinds.ts';
 import type { Store, Stored } from './stand-in-store.ts';
-import { failure, forbidden, NOT_SERVED, notFound, type Reply } from './statuses.ts';
+import { failure, forbidden, NOT_SERVED, notFound, type Reply, unreadableList, unreadableObject } from './statuses.ts';
 import type { Asked } from './users.ts';
 
 export interface Asker {
   readonly user: string;
   readonly now: Date;
   readonly may: (asked: Asked) => boolean;
+  readonly unsafeDeletion: boolean;
 }
 
 interface Target {
@@ -31,8 +32,10 @@ export function respond(store: Store, request: RecordedRequest, asker: Asker): R
   const resource = KINDS.find((kind) => kind.group === group && kind.version === version && kind.plural === plural);
   if (!resource) return NOT_SERVED;
   const accept = `${request.headers.accept ?? ''}`;
-  if (name === undefined) return list(store, resource, searchParams, accept);
+  if (name === undefined) return list(store, resource, searchParams, accept, asker);
   const place = { namespace, name };
+  const spoilt = store.get(resource, place);
+  if (spoilt?.undecodable) return unreadableObject(keyOf(resource, spoilt), asker.unsafeDeletion);
   if (verb === 'delete') return remove(store, resource, place, request, asker);
   const found = store.get(resource, place);
   if (!found) return notFound(group, plural, name);
@@ -69,6 +72,7 @@ function list(
   resource: Resource & { readonly kind: string },
   query: URLSearchParams,
   accept: string,
+  { unsafeDeletion }: Asker,
 ): Reply {
   const limit = query.has('limit') ? Number(query.get('limit')) : undefined;
   const result = store.list(resource, { limit, token: query.get('continue') ?? undefined });
@@ -83,6 +87,8 @@ function list(
   }
   const isPartial = accept.includes('as=PartialObjectMetadataList;');
   const { items, resourceVersion, continueToken, remaining } = result;
+  const spoilt = items.find(({ undecodable }) => undecodable);
+  if (spoilt) return unreadableList(resource.group, resource.plural, keyOf(resource, spoilt), unsafeDeletion);
   const metadata = {
     resourceVersion,
     ...(continueToken !== undefined && { continue: continueToken, remainingItemCount: remaining }),
@@ -142,6 +148,10 @@ function fromQuery(path: string): DeleteOptions {
 function succeeded({ group, plural }: Resource, { metadata: { name, uid } }: Stored): unknown {
   const details = { name, group, kind: plural, uid };
   return { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details };
+}
+
+function keyOf({ group, plural }: Resource, { metadata: { namespace, name } }: Stored): string {
+  return `/${group}/${plural}/${namespace === undefined ? name : `${namespace}/${name}`}`;
 }
 
 function partial({ metadata }: Stored): unknown {

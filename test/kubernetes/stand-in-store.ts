@@ -58,6 +58,14 @@ export class Store {
     return this.#write(resource, { ...found, metadata: { ...metadata, managedFields, ...change } });
   }
 
+  /** Nobody can decode it any more; a write in its place mends that. @throws RangeError where it isn't there */
+  spoil(resource: Resource, place: Place): void {
+    const found = this.get(resource, place);
+    if (!found) throw new RangeError(`there is no ${resource.plural} ${keyOf(place)}`);
+    this.#objects(resource).set(keyOf(place), { ...found, undecodable: true });
+    this.#revision++;
+  }
+
   remove(resource: Resource, place: Place): void {
     this.#revision++;
     this.#objects(resource).delete(keyOf(place));

@@ -23,7 +23,7 @@ import type { NewObject } from './objects.ts';
 import { respond } from './stand-in-api.ts';
 import { Store } from './stand-in-store.ts';
 import { failure, type Reply, TOO_MANY, UNAUTHORIZED } from './statuses.ts';
-import { allows, rulesByUser, tokenOf, userOf, writeTokenFiles } from './users.ts';
+import { type Asked, allows, rulesByUser, tokenOf, userOf, writeTokenFiles } from './users.ts';
 
 /** What the real one does with answers that are larger. */
 const GZIP_FROM_BYTES = 128 * 1024;
@@ -112,6 +112,10 @@ export class StandInApiServer implements TestApiServer {
     this.#store.rewrite(resource, place, { finalizers: [...finalizers, finalizer] });
   }
 
+  async spoil(resource: Resource, place: Place): Promise<void> {
+    this.#store.spoil(resource, place);
+  }
+
   async remove(resource: Resource, place: Place): Promise<void> {
     this.#store.remove(resource, place);
   }
@@ -192,7 +196,9 @@ export class StandInApiServer implements TestApiServer {
     try {
       if (counts) await wait(CHANGE_MS);
       const rules = this.#users.get(user) ?? (user === 'admin' ? undefined : []);
-      return respond(this.#store, request, { user, now: this.now(), may: (asked) => allows(rules, asked) });
+      const { unsafeDeletion = false } = this.#options;
+      const may = (asked: Asked) => allows(rules, asked);
+      return respond(this.#store, request, { user, now: this.now(), may, unsafeDeletion });
     } finally {
       this.#changesUnderWay -= counts ? 1 : 0;
     }

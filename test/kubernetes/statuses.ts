@@ -45,3 +45,25 @@ export function notFound(group: string, plural: string, name: string): Reply {
   const message = `${group ? `${plural}.${group}` : plural} "${name}" not found`;
   return failure(404, { message, reason: 'NotFound', details: { name, group, kind: plural } });
 }
+
+/** What can't be decoded, in a list: with the feature gate by its key, without it in the decoder's own words. */
+export function unreadableList(group: string, plural: string, key: string, withGate: boolean): Reply {
+  if (!withGate) return failure(500, { message: DECODER });
+  const cause = { reason: 'UnexpectedServerResponse', message: corrupt(`/registry${key}`), field: `/registry${key}` };
+  const message = `failed to read one or more ${plural}.${group} from the storage`;
+  const details = { name: 'list', group, kind: plural, causes: [cause] };
+  return failure(500, { message, reason: 'StorageReadError', details });
+}
+
+/** The same for one object. */
+export function unreadableObject(key: string, withGate: boolean): Reply {
+  if (!withGate) return failure(500, { message: DECODER });
+  const details = { causes: [{ message: corrupt(key) }] };
+  return failure(500, { message: `Internal error occurred: ${corrupt(key)}`, reason: 'InternalError', details });
+}
+
+const DECODER = "invalid character 'g' looking for beginning of value";
+
+function corrupt(key: string): string {
+  return `StorageError: corrupt object, Code: 7, Key: ${key}, ResourceVersion: 0, AdditionalErrorMsg: object not decodable revision=40: ${DECODER}`;
+}

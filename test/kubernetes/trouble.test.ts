@@ -10,6 +10,7 @@ import {
   ApiUnavailableError,
   DeniedError,
   KubernetesError,
+  StorageReadError,
   ThrottledError,
   UnauthorizedError,
 } from '../../functions/kubernetes/errors.ts';
@@ -19,7 +20,7 @@ import { createAuthority } from '../control-plane/certificates.ts';
 import { readMaterial } from '../etcd/material.ts';
 import { plainHttp } from '../etcd/stand-ins.ts';
 import { servers } from './api-server.ts';
-import type { Fault } from './faults.ts';
+import type { Fault, FaultyAnswer } from './faults.ts';
 import { kindNamed } from './kinds.ts';
 import { type StandInApiServer, startStandIn } from './stand-in.ts';
 
@@ -66,6 +67,9 @@ const busy = {
 const methods = () => api.requests.map(({ method }) => method);
 const timeoutFor = (effect: Fault['effect']) => (String(effect).endsWith('hang') ? HANGING_MS : TIMEOUT_MS);
 
+const CORRUPT =
+  'StorageError: corrupt object, Code: 7, Key: /k/1, ResourceVersion: 0, AdditionalErrorMsg: object not decodable';
+
 describe('a read', () => {
   it.each<[string, Fault['effect']]>([
     ['503', { status: 503 }],
@@ -97,6 +101,42 @@ describe('a read', () => {
 
     await expect(answer).rejects.toThrow(type);
     await expect(answer).rejects.toThrow(message);
+  });
+
+  it.each<[string, FaultyAnswer]>([
+    [
+      'with its key, in a list',
+      { status: 500, reason: 'StorageReadError', message: 'failed to read', details: { causes: [{ field: '/k/1' }] } },
+    ],
+    ['in a message of the watch cache', { status: 429, reason: 'TooManyRequests', message: `storage is: ${CORRUPT}` }],
+    ['as an object', { status: 500, reason: 'InternalError', message: `Internal error occurred: ${CORRUPT}` }],
+    ['in JSON, by a server that has no words of its own', { status: 500, message: 'unexpected end of JSON input' }],
+    ['in protobuf', { status: 500, message: 'proto: wrong wireType = 6 for field Foo' }],
+    [
+      'of a version that is not served any more',
+      { status: 500, message: 'no kind "A" is registered for version "b/v1"' },
+    ],
+  ])('is not asked again for what can’t be decoded, %s', async (_what, effect) => {
+    api.fail({ effect });
+
+    const error = await kubernetes.listPage(reports, { limit: 1 }).catch((thrown: unknown) => thrown);
+
+    expect(error).toBeInstanceOf(StorageReadError);
+    expect(String(error)).toContain("can't decode");
+    expect(methods()).toEqual(['GET']);
+  });
+
+  it('is asked again for what can’t be decrypted, which a key service that comes back mends, and nothing is to be deleted', async () => {
+    const message = 'Internal error occurred: unable to transform key "/registry/k": rpc error: kms is away';
+    api.fail({ effect: { status: 500, reason: 'InternalError', message }, times: 2 });
+    expect((await kubernetes.listPage(reports, { limit: 1 })).items).toHaveLength(1);
+
+    await using client = open({ patienceMs: 100 });
+    api.fail({ effect: { status: 500, reason: 'InternalError', message }, times: 1_000 });
+    const error = await client.listPage(reports, { limit: 1 }).catch((thrown: unknown) => thrown);
+
+    expect(error).toBeInstanceOf(StorageReadError);
+    expect(String(error)).toMatch(/can't decrypt what etcd has under \/registry\/k,.*delete nothing/);
   });
 
   it('a list that has lost its place without a token to go on with has to begin again', async () => {

@@ -366,6 +366,16 @@ describe('rights that are missing', () => {
     expect(of(report).note).toMatch(/ReplicaSet \(apps\/v1\): list replicasets\.apps/);
   });
 
+  it('for one kind make a run refused that found nothing to do in the others', async () => {
+    await start({ rules: [reports(all, 'sbomreports'), owners] });
+    await api.create(REPORT, staleReports(3));
+
+    const report = await runPrune(api, { prune: ALLOWED });
+
+    expect(report.outcome, report.reason).toBe('refused');
+    expect(report.reason).toMatch(/^None of 0 reports .*Passed over: list vulnerabilityreports/);
+  });
+
   it('to read a report only leave its size unknown', async () => {
     await start({ rules: [reports(['list', 'delete'], '*'), owners] });
     await api.create(REPORT, staleReports(3));
@@ -499,6 +509,15 @@ describe('what is dead beside an API server that works', () => {
     });
     const left = ['stale-namespace-gone', 'stale-policy'];
     expect((await reportNames(api)).filter((name) => name.startsWith('stale'))).toEqual(left);
+  });
+
+  it('a group’s own server: where the others have nothing to do, the run is refused all the same', async () => {
+    dead(/\/apis\/wgpolicyk8s\.io\//);
+
+    const report = await runPrune(api, IMPATIENT);
+
+    expect(report.outcome, report.reason).toBe('refused');
+    expect(report.reason).toMatch(/Passed over: list policyreports\.wgpolicyk8s\.io .*503/);
   });
 
   it('Kyverno’s newer group: what may be left over by that is kept, and the others pruned', async () => {
