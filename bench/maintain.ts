@@ -1,5 +1,5 @@
-// How long writers stall while a cluster is defragmented: etcd-medic's maintain function against `etcdctl defrag --cluster`, on copies of
-// the same data directories, in turns. One writer per member; each stalls at least for its own member's defragmentation, so the sum of
+// How long writers stall while a cluster is defragmented: etcd-medic's maintenance against `etcdctl defrag --cluster` or, with
+// `--baseline DIR`, against another checkout's, on copies of the same data directories, in turns. One writer per member; each stalls at least for its own member's defragmentation, so the sum of
 // what the servers log is what nobody can do better than. Prints every run; asserts nothing.
 import { execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -8,11 +8,11 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
-import type { Command } from '../functions/run/command.ts';
 import { formatBytes, type RunReport } from '../functions/run/report.ts';
 import { startControlPlane } from '../test/control-plane/control-plane.ts';
 import type { ControlPlane } from '../test/control-plane/plane.ts';
 import { churn, compactByHand, sizesOf } from '../test/maintain/harness.ts';
+import { BASELINE_OPTION, type Checkout, checkouts, compare, inTurns, invoke } from './checkouts.ts';
 import { median } from './median.ts';
 import type { TimedPut } from './put-writers.ts';
 import { logEnds, serverTimes } from './server-times.ts';
@@ -20,6 +20,7 @@ import { logEnds, serverTimes } from './server-times.ts';
 const MiB = 1024 * 1024;
 const { values: options } = parseArgs({
   options: {
+    ...BASELINE_OPTION,
     runs: { type: 'string', default: '3' },
     etcd: { type: 'string', default: '3.5.30' },
     'file-mib': { type: 'string', default: '512' },
@@ -45,9 +46,6 @@ const WARM_UP_PUTS = 10;
 /** Before a run, to see what a write takes when nothing happens: with a busy disk no two runs can be compared. */
 const QUIET_MS = 2_000;
 
-process.env.POWERTOOLS_LOG_LEVEL = 'SILENT';
-process.env.POWERTOOLS_METRICS_DISABLED = 'true';
-
 const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
 const saved = join(
   cache,
@@ -56,27 +54,21 @@ const saved = join(
   `history-${options.etcd}-${options['file-mib']}-${options['live-mib']}`,
 );
 
-const { handler } = await import('../functions/maintain/handler.ts');
-const { runLocally } = await import('../bin/local-execution.ts');
-
-const command: Command = {
-  cluster: 'control-plane',
-  workflow: 'maintain',
-  trigger: { kind: 'manual', source: 'bench' },
-  dryRun: false,
-};
+type Contestant = (plane: ControlPlane) => Promise<RunReport | undefined>;
 /** All of it: the looks, the compaction, the canary and the sweep. */
-const ours = async (plane: ControlPlane) => {
-  process.env.ETCD_MEDIC_CLUSTER = JSON.stringify(plane.configuration({ maintain: { revisionAgeSeconds: 1 } }));
-  const { result } = await runLocally(handler, command);
-  return result as RunReport;
-};
-const etcdctl = async (plane: ControlPlane) => {
+const medic =
+  (checkout: Checkout): Contestant =>
+  (plane) =>
+    invoke(checkout, 'maintain', plane.configuration({ maintain: { revisionAgeSeconds: 1 } }));
+const etcdctl: Contestant = async (plane) => {
   await plane.etcdctl(['--command-timeout=300s', 'defrag', '--cluster']);
   return undefined;
 };
-const contestants = { 'etcd-medic': ours, 'etcdctl defrag --cluster': etcdctl };
-type Name = keyof typeof contestants;
+const [ours, baseline] = await checkouts(options.baseline);
+const contestants: Readonly<Record<string, Contestant>> = {
+  'etcd-medic': medic(ours),
+  ...(baseline === undefined ? { 'etcdctl defrag --cluster': etcdctl } : { baseline: medic(baseline) }),
+};
 
 interface Result {
   readonly ratio: number;
@@ -85,16 +77,25 @@ interface Result {
 }
 
 await prepare();
-const results: Record<Name, Result[]> = { 'etcd-medic': [], 'etcdctl defrag --cluster': [] };
+const results = new Map<string, Result[]>();
 for (let turn = 1; turn <= Number(options.runs); turn++) {
-  for (const name of ['etcd-medic', 'etcdctl defrag --cluster'] as const) results[name].push(await contest(name, turn));
+  for (const [name, contestant] of inTurns(Object.entries(contestants), turn)) {
+    results.set(name, [...(results.get(name) ?? []), await contest(name, contestant, turn)]);
+  }
 }
-for (const [name, list] of Object.entries(results)) {
+for (const [name, list] of results) {
   const ratios = list.map(({ ratio }) => ratio);
   const failed = list.reduce((sum, each) => sum + each.failed, 0);
   console.log(
     `${list.length} runs: ${name}: ${median(ratios).toFixed(3)} × the servers' own time (${ratios.map((ratio) => ratio.toFixed(3)).join(' ')}), maximum ${Math.max(...list.map(({ maximumMs }) => maximumMs)).toFixed(0)} ms (median ${median(list.map(({ maximumMs }) => maximumMs)).toFixed(0)}), ${failed} failed writes`,
   );
+}
+const [ourRuns, theirs] = [results.get('etcd-medic') ?? [], results.get('baseline') ?? []];
+if (baseline !== undefined) {
+  const longest = ({ maximumMs }: Result) => maximumMs;
+  const share = ({ ratio }: Result) => ratio;
+  console.log(compare("× the servers' own time", ourRuns.map(share), theirs.map(share), (ratio) => ratio.toFixed(3)));
+  console.log(compare('longest put', ourRuns.map(longest), theirs.map(longest), (ms) => `${ms.toFixed(0)} ms`));
 }
 if (!options.keep) await rm(saved, { recursive: true, force: true });
 
@@ -124,7 +125,7 @@ async function prepare(): Promise<void> {
   await mkdir(join(saved, 'ready'));
 }
 
-async function contest(name: Name, turn: number): Promise<Result> {
+async function contest(name: string, run: Contestant, turn: number): Promise<Result> {
   const directory = `${saved}-run`;
   await rm(directory, { recursive: true, force: true });
   await promisify(execFile)('cp', ['-a', '--reflink=auto', saved, directory]);
@@ -136,7 +137,7 @@ async function contest(name: Name, turn: number): Promise<Result> {
     const writers = await startWriters(plane);
     await wait(QUIET_MS);
     const startedAt = Date.now();
-    const report = await contestants[name](plane);
+    const report = await run(plane);
     const endsAt = Math.max(Date.now() + STALL_MS, startedAt + watchMs);
     await wait(endsAt - Date.now());
     const all = await writers.end();
@@ -178,7 +179,7 @@ interface Watched {
   readonly report: RunReport | undefined;
 }
 
-function print(name: Name, turn: number, { quiet, puts, defragmentationMs, report }: Watched): Result {
+function print(name: string, turn: number, { quiet, puts, defragmentationMs, report }: Watched): Result {
   const latencies = sorted(puts);
   const stalls = latencies.filter((ms) => ms > STALL_MS);
   const failures = puts.flatMap(({ problem, ms }) =>

@@ -1,24 +1,25 @@
-// How many reports a second are deleted: etcd-medic's prune function against `kubectl delete` of the same list, where kubectl is on PATH,
-// and against the plainest loop over the API (one connection, one DELETE after the other), in turns; then with a server that allows few
-// changes at the same time and says 429. On a real API server and three real etcd members. Prints every run and the medians; asserts nothing.
+// How many reports a second are deleted: etcd-medic's pruning against `kubectl delete` of the same list, where kubectl is on PATH, and
+// against the plainest loop over the API (one connection, one DELETE after the other) or, with `--baseline DIR`, against another checkout's,
+// in turns; then with a server that allows few changes at the same time and says 429. On a real API server and three real etcd members.
+// Prints every run and the medians; asserts nothing.
 import { execFile } from 'node:child_process';
 import { subscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
 import { Agent } from 'undici';
-import type { RunReport } from '../functions/run/report.ts';
 import { startControlPlane } from '../test/control-plane/control-plane.ts';
 import type { TestApiServer } from '../test/kubernetes/api-server.ts';
 import { kindNamed } from '../test/kubernetes/kinds.ts';
 import { startRealApiServer, whyNoRealApiServer } from '../test/kubernetes/real-api-server.ts';
 import { createOwners, staleReports } from '../test/prune/cluster.ts';
 import { createAll } from '../test/prune/harness.ts';
+import { BASELINE_OPTION, type Checkout, checkouts, compare, inTurns, invoke } from './checkouts.ts';
 import { median } from './median.ts';
 
 const MiB = 1024 * 1024;
@@ -26,6 +27,7 @@ const REPORT = kindNamed('VulnerabilityReport');
 const KIND = 'vulnerabilityreports.aquasecurity.github.io';
 const { values: options } = parseArgs({
   options: {
+    ...BASELINE_OPTION,
     runs: { type: 'string', default: '5' },
     reports: { type: 'string', default: '3000' },
     bytes: { type: 'string', default: '12000' },
@@ -38,18 +40,14 @@ const { values: options } = parseArgs({
 const runs = Number(options.runs);
 const reports = Number(options.reports);
 const inFlight = Number(options['in-flight']);
-process.env.POWERTOOLS_LOG_LEVEL = 'SILENT';
-process.env.POWERTOOLS_METRICS_DISABLED = 'true';
 
 const missing = whyNoRealApiServer();
 if (missing !== undefined) {
   console.error(missing);
   process.exit(1);
 }
-const { handler } = await import('../functions/prune/handler.ts');
-const { runLocally } = await import('../bin/local-execution.ts');
 
-/** How often a server has said 429 since it was last asked. */
+/** How often a server has said 429 to this process since it was last asked. */
 let refusals = 0;
 subscribe('undici:request:headers', (message) => {
   const response: unknown = Reflect.get(Object(message), 'response');
@@ -64,19 +62,14 @@ interface Run {
   readonly refusals: number;
 }
 
-type Contestant = (api: TestApiServer) => Promise<Pick<Run, 'deleteMs'>>;
+/** What is left out is measured around it. */
+type Contestant = (api: TestApiServer) => Promise<Pick<Run, 'deleteMs'> & Partial<Run>>;
 
 const execute = promisify(execFile);
-const kubectlVersion = await execute('kubectl', ['version', '--client']).then(
-  ({ stdout }) => stdout.split('\n')[0],
-  () => undefined,
-);
-if (kubectlVersion === undefined) console.log('kubectl is not on PATH: without it');
-else console.log(`kubectl: ${kubectlVersion}`);
+const [ours, baseline] = await checkouts(options.baseline);
 const contestants: Readonly<Record<string, Contestant>> = {
-  'etcd-medic': ours,
-  'plain loop': plainLoop,
-  ...(kubectlVersion !== undefined && { 'kubectl delete': kubectlDelete }),
+  'etcd-medic': medic(ours),
+  ...(baseline === undefined ? await others() : { baseline: medic(baseline) }),
 };
 
 await using plane = await startControlPlane({ members: 3, quotaBytes: 2048 * MiB });
@@ -91,15 +84,15 @@ async function contest(title: string, limits: { readonly maxMutatingInFlight?: n
   console.log(`${title}, ${options['rtt-ms']} ms away: ${reports} reports of ${options.bytes} bytes`);
   const results = new Map<string, Run[]>();
   for (let turn = 1; turn <= runs; turn++) {
-    for (const [name, contestant] of Object.entries(contestants)) {
+    for (const [name, contestant] of inTurns(Object.entries(contestants), turn)) {
       const content = { report: { text: 'x'.repeat(Number(options.bytes)) } };
       await createAll(api, REPORT, staleReports(reports, content));
       // What was written is still on its way through the server's caches.
       await wait(Number(options['settle-seconds']) * 1000);
       refusals = 0;
       const started = performance.now();
-      const { deleteMs } = await contestant(api);
-      const run = { deleteMs, wholeMs: performance.now() - started, refusals };
+      const own = await contestant(api);
+      const run = { wholeMs: performance.now() - started, refusals, ...own };
       const left = (await api.list(REPORT)).length;
       if (left > 0) throw new Error(`${name} has left ${left} reports`);
       results.set(name, [...(results.get(name) ?? []), run]);
@@ -107,6 +100,14 @@ async function contest(title: string, limits: { readonly maxMutatingInFlight?: n
     }
   }
   for (const [name, list] of results) console.log(`  median of ${list.length}: ${name}: ${describe(medianRun(list))}`);
+  if (baseline !== undefined) {
+    const [ourRuns, theirs] = [results.get('etcd-medic') ?? [], results.get('baseline') ?? []];
+    const seconds = (ms: number) => `${(ms / 1000).toFixed(3)} s`;
+    const deletes = ({ deleteMs }: Run) => deleteMs;
+    const whole = ({ wholeMs }: Run) => wholeMs;
+    console.log(`  ${compare('deleting', ourRuns.map(deletes), theirs.map(deletes), seconds)}`);
+    console.log(`  ${compare('from begin to end', ourRuns.map(whole), theirs.map(whole), seconds)}`);
+  }
   for (const other of results.keys()) {
     if (other === 'etcd-medic') continue;
     const ratio = (of: (run: Run) => number) =>
@@ -118,19 +119,38 @@ async function contest(title: string, limits: { readonly maxMutatingInFlight?: n
   }
 }
 
-async function ours(api: TestApiServer): Promise<{ deleteMs: number }> {
-  process.env.ETCD_MEDIC_CLUSTER = JSON.stringify({
-    name: 'bench',
-    etcd: { endpoints: plane.endpoints, ...(plane.credentials && { credentials: plane.credentials }) },
-    kubernetes: api.configuration(),
-    prune: { maxStaleShare: 1, maxDeletes: 1_000_000 },
-  });
-  const trigger = { kind: 'manual', source: 'bench' } as const;
-  const { result, error } = await runLocally(handler, { cluster: 'bench', workflow: 'prune', trigger, dryRun: false });
-  const report = result as RunReport | undefined;
-  const step = report?.steps.find(({ name }) => name === `delete ${KIND}`);
-  if (step === undefined) throw new Error(`nothing was deleted: ${error?.message ?? report?.reason}`);
-  return { deleteMs: step.durationMs };
+async function others(): Promise<Readonly<Record<string, Contestant>>> {
+  const version = await execute('kubectl', ['version', '--client']).then(
+    ({ stdout }) => stdout.split('\n')[0],
+    () => undefined,
+  );
+  console.log(version === undefined ? 'kubectl is not on PATH: without it' : `kubectl: ${version}`);
+  return { 'plain loop': plainLoop, ...(version !== undefined && { 'kubectl delete': kubectlDelete }) };
+}
+
+/** From the run's own begin to its end: the start of its process is not counted. */
+function medic(checkout: Checkout): Contestant {
+  return async (api) => {
+    const folder = await mkdtemp(join(tmpdir(), 'etcd-medic-bench-'));
+    try {
+      const file = join(folder, 'refusals');
+      process.env.ETCD_MEDIC_BENCH_REFUSALS = file;
+      const configuration = {
+        name: 'bench',
+        etcd: { endpoints: plane.endpoints, ...(plane.credentials && { credentials: plane.credentials }) },
+        kubernetes: api.configuration(),
+        prune: { maxStaleShare: 1, maxDeletes: 1_000_000 },
+      };
+      const counting = ['--import', new URL('count-refusals.ts', import.meta.url).href];
+      const report = await invoke(checkout, 'prune', configuration, counting);
+      const step = report.steps.find(({ name }) => name === `delete ${KIND}`);
+      if (step === undefined) throw new Error(`nothing was deleted: ${report.reason}`);
+      const wholeMs = Date.parse(report.finishedAt) - Date.parse(report.startedAt);
+      return { deleteMs: step.durationMs, wholeMs, refusals: Number(await readFile(file, 'utf8')) };
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  };
 }
 
 async function plainLoop(api: TestApiServer): Promise<{ deleteMs: number }> {

@@ -1,5 +1,5 @@
-// How long until a cluster whose 2 GiB are full takes writes again: etcd-medic's recover function against the classical script,
-// on copies of the same data directories, in turns. Prints every run; asserts nothing.
+// How long until a cluster whose 2 GiB are full takes writes again: etcd-medic's recovery against the classical script or, with
+// `--baseline DIR`, against another checkout's, on copies of the same data directories, in turns. Prints every run; asserts nothing.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -8,19 +8,20 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
-import type { Command } from '../functions/run/command.ts';
 import { formatBytes, type RunReport } from '../functions/run/report.ts';
 import { listAlarms } from '../test/control-plane/alarms.ts';
 import { within, withMember } from '../test/control-plane/client.ts';
 import { startControlPlane } from '../test/control-plane/control-plane.ts';
 import { fillWithReports } from '../test/control-plane/fill.ts';
 import type { ControlPlane } from '../test/control-plane/plane.ts';
+import { BASELINE_OPTION, type Checkout, checkouts, compare, inTurns, invoke } from './checkouts.ts';
 import { median } from './median.ts';
 import { logEnds, type ServerTimes, serverTimes } from './server-times.ts';
 
 const MiB = 1024 * 1024;
 const { values: options } = parseArgs({
   options: {
+    ...BASELINE_OPTION,
     runs: { type: 'string', default: '3' },
     etcd: { type: 'string', default: '3.5.30' },
     'quota-mib': { type: 'string', default: '2048' },
@@ -38,11 +39,13 @@ const LIVE_SHARE = 0.1;
 const PROBE_WRITES = 200;
 const PROBE_WRITE_BYTES = 100_000;
 
-process.env.POWERTOOLS_LOG_LEVEL = 'SILENT';
-process.env.POWERTOOLS_METRICS_DISABLED = 'true';
-
 const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
 const saved = join(cache, 'etcd-medic', 'bench', `nospace-${options.etcd}-${options['quota-mib']}`);
+
+interface Result {
+  readonly firstWriteMs: number;
+  readonly boundMs: number;
+}
 
 type Contestant = { readonly name: string; readonly run: (plane: ControlPlane) => Promise<RunReport | undefined> };
 
@@ -60,35 +63,22 @@ const classical = (physical: boolean) => async (plane: ControlPlane) => {
   return undefined;
 };
 
-const importStarted = performance.now();
-const { handler } = await import('../functions/recover/handler.ts');
-const { runLocally } = await import('../bin/local-execution.ts');
-const importMs = performance.now() - importStarted;
-
-const command: Command = {
-  cluster: 'control-plane',
-  workflow: 'recover',
-  trigger: { kind: 'manual', source: 'bench' },
-  dryRun: false,
-};
-const ours = async (plane: ControlPlane) => {
-  process.env.ETCD_MEDIC_CLUSTER = JSON.stringify(plane.configuration({ recover: { watchSeconds: 1 } }));
-  const { result } = await runLocally(handler, command);
-  return result as RunReport;
-};
-const contestants: readonly Contestant[] = [
-  { name: 'etcd-medic', run: ours },
-  { name: 'etcdctl', run: classical(false) },
-  { name: 'etcdctl --physical', run: classical(true) },
-];
+const medic = (checkout: Checkout): Contestant => ({
+  name: checkout.name,
+  run: (plane) => invoke(checkout, 'recover', plane.configuration({ recover: { watchSeconds: 1 } })),
+});
+const [ours, baseline] = await checkouts(options.baseline);
+// The script is no part of the question whether one checkout is faster than another, and would take half of the time.
+const contestants: readonly Contestant[] =
+  baseline === undefined
+    ? [medic(ours), { name: 'etcdctl', run: classical(false) }, { name: 'etcdctl --physical', run: classical(true) }]
+    : [medic(ours), medic(baseline)];
 
 await prepare();
-console.log(
-  `etcd ${options.etcd}, quota ${formatBytes(quotaBytes)}; imports of etcd-medic: ${importMs.toFixed(0)} ms, not counted`,
-);
-const results = new Map<string, { firstWriteMs: number; boundMs: number }[]>();
+console.log(`etcd ${options.etcd}, quota ${formatBytes(quotaBytes)}; the start of etcd-medic's process is not counted`);
+const results = new Map<string, Result[]>();
 for (let turn = 1; turn <= runs; turn++) {
-  for (const contestant of contestants) {
+  for (const contestant of inTurns(contestants, turn)) {
     const result = await contest(contestant, turn);
     results.set(contestant.name, [...(results.get(contestant.name) ?? []), result]);
   }
@@ -100,6 +90,16 @@ for (const [name, list] of results) {
   console.log(
     `median of ${list.length}: ${name}: first write after ${(first / 1000).toFixed(2)} s, ${ratio.toFixed(3)} × its own bound (${(over / 1000).toFixed(2)} s over it)`,
   );
+}
+const [ourRuns, theirs] = [results.get('etcd-medic') ?? [], results.get('baseline') ?? []];
+if (baseline !== undefined) {
+  const figures = {
+    'first write': ({ firstWriteMs }: Result) => firstWriteMs,
+    'over the own bound': ({ firstWriteMs, boundMs }: Result) => firstWriteMs - boundMs,
+  };
+  for (const [what, figure] of Object.entries(figures)) {
+    console.log(compare(what, ourRuns.map(figure), theirs.map(figure), (ms) => `${(ms / 1000).toFixed(3)} s`));
+  }
 }
 if (!options.keep) await rm(saved, { recursive: true, force: true });
 
@@ -126,7 +126,7 @@ async function prepare(): Promise<void> {
   await mkdir(join(saved, 'ready'));
 }
 
-async function contest({ name, run }: Contestant, turn: number) {
+async function contest({ name, run }: Contestant, turn: number): Promise<Result> {
   const directory = `${saved}-run`;
   await rm(directory, { recursive: true, force: true });
   await promisify(execFile)('cp', ['-a', '--reflink=auto', saved, directory]);
@@ -136,8 +136,9 @@ async function contest({ name, run }: Contestant, turn: number) {
     await wait(settleMs);
     const ends = await logEnds(plane);
     const writer = await startWriter(plane);
-    const startedAt = Date.now();
+    const begun = Date.now();
     const report = await run(plane);
+    const startedAt = report === undefined ? begun : Date.parse(report.startedAt);
     const firstWriteMs = (await writer.firstWriteAt) - startedAt;
     const times = await serverTimes(plane, ends);
     const sizes = await memberSizes(plane);
