@@ -1,4 +1,5 @@
-// One gRPC channel to one etcd member, over which every call is sent at most once and none waits for an answer forever.
+// One gRPC channel to one etcd member, over which every call is sent at most once, none waits for an answer forever, no other member's
+// answer counts, and every change goes over a connection on which the member has just proven who it is (R19).
 import { isIP } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
 import {
@@ -32,8 +33,16 @@ import type {
   IStatusResponse,
 } from 'etcd3/lib/rpc.js';
 import { hostAndPort, isTls } from './endpoint.ts';
-import { EtcdTimeoutError, EtcdUnreachableError } from './errors.ts';
-import { OpenSockets } from './open-sockets.ts';
+import {
+  type EtcdCall,
+  type EtcdError,
+  EtcdTimeoutError,
+  EtcdUnreachableError,
+  LearnerError,
+  WrongMemberError,
+} from './errors.ts';
+import { type Hold, OpenSockets } from './open-sockets.ts';
+import { hexId } from './status.ts';
 import { timeoutError, toEtcdError } from './translate.ts';
 import type { TlsMaterial } from './types.ts';
 
@@ -49,9 +58,9 @@ interface Calls {
   Defragment: [Record<string, never>, IDefragmentResponse];
   MoveLeader: [IMoveLeaderRequest, IMoveLeaderResponse];
 }
-type Method = keyof Calls;
-type Request<M extends Method> = Calls[M][0];
-type Response<M extends Method> = Calls[M][1];
+export type Method = keyof Calls;
+export type Request<M extends Method> = Calls[M][0];
+export type Response<M extends Method> = Calls[M][1];
 
 /** The calls that are answered by a stream of messages. */
 interface StreamCalls {
@@ -102,32 +111,148 @@ const NAME_FOR_ADDRESSES = 'etcd';
 const GRACE_MS = 250;
 const GOOD_BYE_MS = 1_000;
 
+/** How often a proof is begun again: the connection broke, led elsewhere, or was not the only one yet. */
+const PROOFS = 5;
+/** grpc-js closes what it has no use for within milliseconds. */
+const PROVE_AGAIN_MS = 50;
+const NOTICED_WITHIN_MS = 1_000;
+
 export class MemberConnection implements Disposable {
   readonly endpoint: string;
+  #memberId: string | undefined;
   readonly #channel: Channel;
   readonly #host: Host;
   readonly #sockets = new OpenSockets(() => this.#isConnected());
   #closed = false;
   readonly #underWay = new Set<{ cancel(): void }>();
 
-  constructor(endpoint: string, tls: TlsMaterial | undefined) {
+  /** @param memberId hexadecimal: whose answers count. @default whoever answers first */
+  constructor(endpoint: string, tls: TlsMaterial | undefined, memberId?: string) {
     this.endpoint = endpoint;
+    this.#memberId = memberId;
     const target = hostAndPort(endpoint);
     const host = new URL(endpoint).hostname.replace(/^\[|\]$/g, '');
     const secure = isTls(endpoint) && isIP(host) !== 0;
     const options = { ...CHANNEL_OPTIONS, ...(secure && { 'grpc.ssl_target_name_override': NAME_FOR_ADDRESSES }) };
     const channelCredentials = makeCredentials(endpoint, host, tls);
-    this.#channel = new Channel(target, channelCredentials, options);
+    this.#channel = this.#sockets.noting(() => new Channel(target, channelCredentials, options));
     // etcd3 knows the messages. Its pool is left out: it retries, breaks circuits and closes channels over a NOSPACE answer.
     this.#host = new Host(target, channelCredentials, { ...options, channelOverride: this.#channel });
   }
 
+  /** Whose answers count; undefined while it has not been told and nobody has answered yet. */
+  get memberId(): string | undefined {
+    return this.#memberId;
+  }
+
+  /** Whether the other end has ever said anything, be it the first bytes of a handshake. */
+  get heard(): boolean {
+    return this.#sockets.heard;
+  }
+
   /**
-   * Sends one call, once.
+   * Sends one call that changes nothing, once.
    * @param decode makes the response of its bytes, where etcd3's own message lacks something
-   * @throws an EtcdError; EtcdTimeoutError when there is no answer within `timeoutMs`
+   * @throws an EtcdError; EtcdTimeoutError when there is no answer within `timeoutMs`; WrongMemberError for another member's
    */
   async call<M extends Method, R extends Response<M> = Response<M>>(
+    method: M,
+    request: Request<M>,
+    timeoutMs: number,
+    decode?: (bytes: Buffer, known: Response<M>) => R,
+  ): Promise<R> {
+    const response = await this.#send(method, request, timeoutMs, decode);
+    await this.#compare({ endpoint: this.endpoint, method }, response.header, { done: false });
+    return response;
+  }
+
+  /**
+   * Sends one call that changes something, once, over a connection on which the member has proven directly before who it is (R19).
+   * @param proofMs how long the proof may take
+   * @throws an EtcdError; of outcome `not-done` where the proof failed or its connection broke before the call was sent
+   */
+  async change<M extends Method>(
+    method: M,
+    request: Request<M>,
+    timeoutMs: number,
+    proofMs: number,
+  ): Promise<Response<M>> {
+    const call = { endpoint: this.endpoint, method };
+    using _held = await this.#prove(call, proofMs);
+    const response = await this.#send(method, request, timeoutMs);
+    await this.#compare(call, response.header, { done: true });
+    return response;
+  }
+
+  /**
+   * Has the member say who it is over one connection, which is then the only one until the hold ends. What is asked is answered at once
+   * whatever the member is at, also while it is being defragmented.
+   */
+  async #prove(call: EtcdCall, proofMs: number): Promise<Hold> {
+    let problem: EtcdError | undefined;
+    for (let attempt = 1; attempt <= PROOFS; attempt++) {
+      if (attempt > 1) await new Promise((resolve) => setTimeout(resolve, PROVE_AGAIN_MS));
+      // Makes the connection, where there is none yet.
+      problem = this.#isConnected() ? undefined : await this.#identify(call, proofMs);
+      const hold = problem ? undefined : this.#sockets.hold();
+      if (hold) problem = await this.#identify(call, proofMs);
+      if (hold?.heard && problem === undefined) return hold;
+      hold?.[Symbol.dispose]();
+      if (problem !== undefined && !isWorthProvingAgain(problem)) throw problem;
+    }
+    if (problem !== undefined) throw problem;
+    const text = `not sent, since there was no single connection to be proven, after ${PROOFS} tries`;
+    throw new EtcdUnreachableError(call, 'not-done', text);
+  }
+
+  /** @returns why it could not be found out who answers, as an error of `call`: that has not been sent */
+  async #identify(call: EtcdCall, proofMs: number): Promise<EtcdError | undefined> {
+    try {
+      // Linearizable it would wait for a defragmentation, as Status does.
+      const { header } = await this.#send('MemberList', { linearizable: false }, proofMs);
+      await this.#compare(call, header, { done: false });
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof LearnerError)) return unproven(call, error);
+    }
+    try {
+      const { header } = await this.#send('Status', {}, proofMs);
+      await this.#compare(call, header, { done: false });
+      return undefined;
+    } catch (error) {
+      return unproven(call, error);
+    }
+  }
+
+  /** @throws WrongMemberError */
+  async #compare(
+    call: EtcdCall,
+    header: { readonly member_id: string } | null,
+    { done }: { readonly done: boolean },
+  ): Promise<void> {
+    // 3.4 answers some changes without a header; they have been proven before.
+    if (!header) return;
+    const found = hexId(header.member_id);
+    this.#memberId ??= found;
+    const meant = this.#memberId;
+    if (found === meant) return;
+    await this.#dropConnection();
+    throw new WrongMemberError(call, { meant, found, done });
+  }
+
+  /** The next call opens a new one, which may lead to whom it should. */
+  async #dropConnection(): Promise<void> {
+    this.#sockets.close();
+    if (!this.#isConnected()) return;
+    // Until grpc-js has noticed, it would send the next call over what is gone.
+    const noticed = Promise.withResolvers<void>();
+    this.#channel.watchConnectivityState(connectivityState.READY, Date.now() + NOTICED_WITHIN_MS, () =>
+      noticed.resolve(),
+    );
+    await noticed.promise;
+  }
+
+  async #send<M extends Method, R extends Response<M> = Response<M>>(
     method: M,
     request: Request<M>,
     timeoutMs: number,
@@ -172,18 +297,20 @@ export class MemberConnection implements Disposable {
   }
 
   /**
-   * Sends one call, once, and hands out the messages of its answer in order. The member sends on only as fast as they are taken;
-   * whoever stops taking them ends the call.
+   * Sends one call, once, over a connection on which the member has proven who it is, and hands out the messages of its answer in
+   * order. The member sends on only as fast as they are taken; whoever stops taking them ends the call.
    * @param silenceMs how long the next message may take; the time that the caller takes over one does not count
+   * @param proofMs how long the proof may take
    * @throws an EtcdError; EtcdTimeoutError when no message comes within `silenceMs`
    */
   async *stream<M extends StreamMethod>(
     method: M,
     request: StreamCalls[M][0],
     silenceMs: number,
+    proofMs: number,
   ): AsyncGenerator<StreamCalls[M][1], void, void> {
     const call = { endpoint: this.endpoint, method };
-    if (this.#closed) throw new EtcdUnreachableError(call, 'not-done', 'this connection has been closed');
+    using _held = await this.#prove(call, proofMs);
     const client = this.#host.getServiceClient(SERVICE_OF[method]);
     const definition = methodDefinition<StreamCalls[M][0], StreamCalls[M][1]>(client, method);
     const sent: ClientReadableStream<StreamCalls[M][1]> = this.#sockets.noting(() =>
@@ -244,6 +371,19 @@ export class MemberConnection implements Disposable {
   #isConnected(): boolean {
     return this.#channel.getConnectivityState(false) === connectivityState.READY;
   }
+}
+
+/** Nothing has been sent but the question who it is. */
+function isWorthProvingAgain(problem: EtcdError): boolean {
+  return problem instanceof WrongMemberError || problem instanceof EtcdUnreachableError;
+}
+
+/** What went wrong with the proof is why the call was not sent. */
+function unproven(call: EtcdCall, error: unknown): EtcdError {
+  if (error instanceof WrongMemberError) return error;
+  const text = `not sent, since who answers there could not be found out: ${toEtcdError(error, call).text}`;
+  const type = error instanceof EtcdTimeoutError ? EtcdTimeoutError : EtcdUnreachableError;
+  return new type(call, 'not-done', text);
 }
 
 function makeCredentials(endpoint: string, host: string, tls: TlsMaterial | undefined): ChannelCredentials {

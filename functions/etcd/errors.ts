@@ -21,6 +21,8 @@ export class EtcdError extends EtcdMedicError {
   readonly endpoint: string;
   readonly method: string;
   readonly outcome: CallOutcome;
+  /** The message without "<method> at <endpoint>: ". */
+  readonly text: string;
 
   /** @param text completes "<method> at <endpoint>: …" and says what a person can do */
   constructor(call: EtcdCall, outcome: CallOutcome, text: string, options?: ErrorOptions) {
@@ -28,6 +30,7 @@ export class EtcdError extends EtcdMedicError {
     this.endpoint = call.endpoint;
     this.method = call.method;
     this.outcome = outcome;
+    this.text = text;
   }
 }
 
@@ -36,9 +39,14 @@ export class EtcdTimeoutError extends EtcdError {
   override readonly name = 'EtcdTimeoutError';
 }
 
-/** No connection, or it broke: refused, reset, no route, no such name. */
+/** No connection, or it broke: refused, reset, no route. */
 export class EtcdUnreachableError extends EtcdError {
-  override readonly name = 'EtcdUnreachableError';
+  override readonly name: string = 'EtcdUnreachableError';
+}
+
+/** Nobody was even asked: the name does not resolve, or this side has no way out. It says nothing about the member (R11). */
+export class UnaskedError extends EtcdUnreachableError {
+  override readonly name = 'UnaskedError';
 }
 
 /** The two sides don't trust each other: wrong CA, expired certificate, refused client certificate, no TLS at all. */
@@ -89,6 +97,31 @@ export class PermissionDeniedError extends EtcdError {
 /** The member's quota could not be read, so nothing that depends on it is done on a guess (R8). */
 export class QuotaUnreadableError extends EtcdError {
   override readonly name = 'QuotaUnreadableError';
+}
+
+/** The two members of a mix-up, by their hexadecimal ids. */
+export interface MixUp {
+  /** Whom the call was meant for; nothing was done there. */
+  readonly meant: string;
+  /** Who answered. */
+  readonly found: string;
+  /** The call was a change, and who answered has made it. */
+  readonly done: boolean;
+}
+
+/** Another member answered than the one that was meant (R19): the address leads to several, or to a new one. */
+export class WrongMemberError extends EtcdError {
+  override readonly name = 'WrongMemberError';
+  readonly mixUp: MixUp;
+
+  constructor(call: EtcdCall, mixUp: MixUp) {
+    const { meant, found, done } = mixUp;
+    const effect = done ? `${call.method} was done there, and not on ${meant}` : 'so its answer does not count';
+    const advice =
+      'This address leads to more than one member: give each a client URL of its own (--advertise-client-urls)';
+    super(call, 'not-done', `member ${found} answered instead of member ${meant}, ${effect}. ${advice}`);
+    this.mixUp = mixUp;
+  }
 }
 
 /** One endpoint and why it did not serve. */

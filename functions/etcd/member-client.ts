@@ -1,10 +1,11 @@
 // One member of an etcd cluster, as the workflows talk to it: plain data in and out, every call to this member and sent once.
 import type { IMember } from 'etcd3/lib/rpc.js';
 import { InvalidInputError } from '../run/errors.ts';
-import { MemberConnection } from './connection.ts';
+import { MemberConnection, type Method, type Request, type Response } from './connection.ts';
 import { checkTlsMaterial } from './credentials.ts';
 import { isTls, normalizeEndpoint } from './endpoint.ts';
 import { EtcdError, PermissionDeniedError } from './errors.ts';
+import { fetchMetrics, parseOpenSnapshots } from './metrics.ts';
 import { quotaFromMetrics, quotaFromStatus } from './quota.ts';
 import { alarmType, decimalId, decodeStatus, hexId, toMemberStatus } from './status.ts';
 import type {
@@ -23,6 +24,8 @@ import type {
 export interface MemberOptions {
   /** The client URL: `https://10.0.0.1:2379`, or `http://…` for plain text. */
   readonly endpoint: string;
+  /** Hexadecimal: whose client it is. Another member's answer is a WrongMemberError. @default whoever answers first */
+  readonly memberId?: string | undefined;
   /** For https; a plain http endpoint does not use it. */
   readonly tls?: TlsMaterial | undefined;
   /** @default DEFAULT_DEADLINES for each that is left out */
@@ -79,11 +82,15 @@ class GrpcMemberClient implements MemberClient {
   readonly #deadlines: Deadlines;
   readonly #tls: TlsMaterial | undefined;
 
-  constructor({ endpoint, tls, deadlines }: MemberOptions) {
+  constructor({ endpoint, memberId, tls, deadlines }: MemberOptions) {
     this.endpoint = normalizeEndpoint(endpoint);
     this.#tls = tls;
     this.#deadlines = { ...DEFAULT_DEADLINES, ...deadlines };
-    this.#connection = new MemberConnection(this.endpoint, tls);
+    this.#connection = new MemberConnection(this.endpoint, tls, memberId);
+  }
+
+  get heard(): boolean {
+    return this.#connection.heard;
   }
 
   async status(): Promise<MemberStatus> {
@@ -96,18 +103,28 @@ class GrpcMemberClient implements MemberClient {
   }
 
   async quota(): Promise<Quota> {
+    const status = await this.status();
     return (
-      quotaFromStatus(await this.status()) ??
-      (await quotaFromMetrics(this.endpoint, this.#tls, this.#deadlines.statusMs))
+      quotaFromStatus(status) ??
+      (await quotaFromMetrics(this.endpoint, this.#tls, this.#deadlines.statusMs, status.memberId))
     );
+  }
+
+  async openSnapshots(): Promise<number> {
+    const { endpoint } = this;
+    const memberId = this.#connection.memberId ?? (await this.memberList()).memberId;
+    const page = await fetchMetrics(endpoint, this.#tls, this.#deadlines.statusMs, memberId);
+    const open = parseOpenSnapshots(page);
+    if (open !== undefined) return open;
+    throw new EtcdError({ endpoint, method: 'GET /metrics' }, 'not-done', 'the page does not count Snapshot streams');
   }
 
   async checkHealth(): Promise<void> {
     try {
       await this.#read({ serializable: false });
     } catch (error) {
-      // etcdctl sees it the same way: a refusal by etcd's authorization has been agreed on by a majority.
       if (!(error instanceof PermissionDeniedError)) throw error;
+      await this.#checkRefused();
     }
   }
 
@@ -122,7 +139,7 @@ class GrpcMemberClient implements MemberClient {
 
   async compact(revision: bigint): Promise<'compacted' | 'already-compacted'> {
     try {
-      await this.#connection.call('Compact', { revision: `${revision}`, physical: true }, this.#deadlines.compactMs);
+      await this.#change('Compact', { revision: `${revision}`, physical: true }, this.#deadlines.compactMs);
       return 'compacted';
     } catch (error) {
       // etcd answers so only once this member's own compaction to that revision is through, whoever asked for it.
@@ -134,22 +151,23 @@ class GrpcMemberClient implements MemberClient {
   }
 
   async defragment(): Promise<void> {
-    await this.#connection.call('Defragment', {}, this.#deadlines.defragmentMs);
+    await this.#change('Defragment', {}, this.#deadlines.defragmentMs);
   }
 
   async moveLeader(toMemberId: string): Promise<void> {
-    await this.#connection.call('MoveLeader', { targetID: decimalId(toMemberId) }, this.#deadlines.moveLeaderMs);
+    await this.#change('MoveLeader', { targetID: decimalId(toMemberId) }, this.#deadlines.moveLeaderMs);
   }
 
   async disarmNospace(memberId: string): Promise<void> {
     const request = { action: 'Deactivate', memberID: decimalId(memberId), alarm: 'Nospace' } as const;
-    await this.#connection.call('Alarm', request, this.#deadlines.alarmMs);
+    await this.#change('Alarm', request, this.#deadlines.alarmMs);
   }
 
-  async memberList(): Promise<{ clusterId: string; members: readonly Member[] }> {
+  async memberList(): Promise<{ clusterId: string; memberId: string; members: readonly Member[] }> {
     // Not linearizable: a member that has lost the quorum still tells who there should be.
     const response = await this.#connection.call('MemberList', { linearizable: false }, this.#deadlines.statusMs);
-    return { clusterId: hexId(response.header.cluster_id), members: response.members.map(toMember) };
+    const { cluster_id, member_id } = response.header;
+    return { clusterId: hexId(cluster_id), memberId: hexId(member_id), members: response.members.map(toMember) };
   }
 
   async keyRange({ from, to, limit, measureValues = false }: KeyRangeRequest): Promise<KeyRange> {
@@ -171,11 +189,11 @@ class GrpcMemberClient implements MemberClient {
   }
 
   async put(key: string, value: string): Promise<void> {
-    await this.#connection.call('Put', { key: Buffer.from(key), value: Buffer.from(value) }, this.#deadlines.writeMs);
+    await this.#change('Put', { key: Buffer.from(key), value: Buffer.from(value) }, this.#deadlines.writeMs);
   }
 
   async delete(key: string): Promise<number> {
-    const { deleted } = await this.#connection.call('DeleteRange', { key: Buffer.from(key) }, this.#deadlines.writeMs);
+    const { deleted } = await this.#change('DeleteRange', { key: Buffer.from(key) }, this.#deadlines.writeMs);
     return Number(deleted);
   }
 
@@ -184,6 +202,7 @@ class GrpcMemberClient implements MemberClient {
       'Snapshot',
       {},
       this.#deadlines.snapshotSilenceMs,
+      this.#deadlines.statusMs,
     )) {
       yield { bytes: blob, remainingBytes: Number(remaining_bytes) };
     }
@@ -193,10 +212,29 @@ class GrpcMemberClient implements MemberClient {
     this.#connection[Symbol.dispose]();
   }
 
-  async #read({ serializable }: { readonly serializable: boolean }): Promise<void> {
-    const request = { key: Buffer.from(HEALTH_KEY), limit: 1, keys_only: true, serializable };
-    await this.#connection.call('Range', request, this.#deadlines.healthMs);
+  #change<M extends Method>(method: M, request: Request<M>, timeoutMs: number): Promise<Response<M>> {
+    return this.#connection.change(method, request, timeoutMs, this.#deadlines.statusMs);
   }
+
+  /**
+   * etcdctl sees it the same way: a refusal by etcd's authorization has been agreed on by a majority. But no error says who answers it,
+   * so it only counts on a connection that is proven.
+   */
+  async #checkRefused(): Promise<void> {
+    try {
+      await this.#change('Range', healthRead({ serializable: false }), this.#deadlines.healthMs);
+    } catch (error) {
+      if (!(error instanceof PermissionDeniedError)) throw error;
+    }
+  }
+
+  async #read({ serializable }: { readonly serializable: boolean }): Promise<void> {
+    await this.#connection.call('Range', healthRead({ serializable }), this.#deadlines.healthMs);
+  }
+}
+
+function healthRead({ serializable }: { readonly serializable: boolean }): Request<'Range'> {
+  return { key: Buffer.from(HEALTH_KEY), limit: 1, keys_only: true, serializable };
 }
 
 function toMember({ ID, name, clientURLs, isLearner }: IMember): Member {

@@ -1,14 +1,9 @@
 // A member's quota from its /metrics page, for versions whose Status doesn't have it (R8).
-import { request as requestPlain } from 'node:http';
-import { request as requestTls } from 'node:https';
-import { hostAndPort, isTls } from './endpoint.ts';
-import { type EtcdCall, type EtcdError, QuotaUnreadableError } from './errors.ts';
+import { type EtcdCall, QuotaUnreadableError } from './errors.ts';
+import { fetchMetrics } from './metrics.ts';
 import { toEtcdError } from './translate.ts';
 import type { MemberStatus, Quota, TlsMaterial } from './types.ts';
 
-const MiB = 1024 * 1024;
-/** Ten times what a busy etcd prints. */
-const MAX_PAGE_BYTES = 8 * MiB;
 /** Status has carried the quota since 3.6.0, and the right one since this version. */
 const STATUS_RIGHT_SINCE = [3, 6, 6] as const;
 
@@ -20,19 +15,21 @@ export function quotaFromStatus({ version, dbSizeQuota }: MemberStatus): Quota |
 
 /**
  * Asks the client URL for /metrics, with the client certificate and on a connection of its own.
- * @throws QuotaUnreadableError when there is no answer in time, or none that has a quota
+ * @param memberId whose quota it has to be
+ * @throws QuotaUnreadableError when there is no answer in time, none that has a quota, or another member's
  */
 export async function quotaFromMetrics(
   endpoint: string,
   tls: TlsMaterial | undefined,
   timeoutMs: number,
+  memberId: string,
 ): Promise<Quota> {
   const call = { endpoint, method: 'GET /metrics' };
   let page: string;
   try {
-    page = await fetchPage(endpoint, tls, timeoutMs);
+    page = await fetchMetrics(endpoint, tls, timeoutMs, memberId);
   } catch (error) {
-    throw unreadable(call, reason(error, call, timeoutMs));
+    throw unreadable(call, toEtcdError(error, call).text);
   }
   const quota = parseQuota(page);
   if (quota) return quota;
@@ -48,38 +45,6 @@ export function parseQuota(page: string): Quota | undefined {
   const bytes = value === undefined ? Number.NaN : Number(value);
   if (bytes < 0) return { kind: 'none', source: 'metrics' };
   return Number.isSafeInteger(bytes) && bytes > 0 ? { kind: 'limit', bytes, source: 'metrics' } : undefined;
-}
-
-function fetchPage(endpoint: string, tls: TlsMaterial | undefined, timeoutMs: number): Promise<string> {
-  const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const url = new URL('/metrics', `${isTls(endpoint) ? 'https' : 'http'}://${hostAndPort(endpoint)}`);
-  const common = { agent: false, signal: AbortSignal.timeout(timeoutMs) } as const;
-  const material = tls && { ca: tls.ca, cert: tls.cert, key: tls.key };
-  const request = isTls(endpoint) ? requestTls(url, { ...common, ...material }) : requestPlain(url, common);
-  request.on('error', reject);
-  request.on('response', (response) => {
-    if (response.statusCode !== 200) {
-      response.destroy();
-      reject(new Error(`HTTP status ${response.statusCode}`));
-      return;
-    }
-    let page = '';
-    response.setEncoding('utf8');
-    response.on('data', (chunk: string) => {
-      page += chunk;
-      if (page.length > MAX_PAGE_BYTES) response.destroy(new Error(`a page of more than ${MAX_PAGE_BYTES} bytes`));
-    });
-    response.on('error', reject);
-    response.on('end', () => resolve(page));
-  });
-  request.end();
-  return promise;
-}
-
-function reason(error: unknown, call: EtcdCall, timeoutMs: number): string {
-  if (error instanceof Error && error.name === 'AbortError') return `no answer within ${timeoutMs} ms`;
-  const known: EtcdError = toEtcdError(error, call);
-  return known.message.slice(`${call.method} at ${call.endpoint}: `.length);
 }
 
 function unreadable(call: EtcdCall, why: string): QuotaUnreadableError {

@@ -52,12 +52,19 @@ export type Quota =
 
 /** Where a member was reached, or why it was not. */
 export interface DiscoveredMember extends Member {
-  /** The client URL that answered; undefined when none did. */
+  /** The client URL of its own that it answered at; undefined when none did. */
   readonly endpoint: string | undefined;
   /** Why it can't be reached: one sentence per client URL tried. */
   readonly problem: string | undefined;
-  /** Nothing answers at any of its client URLs: refused, no route, no answer in time. A TLS error is an answer. */
+  /**
+   * Nothing at all came back from any of its client URLs, each asked for a full time of its own: refused, no route, not a byte. A TLS
+   * handshake is an answer; a name that does not resolve says nothing.
+   */
   readonly silent: boolean;
+  /** It may be there, but every address that it is known by leads to others as well, so that it can't be worked with (R19). */
+  readonly shared?: boolean | undefined;
+  /** What it said of itself at an address that leads to others as well: of use to know, of none to work with. */
+  readonly seen?: MemberStatus | undefined;
 }
 
 export interface Discovery {
@@ -103,12 +110,22 @@ export interface KeyRangeRequest {
   readonly measureValues?: boolean;
 }
 
-/** One connection to one member; every call goes to this member and is sent exactly once. */
+/**
+ * One connection to one member; every call is sent exactly once. Another member's answer is a WrongMemberError, and what changes
+ * something is sent only over a connection on which the member has proven directly before that it is the one that is meant (R19).
+ */
 export interface MemberClient extends AsyncDisposable {
   readonly endpoint: string;
+  /** Whether the other end has ever said anything, be it the first bytes of a handshake: then it is not silent, whatever a call ended with. */
+  readonly heard: boolean;
   status(): Promise<MemberStatus>;
   /** From Status where it is right (3.6.6 and later), else from /metrics of the client URL. Throws QuotaUnreadableError. */
   quota(): Promise<Quota>;
+  /**
+   * How many Snapshot streams this member has open, somebody's backups: a defragmentation would wait for their end, with the member
+   * answering nothing meanwhile. From /metrics, which answers at once. Throws EtcdError where it can't be told.
+   */
+  openSnapshots(): Promise<number>;
   /** A linearizable read through this member: it is healthy and sees a quorum. Throws otherwise. */
   checkHealth(): Promise<void>;
   /** A read of this member's own data: answers without a quorum, but not while the member is being defragmented. */
@@ -123,8 +140,11 @@ export interface MemberClient extends AsyncDisposable {
   moveLeader(toMemberId: string): Promise<void>;
   /** Disarms NOSPACE of exactly this member; there is no way to disarm anything else. */
   disarmNospace(memberId: string): Promise<void>;
-  /** The member list as this member has it (answers without a quorum), and the cluster it belongs to. Learners refuse. */
-  memberList(): Promise<{ readonly clusterId: string; readonly members: readonly Member[] }>;
+  /**
+   * The member list as this member has it, who it is itself, and the cluster it belongs to. Answered without a quorum, and at once also
+   * while the member is being defragmented. Learners refuse.
+   */
+  memberList(): Promise<{ readonly clusterId: string; readonly memberId: string; readonly members: readonly Member[] }>;
   /** Which cluster and which member this endpoint is; learners answer too. */
   identify(): Promise<{ readonly clusterId: string; readonly status: MemberStatus }>;
   /** Keys of this member's own data: works under NOSPACE and without a quorum. */

@@ -68,28 +68,33 @@ export class ProxyConnection {
 }
 
 export class TcpProxy implements AsyncDisposable {
-  readonly port: number;
   readonly #server: Server;
   readonly #connections = new Set<ProxyConnection>();
+  #port = 0;
 
-  private constructor(server: Server, port: number) {
+  private constructor(server: Server) {
     this.#server = server;
-    this.port = port;
+  }
+
+  get port(): number {
+    return this.#port;
   }
 
   /**
+   * @param at port 0 takes any that is free
+   * @param target where a connection leads; asked for each, where it is a function
    * @param verdict asked for each new connection: whether it is let through; the answer may take its time
    * @throws PortTakenError
    */
   static async listen(
     at: ProxyAddress,
-    target: ProxyAddress,
+    target: ProxyAddress | (() => ProxyAddress),
     verdict: (connection: ProxyConnection) => Promise<Blockage | undefined>,
   ): Promise<TcpProxy> {
     const server = createServer({ pauseOnConnect: true, noDelay: true });
-    const proxy = new TcpProxy(server, at.port);
+    const proxy = new TcpProxy(server);
     server.on('connection', (socket: Socket) => {
-      const connection = new ProxyConnection(socket, target);
+      const connection = new ProxyConnection(socket, typeof target === 'function' ? target() : target);
       proxy.#connections.add(connection);
       socket.on('close', () => {
         connection.end();
@@ -107,6 +112,8 @@ export class TcpProxy implements AsyncDisposable {
       );
       server.listen(at.port, at.host, resolve);
     });
+    const address = server.address();
+    proxy.#port = typeof address === 'object' && address !== null ? address.port : at.port;
     return proxy;
   }
 

@@ -66,12 +66,12 @@ describe("a member's quota", () => {
   });
 
   it.each([
-    ['answers with another page', plainHttp, 20_000, /no etcd_server_quota_backend_bytes/],
+    ['answers with another page', plainHttp, 20_000, /no etcd_server_id/],
     ['hangs', hanging, 300, /no answer within 300 ms/],
   ] as const)('R8: is unreadable where /metrics %s', async (_name, start, timeoutMs, message) => {
     await using server = await start();
 
-    const error = await rejection(quotaFromMetrics(`http://${server.hostAndPort}`, undefined, timeoutMs));
+    const error = await rejection(quotaFromMetrics(`http://${server.hostAndPort}`, undefined, timeoutMs, '2'));
 
     expect(error.name).toBe('QuotaUnreadableError');
     expect(error.message).toMatch(message);

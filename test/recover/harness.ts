@@ -59,7 +59,8 @@ export async function defragmentations(
   return Object.fromEntries(await Promise.all(counts));
 }
 
-async function metricsOf({ credentials }: ControlPlane, endpoint: string): Promise<string> {
+/** A member's own /metrics page. */
+export async function metricsOf({ credentials }: ControlPlane, endpoint: string): Promise<string> {
   const files = credentials && {
     ca: await readFile(credentials.caFile),
     cert: await readFile(credentials.certFile),
