@@ -13,6 +13,7 @@ import {
   NotLeaderError,
   PermissionDeniedError,
   QuorumLostError,
+  UnaskedError,
 } from './errors.ts';
 
 type ErrorClass = new (call: EtcdCall, outcome: CallOutcome, text: string) => EtcdError;
@@ -25,7 +26,7 @@ export interface Meaning {
   readonly text: string;
 }
 
-/** What etcd itself says; the texts are the same from 3.4 to 3.6, the gRPC codes are not. */
+/** What etcd itself says behind "etcdserver: " or "auth: "; the texts are the same from 3.4 to 3.7, the gRPC codes are not. */
 export const ETCD_ANSWERS: readonly Meaning[] = [
   {
     pattern: /database space exceeded/,
@@ -71,7 +72,7 @@ export const ETCD_ANSWERS: readonly Meaning[] = [
   },
   {
     pattern:
-      /permission denied|user name is empty|user name not found|invalid auth token|authentication failed|root user|unauthenticated/i,
+      /permission denied|user name is empty|user name not found|invalid auth token|authentication failed|root user/,
     type: PermissionDeniedError,
     outcome: 'not-done',
     text: "etcd's authorization refused it. Give the user named in the client certificate's common name the role `root`",
@@ -175,15 +176,21 @@ export const CONNECTION_FAILURES: readonly Meaning[] = [
   },
   {
     pattern: /Name resolution failed|ENOTFOUND|EAI_AGAIN/,
-    type: EtcdUnreachableError,
+    type: UnaskedError,
     outcome: 'not-done',
     text: 'the name does not resolve. Check its spelling and the DNS of this network',
   },
   {
-    pattern: /EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EACCES|EPERM/,
+    pattern: /EHOSTUNREACH|ETIMEDOUT/,
     type: EtcdUnreachableError,
     outcome: 'not-done',
     text: 'there is no way to that address. Check the security groups, the routes and whether the node is up',
+  },
+  {
+    pattern: /ENETUNREACH|EACCES|EPERM|EADDRNOTAVAIL|EMFILE|ENFILE|ENOBUFS/,
+    type: UnaskedError,
+    outcome: 'not-done',
+    text: 'this side has no way out to that address. Check the routes and the rules of the network that this runs in',
   },
   {
     pattern: /Failed to connect|Connection closed before/,

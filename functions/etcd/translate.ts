@@ -8,11 +8,10 @@ import {
   EtcdTimeoutError,
   EtcdUnreachableError,
   NotEtcdError,
-  PermissionDeniedError,
   UnsupportedError,
 } from './errors.ts';
 import { CONNECTION_FAILURES, ETCD_ANSWERS, type Meaning, NOT_PROPOSED } from './meanings.ts';
-import { CONNECT_TIMEOUT_MS, GIVEN_UP } from './open-sockets.ts';
+import { CONNECT_TIMEOUT_MS, GIVEN_UP, HELD } from './open-sockets.ts';
 
 /** The server's clock for a call starts later than ours, and it may be that much ahead in ending it. */
 const SERVER_IS_EARLY_MS = 500;
@@ -29,7 +28,13 @@ const NEVER_SENT = /waiting for (name resolution|metadata filters|LB pick)/i;
 /** How grpc-js begins when there was nothing to send a call over; what broke a call under way it says without this. */
 const NO_CONNECTION = /^(?=Name resolution failed)|^No connection established\. (?:Last error: (?:Error: )?)?/;
 
-/** The codes by which a server says no. After any other it may have done what it was asked. */
+/** How etcd's own words begin. Everything else is the transport's, or somebody's between: they make up codes that look like refusals. */
+const ETCDS_OWN = /^(?:etcdserver|auth): /;
+
+/** grpc-js's words for an answer that is no gRPC, of a gateway or another server. */
+const HTTP_STATUS = /^Received HTTP status code/;
+
+/** The codes by which etcd says no. After any other it may have done what it was asked. */
 const REFUSALS: readonly (number | undefined)[] = [
   grpcStatus.INVALID_ARGUMENT,
   grpcStatus.NOT_FOUND,
@@ -61,25 +66,25 @@ export function toEtcdError(error: unknown, call: EtcdCall, time?: CallTime): Et
   }
   if (code === grpcStatus.UNIMPLEMENTED) return unimplemented(call, details);
   if (NO_CONNECTION.test(details) || code === undefined) return notConnected(call, details.replace(NO_CONNECTION, ''));
-  const answer = ETCD_ANSWERS.find(({ pattern }) => pattern.test(details));
-  if (answer) return explain(answer, call, details);
-  if (code === grpcStatus.UNAUTHENTICATED || code === grpcStatus.PERMISSION_DENIED) {
-    return new PermissionDeniedError(call, 'not-done', `etcd's authorization refused it (${details})`);
+  if (ETCDS_OWN.test(details)) {
+    const answer = ETCD_ANSWERS.find(({ pattern }) => pattern.test(details));
+    if (answer) return explain(answer, call, details);
+    return new EtcdError(call, REFUSALS.includes(code) ? 'not-done' : 'unknown', `etcd answered: ${details}`);
   }
   // Nothing that etcd is asked for here is that big or that garbled: this is another server's page read as gRPC.
   if (
     /Received message larger than max|Response message parsing error|invalid wire type|index out of range/.test(details)
   ) {
-    return new NotEtcdError(call, 'not-done', `the answer is not etcd's (${details}). Check the address and the port`);
+    return new NotEtcdError(call, 'unknown', `the answer is not etcd's (${details}). Check the address and the port`);
   }
-  if (code === grpcStatus.UNAVAILABLE && !details.startsWith('etcdserver:')) {
+  if (HTTP_STATUS.test(details)) {
+    const text = `something that is not etcd answered (${details}): a gateway or a proxy before it. Check the address and the port`;
+    return new NotEtcdError(call, 'unknown', text);
+  }
+  if (code === grpcStatus.UNAVAILABLE) {
     return new EtcdUnreachableError(call, 'unknown', `the connection broke (${details})`);
   }
-  return new EtcdError(
-    call,
-    REFUSALS.includes(code) ? 'not-done' : 'unknown',
-    `etcd answered: ${details || 'nothing'}`,
-  );
+  return new EtcdError(call, 'unknown', `etcd, or something before it, answered: ${details || 'nothing'}`);
 }
 
 /** No answer within `timeoutMs`. */
@@ -96,11 +101,18 @@ function unimplemented(call: EtcdCall, details: string): EtcdError {
   if (/unknown method/.test(details)) {
     return new UnsupportedError(call, 'not-done', `this version of etcd does not have it (${details})`);
   }
-  return new NotEtcdError(call, 'not-done', `a server that is not etcd (${details}). Check the address and the port`);
+  // What a gRPC server doesn't have it has not done; what a gateway has done nobody knows.
+  const outcome = HTTP_STATUS.test(details) ? 'unknown' : 'not-done';
+  return new NotEtcdError(call, outcome, `a server that is not etcd (${details}). Check the address and the port`);
 }
 
 function notConnected(call: EtcdCall, details: string): EtcdError {
   if (details.includes(GIVEN_UP)) return timeoutError(call, 'not-done', CONNECT_TIMEOUT_MS);
+  if (details.includes(HELD)) {
+    const text =
+      'the connection on which the member had said who it is broke before this was sent, and it goes over no other';
+    return new EtcdUnreachableError(call, 'not-done', text);
+  }
   const failure = CONNECTION_FAILURES.find(({ pattern }) => pattern.test(details));
   if (failure) return explain(failure, call, details);
   return new EtcdUnreachableError(call, 'not-done', `there is no connection (${details})`);

@@ -28,16 +28,19 @@ describe('what a gRPC error means', () => {
     [2, 'context deadline exceeded', 'EtcdTimeoutError', 'unknown'],
     [12, 'unknown service etcdserverpb.Maintenance', 'NotEtcdError', 'not-done'],
     [12, 'unknown method Downgrade for service etcdserverpb.Maintenance', 'UnsupportedError', 'not-done'],
-    [12, 'Received HTTP status code 404', 'NotEtcdError', 'not-done'],
-    [13, 'Response message parsing error: invalid wire type 4 at offset 1', 'NotEtcdError', 'not-done'],
+    [12, 'Received HTTP status code 404', 'NotEtcdError', 'unknown'],
+    [13, 'Response message parsing error: invalid wire type 4 at offset 1', 'NotEtcdError', 'unknown'],
+    [2, 'auth: permission denied', 'PermissionDeniedError', 'not-done'],
     [9, 'etcdserver: bad leader transferee', 'EtcdError', 'not-done'],
     [11, 'etcdserver: mvcc: required revision is a future revision', 'EtcdError', 'not-done'],
     [13, 'Received RST_STREAM with code 2', 'EtcdError', 'unknown'],
     [14, 'Connection dropped', 'EtcdUnreachableError', 'unknown'],
     [14, 'read ETIMEDOUT', 'EtcdUnreachableError', 'unknown'],
     [14, 'etcdserver: server stopped', 'EtcdUnreachableError', 'unknown'],
-    [14, 'Name resolution failed for target dns:nowhere:2379', 'EtcdUnreachableError', 'not-done'],
-    [14, noConnection('Error: connect EACCES 10.0.0.1:2379 permission denied'), 'EtcdUnreachableError', 'not-done'],
+    [14, 'Name resolution failed for target dns:nowhere:2379', 'UnaskedError', 'not-done'],
+    [14, noConnection('Error: getaddrinfo EAI_AGAIN nowhere'), 'UnaskedError', 'not-done'],
+    [14, noConnection('Error: connect ENETUNREACH 10.0.0.1:2379'), 'UnaskedError', 'not-done'],
+    [14, noConnection('Error: connect EACCES 10.0.0.1:2379 permission denied'), 'UnaskedError', 'not-done'],
     [14, noConnection('Error: connect ECONNREFUSED 10.0.0.1:2379'), 'EtcdUnreachableError', 'not-done'],
     [14, noConnection('Error: connect EHOSTUNREACH 10.0.0.1:2379'), 'EtcdUnreachableError', 'not-done'],
     [14, noConnection('something new'), 'EtcdUnreachableError', 'not-done'],
@@ -55,6 +58,21 @@ describe('what a gRPC error means', () => {
 
     expect(error).toMatchObject({ name, outcome, endpoint: call.endpoint, method: 'Compact' });
     expect(error.message).toMatch(/^Compact at https:\/\/10\.0\.0\.1:2379: /);
+  });
+
+  it.each([
+    [16, 'Received HTTP status code 401', 'NotEtcdError'],
+    [7, 'Received HTTP status code 403', 'NotEtcdError'],
+    [14, 'Received HTTP status code 503', 'NotEtcdError'],
+    [7, 'Protocol not secure enough', 'EtcdError'],
+    [8, 'Bandwidth exhausted or memory limit exceeded', 'EtcdError'],
+    [8, 'upstream: rate limited', 'EtcdError'],
+    [7, 'RBAC: access denied', 'EtcdError'],
+    [9, 'a proxy with a permission denied of its own', 'EtcdError'],
+  ])('R5: %i %s is not of etcd, so whether it was done is unknown', (code, details, name) => {
+    const error = toEtcdError(grpcError(code, details), call);
+
+    expect(error).toMatchObject({ name, outcome: 'unknown' });
   });
 
   it.each([

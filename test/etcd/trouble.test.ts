@@ -57,7 +57,9 @@ describe('an endpoint that is not etcd', () => {
 
     const error = await failure(`${scheme}://${server.hostAndPort}`, stranger);
 
-    expect(error).toMatchObject({ name, outcome: 'not-done', method: 'Status' });
+    // What speaks HTTP/2 may be a gateway, and what that has passed on nobody knows.
+    const outcome = message.source === 'not etcd' ? 'unknown' : 'not-done';
+    expect(error).toMatchObject({ name, outcome, method: 'Status' });
     expect(error.message).toMatch(message);
   });
 
@@ -102,12 +104,12 @@ describe('an endpoint that is not etcd', () => {
   });
 
   it.each([
-    ['http://127.0.0.1:1', /the connection was refused/],
-    ['https://no-such-host.invalid:2379', /the name does not resolve/],
-  ])('%s cannot be reached', async (endpoint, message) => {
+    ['http://127.0.0.1:1', 'EtcdUnreachableError', /the connection was refused/],
+    ['https://no-such-host.invalid:2379', 'UnaskedError', /the name does not resolve/],
+  ])('%s cannot be reached', async (endpoint, name, message) => {
     const error = await failure(endpoint, stranger);
 
-    expect(error).toMatchObject({ name: 'EtcdUnreachableError', outcome: 'not-done' });
+    expect(error).toMatchObject({ name, outcome: 'not-done' });
     expect(error.message).toMatch(message);
   });
 });
