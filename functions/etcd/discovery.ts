@@ -8,9 +8,10 @@ import {
   EtcdUnreachableError,
   NoMemberAnsweredError,
   NotEtcdError,
+  WrongMemberError,
 } from './errors.ts';
-import { connectMember, DEFAULT_DEADLINES, type MemberOptions } from './member-client.ts';
-import { type Attempt, isUsable, Search } from './search.ts';
+import { connectMember, type MemberOptions } from './member-client.ts';
+import { type Attempt, isSilent, isUsable, Search, usableUrls } from './search.ts';
 import type { Deadlines, DiscoveredMember, Discovery, Member, MemberClient, TlsMaterial } from './types.ts';
 
 export interface DiscoveryOptions {
@@ -18,7 +19,7 @@ export interface DiscoveryOptions {
   readonly endpoints: readonly string[];
   /** For https endpoints. */
   readonly tls?: TlsMaterial | undefined;
-  /** The whole search takes no longer than `statusMs`. @default DEFAULT_DEADLINES */
+  /** `statusMs` is each address's own time: the search takes up to two of them, a given endpoint that hangs and a member's own URL. @default DEFAULT_DEADLINES */
   readonly deadlines?: Partial<Deadlines> | undefined;
   /** @default connectMember */
   readonly connect?: ((options: MemberOptions) => MemberClient) | undefined;
@@ -54,8 +55,9 @@ export class EtcdCluster implements Discovery, AsyncDisposable {
 }
 
 /**
- * Asks all endpoints at once who they are, takes the member list of the one that is furthest on, and tries the members that are
- * behind none of them at their own client URLs.
+ * Asks all endpoints at once who they are, and takes the member list of the one that is furthest on. Then each member is reached at a
+ * client URL of its own, one that it alone advertises, whatever the endpoints were: behind one that leads to several members nobody knows
+ * whom the next connection reaches (R19). Only where none of a member's own URLs answers, a given endpoint serves that leads to it alone.
  * @throws NoMemberAnsweredError, DifferentClustersError; InvalidInputError for endpoints and credentials that can't be used
  */
 export async function discoverMembers(options: DiscoveryOptions): Promise<EtcdCluster> {
@@ -63,19 +65,18 @@ export async function discoverMembers(options: DiscoveryOptions): Promise<EtcdCl
   if (endpoints.length === 0) {
     throw new InvalidInputError('etcd.endpoints', ['found an empty list, expected at least one client URL']);
   }
-  const timeoutMs = deadlines?.statusMs ?? DEFAULT_DEADLINES.statusMs;
-  const search = new Search((endpoint) => connect({ endpoint, tls, deadlines }), timeoutMs);
+  const search = new Search((endpoint, memberId) => connect({ endpoint, memberId, tls, deadlines }));
   try {
     await search.run(endpoints);
     const clusterId = oneCluster(search.given);
     const list = search.list;
     if (clusterId === undefined || list === undefined) throw nobody(search.given);
 
-    const members = list.map((member) => discovered(member, search, clusterId));
+    const members = list.map((member) => discovered(member, search, list));
     const clients = new Map(
-      list.flatMap(({ id }) => {
-        const client = search.reached(id, clusterId)?.client;
-        return client ? [[id, client] as const] : [];
+      list.flatMap((member) => {
+        const client = search.reached(member)?.client;
+        return client ? [[member.id, client] as const] : [];
       }),
     );
     await search.closeAllBut(new Set(clients.values()));
@@ -86,38 +87,71 @@ export async function discoverMembers(options: DiscoveryOptions): Promise<EtcdCl
   }
 }
 
-function discovered(member: Member, search: Search, clusterId: string): DiscoveredMember {
-  const attempt = search.reached(member.id, clusterId);
+function discovered(member: Member, search: Search, list: readonly Member[]): DiscoveredMember {
+  const attempt = search.reached(member);
+  if (attempt) return { ...member, endpoint: attempt.endpoint, problem: undefined, silent: false };
+  // Where one whose own URLs say nothing is alive all the same, they can't be reached from here, and nobody's silence says anything.
+  const isCutOff = list.some((other) => isSilentAtOwn(other, search) && search.unfit(other).length > 0);
+  return {
+    ...member,
+    endpoint: undefined,
+    problem: problemOf(member, search, list),
+    silent: isSilentAtOwn(member, search) && !isCutOff,
+    shared: isAdvertisedByOthers(member, search) || search.unfit(member).some((attempt) => isShared(attempt, search)),
+    seen: search.unfit(member).find(({ status }) => status !== undefined)?.status,
+  };
+}
+
+/** Not where it was only not to be had a second time. */
+function isShared(attempt: Attempt, search: Search): boolean {
+  const error = search.secondThoughts(attempt);
+  return error === undefined || error instanceof WrongMemberError;
+}
+
+function isAdvertisedByOthers(member: Member, search: Search): boolean {
+  return usableUrls(member).length > 0 && search.ownUrls(member).length === 0;
+}
+
+/** Who was not asked has not been silent: a URL of no use here, or one that leads to others as well. */
+function isSilentAtOwn(member: Member, search: Search): boolean {
   const attempts = search.attemptsAt(member);
-  return attempt
-    ? { ...member, endpoint: attempt.endpoint, problem: undefined, silent: false }
-    : {
-        ...member,
-        endpoint: undefined,
-        problem: problemOf(member, search),
-        // Who was not asked has not been silent: a URL of no use here, or one that only a late answer told of.
-        silent: attempts.length > 0 && attempts.every(isSilent),
-      };
+  return attempts.length > 0 && attempts.every(isSilent);
 }
 
-function isSilent({ error }: Attempt): boolean {
-  return error instanceof EtcdUnreachableError || error instanceof EtcdTimeoutError;
-}
-
-function problemOf(member: Member, search: Search): string {
+function problemOf(member: Member, search: Search, list: readonly Member[]): string {
   if (member.clientUrls.length === 0) return 'it was added to the cluster and has never been started';
   const unusable = member.clientUrls.filter((url) => !isUsable(url));
   const problems = [
     ...search.attemptsAt(member).map(whyNot),
     ...unusable.map((url) => `${url} can't be reached from here`),
+    ...usableUrls(member).flatMap((url) => sharedUrl(url, list)),
+    ...search
+      .unfit(member)
+      .filter(({ endpoint }) => !usableUrls(member).includes(endpoint))
+      .map((attempt) => unfit(attempt, search.secondThoughts(attempt))),
   ];
   return problems.join('; ') || 'it was not asked: who told of it answered too late';
+}
+
+function unfit({ endpoint }: Attempt, error: Error | undefined): string {
+  if (error !== undefined && !(error instanceof WrongMemberError)) return describeError(error);
+  return `${endpoint} leads to it, and to other members as well, so it only tells who is there`;
+}
+
+/** A URL that several members advertise, as a sentence with what to do about it. */
+function sharedUrl(url: string, list: readonly Member[]): readonly string[] {
+  const advertisedBy = list.filter((member) => usableUrls(member).includes(url));
+  if (advertisedBy.length < 2) return [];
+  const names = advertisedBy.map(({ id, name }) => (name ? `${name} (${id})` : id)).join(' and ');
+  return [
+    `${url} is advertised by ${names}, so nobody can choose who answers there: start each of them with an --advertise-client-urls that leads to it alone`,
+  ];
 }
 
 function endpointProblems(given: readonly Attempt[], list: readonly Member[]): readonly EndpointProblem[] {
   const known = new Set(list.map(({ id }) => id));
   return given
-    .filter(({ answer }) => answer === undefined || !known.has(answer.status.memberId))
+    .filter(({ answer }) => answer === undefined || !known.has(answer.memberId))
     .map((attempt) => ({ endpoint: attempt.endpoint, problem: whyNot(attempt), silent: isSilent(attempt) }));
 }
 
@@ -125,9 +159,9 @@ function endpointProblems(given: readonly Attempt[], list: readonly Member[]): r
 function whyNot({ endpoint, answer, error }: Attempt): string {
   if (error !== undefined) return describeError(error);
   if (answer === undefined) return `${endpoint} has not answered`;
-  const { status, clusterId } = answer;
-  const who = `${endpoint} answers as member ${status.memberId} of cluster ${clusterId}`;
-  return status.isLearner
+  const { memberId, clusterId, list } = answer;
+  const who = `${endpoint} answers as member ${memberId} of cluster ${clusterId}`;
+  return list === undefined
     ? `${who}, a learner, which does not tell the member list`
     : `${who}, which is not in the list`;
 }

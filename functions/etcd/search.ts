@@ -1,55 +1,72 @@
-// Asks client URLs who they are, all at the same time, and keeps what each has answered so far.
-import { setTimeout as wait } from 'node:timers/promises';
+// Asks client URLs who they are, and finds for each member the address that is its own (R19).
 import { normalizeEndpoint } from './endpoint.ts';
-import { EtcdTimeoutError, LearnerError } from './errors.ts';
+import { EtcdTimeoutError, EtcdUnreachableError, LearnerError, UnaskedError } from './errors.ts';
 import type { Member, MemberClient, MemberStatus } from './types.ts';
 
-/** What answered at an endpoint. */
+/** Who answered at an endpoint. */
 export interface Answer {
   readonly clusterId: string;
-  readonly status: MemberStatus;
-  /** Undefined where Status is all it tells, as with a learner. */
+  readonly memberId: string;
+  /** Undefined where Status is all it tells: a learner. */
   readonly list: readonly Member[] | undefined;
 }
 
-/** One endpoint that was asked. */
+/** One endpoint that was asked, for a full time of its own. */
 export interface Attempt {
   readonly endpoint: string;
   readonly client: MemberClient;
   readonly answer: Answer | undefined;
+  /** Undefined while it has not come: a member that is being defragmented answers who it is, and its Status waits. */
+  readonly status: MemberStatus | undefined;
   /** Why there is no answer; undefined while it may still come. */
   readonly error: Error | undefined;
 }
 
+/** `memberId`: whom it is meant for; undefined: to find out who is there. */
+export type Connect = (endpoint: string, memberId: string | undefined) => MemberClient;
+
 /** Given endpoints that hang must not hold up the members behind the others: those are looked for after this time. */
 const GIVEN_ENDPOINTS_FIRST_MS = 200;
+/** Where a given endpoint leads to a member and its own URLs don't answer at once, so long is waited for them. */
+const OWN_URLS_FIRST_MS = 1_000;
+/** Behind a balancer that chooses among three at random, one in 81 goes unnoticed; then an answer or a proof tells. */
+const FRESH_CONNECTIONS = 5;
 
 export class Search {
-  readonly #connect: (endpoint: string) => MemberClient;
-  readonly #timeoutMs: number;
-  readonly #startedMs = performance.now();
+  readonly #connect: Connect;
   /** By endpoint, the given ones first and in their order. */
   readonly #attempts = new Map<string, RunningAttempt>();
-  #given: readonly Attempt[] = [];
+  #given: readonly RunningAttempt[] = [];
+  /** Given endpoints that are no member's own URL, and why they don't lead to who answered there alone; undefined: they do. */
+  readonly #triedAgain = new Map<Attempt, Error | undefined>();
+  #changed = Promise.withResolvers<void>();
 
-  /** @param timeoutMs for everything together */
-  constructor(connect: (endpoint: string) => MemberClient, timeoutMs: number) {
+  constructor(connect: Connect) {
     this.#connect = connect;
-    this.#timeoutMs = timeoutMs;
   }
 
-  /** Asks the endpoints, and the members that are behind none of them at their own client URLs. Never throws for an endpoint's sake. */
+  /**
+   * Asks the given endpoints, then each member at the client URLs that are its own. A given endpoint that is no member's own serves
+   * where a member's own do not answer, and it alone answers there. Never throws for an endpoint's sake.
+   */
   async run(endpoints: readonly string[]): Promise<void> {
-    this.#given = [...new Set(endpoints.map((endpoint) => this.#ask(endpoint)))];
-    const givenDone = () => this.#given.every(isDone);
-    await this.#until(givenDone, Math.min(GIVEN_ENDPOINTS_FIRST_MS, this.#timeoutMs));
-    await this.#until(() => givenDone() || this.list !== undefined, this.#timeoutMs);
-    for (const { clientUrls } of this.#missing()) {
-      for (const url of clientUrls.filter(isUsable)) this.#ask(url);
-    }
-    const missingDone = () => this.#missing().every((member) => this.attemptsAt(member).every(isDone));
-    await this.#until(() => givenDone() && missingDone(), this.#timeoutMs);
-    for (const attempt of this.#attempts.values()) attempt.giveUp(this.#timeoutMs);
+    this.#given = [...new Set(endpoints.map((endpoint) => this.#ask(endpoint, undefined)))];
+    await this.#until(() => this.#given.every(({ told }) => told), GIVEN_ENDPOINTS_FIRST_MS);
+    await this.#until(() => this.#given.every(isDone) || this.#lists().length > 0);
+    // Which of different lists is the newest is known by what their members have applied.
+    await this.#until(() => new Set(this.#lists().map(textOf)).size <= 1 || this.#lists().every(({ told }) => told));
+    const list = this.list ?? [];
+    for (const member of list) for (const url of this.ownUrls(member)) this.#ask(url, member.id);
+    const isReached = (member: Member) => this.#ownAttempt(member) !== undefined;
+    const isMissed = (member: Member) => this.attemptsAt(member).every(isDone);
+    await this.#until(() => list.every((member) => isReached(member) || isMissed(member)), OWN_URLS_FIRST_MS);
+    const mayServe = (member: Member) => this.#candidates(member).length > 0;
+    const isSettled = (member: Member) => isMissed(member) && this.#given.every(isDone);
+    await this.#until(() => list.every((member) => isReached(member) || mayServe(member) || isSettled(member)));
+    await Promise.all(list.filter((member) => !isReached(member)).map((member) => this.#tryGiven(member)));
+    // Who can't be worked with is told by what it said of itself.
+    const isTold = (attempt: RunningAttempt) => isDone(attempt) && (list.every(isReached) || attempt.told);
+    await this.#until(() => this.#given.every(isTold));
   }
 
   get given(): readonly Attempt[] {
@@ -58,21 +75,41 @@ export class Search {
 
   /** The member list of the given endpoint that has applied most: one that was cut off for a while may have an old one. */
   get list(): readonly Member[] | undefined {
-    const answers = this.#given.flatMap(({ answer }) => (answer?.list ? [answer] : []));
-    const applied = (answer: Answer) => answer.status.raftAppliedIndex;
-    return answers.sort((a, b) => Number(applied(b) - applied(a)))[0]?.list;
+    return this.#newest()?.list;
   }
 
-  /** The first endpoint, in the order of the given ones, that this member answered at. */
-  reached(memberId: string, clusterId?: string): Attempt | undefined {
-    return [...this.#attempts.values()].find(
-      ({ answer }) => answer?.status.memberId === memberId && (clusterId ?? answer.clusterId) === answer.clusterId,
-    );
+  #newest(): Answer | undefined {
+    const applied = ({ status }: Attempt) => status?.raftAppliedIndex ?? -1n;
+    const newest = [...this.#lists()].sort((a, b) =>
+      applied(a) < applied(b) ? 1 : applied(a) > applied(b) ? -1 : 0,
+    )[0];
+    return newest?.answer;
+  }
+
+  /** Where the member can be worked with: at a client URL of its own, or else at a given endpoint that leads to it alone. */
+  reached(member: Member): Attempt | undefined {
+    return this.#ownAttempt(member) ?? this.#candidates(member).find((attempt) => this.#leadsToItAlone(attempt));
+  }
+
+  /** The client URLs that this member alone advertises, and that are of use from here. */
+  ownUrls({ id, clientUrls }: Member): readonly string[] {
+    const others = new Set((this.list ?? []).filter((other) => other.id !== id).flatMap(usableUrls));
+    return usableUrls({ clientUrls }).filter((url) => !others.has(url));
   }
 
   /** What was asked at the member's own client URLs. */
-  attemptsAt({ clientUrls }: Member): readonly Attempt[] {
-    return clientUrls.filter(isUsable).flatMap((url) => this.#attempts.get(normalizeEndpoint(url)) ?? []);
+  attemptsAt(member: Member): readonly Attempt[] {
+    return this.ownUrls(member).flatMap((url) => this.#attempts.get(url) ?? []);
+  }
+
+  /** The given endpoints at which this member answered, and that do not serve. */
+  unfit(member: Member): readonly Attempt[] {
+    return this.#given.filter((attempt) => attempt.answer?.memberId === member.id && attempt !== this.reached(member));
+  }
+
+  /** Why a given endpoint does not lead to who answered there, when it was asked once more; undefined: it was not, or it does. */
+  secondThoughts(attempt: Attempt): Error | undefined {
+    return this.#triedAgain.get(attempt);
   }
 
   async closeAllBut(kept: ReadonlySet<MemberClient>): Promise<void> {
@@ -80,69 +117,131 @@ export class Search {
     await Promise.all(rest.map(({ client }) => client[Symbol.asyncDispose]()));
   }
 
-  #missing(): readonly Member[] {
-    return (this.list ?? []).filter(({ id }) => this.reached(id) === undefined);
+  #lists(): readonly RunningAttempt[] {
+    return this.#given.filter(({ answer }) => answer?.list !== undefined);
   }
 
-  #ask(url: string): Attempt {
+  #ownAttempt(member: Member): Attempt | undefined {
+    const clusterId = this.#newest()?.clusterId;
+    return this.attemptsAt(member).find(
+      ({ answer }) => answer?.memberId === member.id && answer.clusterId === clusterId,
+    );
+  }
+
+  /** Given endpoints that nobody advertises, at which this member answered. */
+  #candidates({ id }: Member): readonly Attempt[] {
+    const advertised = new Set((this.list ?? []).flatMap(usableUrls));
+    return this.#given.filter(({ endpoint, answer }) => answer?.memberId === id && !advertised.has(endpoint));
+  }
+
+  #leadsToItAlone(attempt: Attempt): boolean {
+    return this.#triedAgain.has(attempt) && this.#triedAgain.get(attempt) === undefined;
+  }
+
+  async #tryGiven(member: Member): Promise<void> {
+    for (const attempt of this.#candidates(member)) {
+      this.#triedAgain.set(attempt, await this.#tryAgain(member.id, attempt.endpoint));
+      if (this.#leadsToItAlone(attempt)) return;
+    }
+  }
+
+  /** @returns why it does not lead to this member alone, as far as can be seen; undefined: it does */
+  async #tryAgain(memberId: string, endpoint: string): Promise<Error | undefined> {
+    const clients = Array.from({ length: FRESH_CONNECTIONS }, () => this.#connect(endpoint, memberId));
+    try {
+      await Promise.all(clients.map(whoAnswers));
+      return undefined;
+    } catch (error) {
+      return asError(error);
+    } finally {
+      await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
+    }
+  }
+
+  #ask(url: string, memberId: string | undefined): RunningAttempt {
     const endpoint = normalizeEndpoint(url);
-    const attempt = this.#attempts.get(endpoint) ?? new RunningAttempt(endpoint, this.#connect(endpoint));
+    const known = this.#attempts.get(endpoint);
+    if (known) return known;
+    const attempt = new RunningAttempt(endpoint, this.#connect(endpoint, memberId), () => this.#changed.resolve());
     this.#attempts.set(endpoint, attempt);
+    // Of a member that is known, nothing but its identity is of interest here.
+    void attempt.identify({ withStatus: memberId === undefined });
     return attempt;
   }
 
-  /** Waits until `condition` holds, but no longer than `withinMs` from the start of the search. */
-  async #until(condition: () => boolean, withinMs: number): Promise<void> {
-    const giveUp = new AbortController();
-    const leftMs = Math.max(0, withinMs - (performance.now() - this.#startedMs));
-    let late = false;
-    const timeout = wait(leftMs, undefined, { signal: giveUp.signal }).then(
-      () => {
-        late = true;
-      },
-      () => undefined,
-    );
-    while (!condition() && !late) {
-      const running = [...this.#attempts.values()].filter((attempt) => !isDone(attempt));
-      await Promise.race([timeout, ...running.map(({ settled }) => settled)]);
+  /** Waits until `condition` holds. Every attempt ends by itself. @param withinMs how long at most. @default until then */
+  async #until(condition: () => boolean, withinMs?: number): Promise<void> {
+    const late = Promise.withResolvers<void>();
+    let isLate = false;
+    const timer =
+      withinMs === undefined
+        ? undefined
+        : setTimeout(() => {
+            isLate = true;
+            late.resolve();
+          }, withinMs);
+    while (!condition() && !isLate) {
+      this.#changed = Promise.withResolvers<void>();
+      await Promise.race([late.promise, this.#changed.promise]);
     }
-    giveUp.abort();
+    clearTimeout(timer);
   }
 }
 
 class RunningAttempt implements Attempt {
   readonly endpoint: string;
   readonly client: MemberClient;
-  readonly settled: Promise<void>;
   answer: Answer | undefined;
+  status: MemberStatus | undefined;
   error: Error | undefined;
+  /** Nothing more will come. */
+  told = false;
+  readonly #onChange: () => void;
 
-  constructor(endpoint: string, client: MemberClient) {
+  constructor(endpoint: string, client: MemberClient, onChange: () => void) {
     this.endpoint = endpoint;
     this.client = client;
-    this.settled = this.#identify();
+    this.#onChange = onChange;
   }
 
-  /** No answer by now counts as none. */
-  giveUp(timeoutMs: number): void {
-    if (isDone(this)) return;
-    const call = { endpoint: this.endpoint, method: 'Status' };
-    this.error = new EtcdTimeoutError(call, 'not-done', `no answer within ${timeoutMs} ms`);
-  }
-
-  async #identify(): Promise<void> {
-    // Asked together, on one connection.
-    const [identity, list] = await Promise.allSettled([this.client.identify(), this.client.memberList()]);
-    if (isDone(this)) return;
-    if (identity.status === 'rejected') {
-      this.error = asError(identity.reason);
-    } else if (list.status === 'fulfilled') {
-      this.answer = { ...identity.value, list: list.value.members };
-    } else if (list.reason instanceof LearnerError || identity.value.status.isLearner) {
-      this.answer = { ...identity.value, list: undefined };
-    } else {
-      this.error = asError(list.reason);
+  /** Never throws. @param withStatus asked together, on one connection; the answer does not wait for it */
+  async identify({ withStatus }: { readonly withStatus: boolean }): Promise<void> {
+    const status = withStatus ? this.#readStatus() : undefined;
+    try {
+      const { clusterId, memberId, members } = await this.client.memberList();
+      this.answer = { clusterId, memberId, list: members };
+      this.#onChange();
+      const own = await status;
+      if (own && !('problem' in own)) this.status = own.status;
+    } catch (error) {
+      // A learner tells no more than its Status. What Status says of anybody else is what was asked first.
+      const own = await (status ?? this.#readStatus());
+      if ('problem' in own) this.error = error instanceof LearnerError || status ? own.problem : asError(error);
+      else if (error instanceof LearnerError || own.status.isLearner) {
+        this.status = own.status;
+        this.answer = { clusterId: own.clusterId, memberId: own.status.memberId, list: undefined };
+      } else this.error = asError(error);
     }
+    this.told = true;
+    this.#onChange();
+  }
+
+  async #readStatus() {
+    try {
+      return await this.client.identify();
+    } catch (error) {
+      return { problem: asError(error) };
+    }
+  }
+}
+
+/** @throws EtcdError where another member answers, or none */
+async function whoAnswers(client: MemberClient): Promise<void> {
+  try {
+    await client.memberList();
+  } catch (error) {
+    if (!(error instanceof LearnerError)) throw error;
+    await client.status();
   }
 }
 
@@ -151,10 +250,25 @@ export function isUsable(clientUrl: string): boolean {
   return /^https?:\/\//.test(clientUrl) && URL.canParse(clientUrl);
 }
 
+export function usableUrls({ clientUrls }: Pick<Member, 'clientUrls'>): readonly string[] {
+  return [...new Set(clientUrls.filter(isUsable).map(normalizeEndpoint))];
+}
+
+/** Not a byte came back, though it was asked for a full time of its own: R11's silence. */
+export function isSilent({ client, error }: Attempt): boolean {
+  const unanswered = error instanceof EtcdUnreachableError || error instanceof EtcdTimeoutError;
+  return unanswered && !(error instanceof UnaskedError) && !client.heard;
+}
+
 function isDone({ answer, error }: Attempt): boolean {
   return answer !== undefined || error !== undefined;
 }
 
 function asError(reason: unknown): Error {
   return reason instanceof Error ? reason : new Error(String(reason));
+}
+
+function textOf({ answer }: Attempt): string {
+  const members = (answer?.list ?? []).map(({ id, name, clientUrls, isLearner }) => [id, name, clientUrls, isLearner]);
+  return JSON.stringify(members.sort());
 }

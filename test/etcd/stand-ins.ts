@@ -44,6 +44,11 @@ export function http2OverTls({ cert, key }: TlsMaterial, address = '127.0.0.1'):
   );
 }
 
+/** Shakes hands, takes every call, and answers none. */
+export function unanswering({ cert, key }: Pick<TlsMaterial, 'cert' | 'key'>): Promise<StandIn> {
+  return listen(createHttp2OverTls({ cert, key }, () => {}));
+}
+
 /** A gRPC server that knows nothing of etcd. */
 export function otherGrpc(): Promise<StandIn> {
   return listenGrpc(undefined);

@@ -151,7 +151,10 @@ describe('R13: a snapshot that goes wrong', () => {
 
   it('is refused where one byte of it was damaged on the way', async () => {
     await using proxy = await startFlippingProxy(plane.endpoints[0] ?? '', KNOWN.value.charCodeAt(0));
-    await using cluster = await discoverMembers({ endpoints: [proxy.endpoint] });
+    await using cluster = await discoverMembers({
+      endpoints: plane.endpoints,
+      connect: (options) => connectMember({ ...options, endpoint: proxy.endpoint }),
+    });
 
     const error = await rejection(takeSnapshot(await order(plane, cluster)));
 
