@@ -150,6 +150,11 @@ export class MemberConnection implements Disposable {
     return this.#sockets.heard;
   }
 
+  /** The IP address that the last connection was made to. */
+  get remoteAddress(): string | undefined {
+    return this.#sockets.remoteAddress;
+  }
+
   /**
    * Sends one call that changes nothing, once.
    * @param decode makes the response of its bytes, where etcd3's own message lacks something

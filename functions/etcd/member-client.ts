@@ -93,6 +93,10 @@ class GrpcMemberClient implements MemberClient {
     return this.#connection.heard;
   }
 
+  get remoteAddress(): string | undefined {
+    return this.#connection.remoteAddress;
+  }
+
   async status(): Promise<MemberStatus> {
     return (await this.identify()).status;
   }

@@ -28,6 +28,7 @@ export class OpenSockets {
   readonly #sockets = new Set<Socket>();
   #holds = 0;
   #heard = false;
+  #remoteAddress: string | undefined;
 
   /** @param isConnected whether the attempt has led to a connection, all handshakes included */
   constructor(isConnected: () => boolean) {
@@ -42,6 +43,11 @@ export class OpenSockets {
   /** Whether the other end has ever said anything, be it the first bytes of a handshake. */
   get heard(): boolean {
     return this.#heard || [...this.#sockets].some(({ bytesRead }) => bytesRead > 0);
+  }
+
+  /** The IP address that the last connection was made to. */
+  get remoteAddress(): string | undefined {
+    return this.#remoteAddress;
   }
 
   /**
@@ -74,6 +80,9 @@ export class OpenSockets {
       if (!this.#isConnected()) end(socket, GIVEN_UP);
     }, CONNECT_TIMEOUT_MS).unref();
     this.#sockets.add(socket);
+    socket.once('connect', () => {
+      this.#remoteAddress = socket.remoteAddress;
+    });
     socket.once('close', () => {
       clearTimeout(timer);
       this.#heard ||= socket.bytesRead > 0;

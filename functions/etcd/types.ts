@@ -118,6 +118,8 @@ export interface MemberClient extends AsyncDisposable {
   readonly endpoint: string;
   /** Whether the other end has ever said anything, be it the first bytes of a handshake: then it is not silent, whatever a call ended with. */
   readonly heard: boolean;
+  /** The IP address that the last connection was made to; undefined while there was none. */
+  readonly remoteAddress: string | undefined;
   status(): Promise<MemberStatus>;
   /** From Status where it is right (3.6.6 and later), else from /metrics of the client URL. Throws QuotaUnreadableError. */
   quota(): Promise<Quota>;

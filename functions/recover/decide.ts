@@ -27,6 +27,10 @@ export interface ObservedMember {
   readonly healthy: boolean;
   /** Nothing answers at any of its client URLs. A TLS error, or Status without a quorum, is an answer. */
   readonly silent: boolean;
+  /** Its addresses lead to other members as well, so nobody can choose it (R19): nothing is known of its health. */
+  readonly shared?: boolean | undefined;
+  /** It is there, and reads of it wait: it is being defragmented, or its disk does not keep up. To be waited for. */
+  readonly busy?: boolean | undefined;
   readonly problem?: string | undefined;
   readonly version?: string | undefined;
   readonly dbSize?: number | undefined;
@@ -162,7 +166,9 @@ function refuseLostQuorum(
   if (hasQuorum(voters)) return undefined;
   const found = nobody
     ? `No member answers. ${nobody.problem}`
-    : `No quorum: none of ${voters.length} voters answers a linearizable read. ${troubles(voters)}`;
+    : voters.every(({ shared }) => shared)
+      ? `No voter has an address of its own, so that it could be worked with. ${troubles(voters)}`
+      : `No quorum: none of ${voters.length} voters answers a linearizable read. ${troubles(voters)}`;
   return {
     kind: 'refusal',
     outcome: kubeletsRestarted ? 'escalated' : 'refused',
@@ -284,7 +290,10 @@ function isSmallEnough({ dbSize, quota }: ObservedMember): boolean {
 export function troubles(members: readonly ObservedMember[]): string {
   return members
     .filter((member) => !member.healthy)
-    .map(({ name, endpoint, problem }) => `${name} (${endpoint}) does not answer: ${problem ?? 'no reason given'}.`)
+    .map(({ name, endpoint, shared, problem }) => {
+      const what = shared ? 'has no address of its own' : 'does not answer';
+      return `${name} (${endpoint}) ${what}: ${problem ?? 'no reason given'}.`;
+    })
     .join(' ');
 }
 

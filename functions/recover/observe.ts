@@ -1,4 +1,5 @@
 // Reads everything the decision needs from every member at once, and changes nothing.
+import { whyAtWork } from '../etcd/at-work.ts';
 import type { EtcdCluster } from '../etcd/discovery.ts';
 import type { NoMemberAnsweredError } from '../etcd/errors.ts';
 import type { Alarm, DiscoveredMember, MemberClient, MemberStatus } from '../etcd/types.ts';
@@ -52,12 +53,15 @@ async function readMember(
   const { id, name, isLearner, silent } = member;
   const endpoint = member.endpoint ?? member.clientUrls[0] ?? '(never started)';
   const urls = member.endpoint === undefined ? member.clientUrls : [member.endpoint, ...member.clientUrls];
-  const hosts = [...new Set(urls.map(hostOf))];
+  // What its name leads to counts as well: its node may not be known by that name.
+  const hosts = [...new Set([...urls.map(hostOf), ...(client?.remoteAddress ? [client.remoteAddress] : [])])];
   if (client === undefined) {
     const problem = member.problem ?? 'it has no client URL';
     const quota = { kind: 'unknown', problem } as const;
-    const away = { id, name, endpoint, hosts, isLearner, healthy: false, silent, problem, quota };
-    return { member: away, status: undefined, alarms: undefined };
+    const { shared } = member;
+    const away = { id, name, endpoint, hosts, isLearner, healthy: false, silent, shared, problem, quota };
+    // What it said of itself elsewhere is of use for what it knows of the cluster, its alarms first (R1).
+    return { member: away, status: member.seen, alarms: undefined };
   }
   const [status, health, quota, alarms] = await Promise.all([
     attempt(client.status(), giveUp),
@@ -66,7 +70,9 @@ async function readMember(
     readQuota(client, configuredQuotaBytes, giveUp),
     isLearner ? { problem: 'a learner' } : attempt(client.alarms(), giveUp),
   ]);
-  const problem = 'problem' in status ? status.problem : 'problem' in health ? health.problem : undefined;
+  const refusal = 'problem' in status ? status : 'problem' in health ? health : undefined;
+  const atWork = 'problem' in status ? await whyAtWork(client, status.error) : undefined;
+  const problem = atWork === undefined ? refusal?.problem : `it is at work: ${atWork}`;
   const answered = 'value' in status ? status.value : undefined;
   return {
     member: {
@@ -77,6 +83,7 @@ async function readMember(
       isLearner,
       healthy: problem === undefined,
       silent: false,
+      busy: atWork !== undefined,
       problem,
       version: answered?.version,
       dbSize: answered?.dbSize,
@@ -120,13 +127,13 @@ function leaderInMostEyes(readings: readonly Reading[]): string | undefined {
   return [...votes].sort(([, a], [, b]) => b - a)[0]?.[0];
 }
 
-type Attempt<Value> = { readonly value: Value } | { readonly problem: string };
+type Attempt<Value> = { readonly value: Value } | { readonly problem: string; readonly error?: unknown };
 
 async function attempt<Value>(promise: Promise<Value>, giveUp: AbortSignal | undefined): Promise<Attempt<Value>> {
   try {
     return { value: await (giveUp ? Promise.race([promise, rejectionOf(giveUp)]) : promise) };
   } catch (error) {
-    return { problem: describeError(error) };
+    return { problem: describeError(error), error };
   }
 }
 

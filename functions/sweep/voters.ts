@@ -1,4 +1,5 @@
 // The voters of a cluster as a sweep sees them, and the one check that stands before every change to one of them.
+import { whyAtWork } from '../etcd/at-work.ts';
 import type { EtcdCluster } from '../etcd/discovery.ts';
 import type { Member, MemberClient, MemberStatus } from '../etcd/types.ts';
 import { describeError, EtcdMedicError } from '../run/errors.ts';
@@ -19,6 +20,14 @@ const REOPEN_AFTER_MS = 500;
 /** A voter is away, or an alarm stands that forbids every change: this step and all after it are not done. */
 export class SweepStoppedError extends EtcdMedicError {
   override readonly name = 'SweepStoppedError';
+}
+
+/**
+ * A voter is there and at work: it says who it is, and does not answer reads, as while it is being defragmented, by us or by somebody else.
+ * To be waited for; it says nothing against anything.
+ */
+export class MemberBusyError extends EtcdMedicError {
+  override readonly name = 'MemberBusyError';
 }
 
 /** Opens the connections, or looks again for the members that did not answer the last time. */
@@ -60,7 +69,7 @@ export function clientOf(cluster: EtcdCluster, voter: Voter): MemberClient {
  * R1 and R2, to be asked directly before a change to `target`: no member knows of CORRUPT, the voters are still those that were
  * observed, and every one but the target answers a linearizable read.
  * @returns the status of every voter, the target's among them
- * @throws SweepStoppedError naming who is away, new or corrupt
+ * @throws SweepStoppedError naming who is away, new or corrupt; MemberBusyError
  */
 export async function checkOthersHealthy(
   cluster: EtcdCluster,
@@ -73,7 +82,7 @@ export async function checkOthersHealthy(
   const looks = await Promise.all(
     voters.map(async (voter) => {
       const client = clientOf(cluster, voter);
-      const [status, { members }] = await Promise.all([client.status(), client.memberList()]);
+      const [status, { members }] = await Promise.all([statusOf(client, voter), client.memberList()]);
       return { id: voter.id, status, members };
     }),
   );
@@ -95,7 +104,7 @@ function refuseOtherVoters(voters: readonly Voter[], members: readonly Member[])
   throw new SweepStoppedError(`R2: the cluster's voters have changed since they were observed (${change}): run again`);
 }
 
-/** Waits until the voter answers a linearizable read. @throws SweepStoppedError after HEALTHY_WITHIN_MS */
+/** Waits until the voter answers a linearizable read. @throws MemberBusyError, SweepStoppedError after HEALTHY_WITHIN_MS */
 export async function untilHealthy(client: MemberClient, voter: Voter, withinMs = HEALTHY_WITHIN_MS): Promise<void> {
   const giveUpAt = Date.now() + withinMs;
   for (;;) {
@@ -103,9 +112,27 @@ export async function untilHealthy(client: MemberClient, voter: Voter, withinMs 
       return await client.checkHealth();
     } catch (error) {
       if (Date.now() > giveUpAt) {
+        // A linearizable read also waits where the quorum is lost; Status does not.
+        await client.status().catch((reason: unknown) => refuseAtWork(client, voter, reason));
         throw new SweepStoppedError(`R2: ${voter.name} is not healthy: ${describeError(error)}`, { cause: error });
       }
       await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
     }
   }
+}
+
+/** @throws MemberBusyError where it is at work; EtcdError */
+async function statusOf(client: MemberClient, voter: Voter): Promise<MemberStatus> {
+  try {
+    return await client.status();
+  } catch (error) {
+    await refuseAtWork(client, voter, error);
+    throw error;
+  }
+}
+
+/** @param error what Status or a serializable read ended with. @throws MemberBusyError where the member is there all the same */
+export async function refuseAtWork(client: MemberClient, voter: Voter, error: unknown): Promise<void> {
+  const why = await whyAtWork(client, error);
+  if (why !== undefined) throw new MemberBusyError(`${voter.name} is at work: ${why}`, { cause: error });
 }

@@ -21,6 +21,8 @@ export interface Cut extends Required<CutOptions> {
 
 interface MemberProxies {
   readonly member: PlaneMember;
+  /** Behind the proxy. */
+  readonly clientPort: number;
   readonly client: TcpProxy;
   readonly peer: TcpProxy;
 }
@@ -28,6 +30,8 @@ interface MemberProxies {
 export class PlaneNetwork implements AsyncDisposable {
   readonly #proxies: MemberProxies[] = [];
   #history: Cut[] = [];
+  /** By name: the member whom new connections of clients to it are led to. */
+  readonly #led = new Map<string, string>();
 
   /** All cuts there have been, oldest first. */
   get history(): readonly Cut[] {
@@ -43,7 +47,7 @@ export class PlaneNetwork implements AsyncDisposable {
     const { clientPort, peerPort } = spec.behindProxies;
     const client = await TcpProxy.listen(
       { host: member.address, port: spec.clientPort },
-      { host: LOOPBACK, port: clientPort },
+      () => ({ host: LOOPBACK, port: this.#portBehind(member, clientPort) }),
       async () => this.#cutOf(member)?.how,
     );
     try {
@@ -52,11 +56,23 @@ export class PlaneNetwork implements AsyncDisposable {
         { host: LOOPBACK, port: peerPort },
         (connection) => this.#peerVerdict(member, peer, connection),
       );
-      this.#proxies.push({ member, client, peer });
+      this.#proxies.push({ member, clientPort, client, peer });
     } catch (error) {
       await client[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  /**
+   * Breaks off the connections of a member's clients; whoever connects again is led to another member, as where an address is shared.
+   * @param to the member's own name lets it be itself again
+   * @throws RangeError where one of them has no proxies
+   */
+  redirect(name: string, to: string): void {
+    const { client } = this.#of(name);
+    this.#of(to);
+    this.#led.set(name, to);
+    for (const connection of client.connections) connection.end();
   }
 
   /** @throws RangeError where this member has no proxies */
@@ -101,6 +117,11 @@ export class PlaneNetwork implements AsyncDisposable {
     await Promise.all(
       this.#proxies.flatMap(({ client, peer }) => [client, peer].map((each) => each[Symbol.asyncDispose]())),
     );
+  }
+
+  #portBehind({ name }: PlaneMember, ownPort: number): number {
+    const to = this.#led.get(name);
+    return to === undefined ? ownPort : this.#of(to).clientPort;
   }
 
   /** Whether a connection between two members is cut at either of them. */

@@ -141,6 +141,11 @@ export class ControlPlane implements AsyncDisposable {
     this.#network.heal(name);
   }
 
+  /** Leads a member's clients to another from now on, see PlaneNetwork; to itself again by its own name. Needs the option `proxies`. @throws RangeError */
+  redirect(name: string, to: string): void {
+    this.#network.redirect(name, to);
+  }
+
   /** Every cut there has been, oldest first. */
   get cuts(): readonly Cut[] {
     return this.#network.history;
