@@ -1,38 +1,17 @@
 // One gRPC channel to one etcd member, over which every call is sent at most once, none waits for an answer forever, no other member's
 // answer counts, and every change goes over a connection on which the member has just proven who it is (R19).
-import { isIP } from 'node:net';
-import { checkServerIdentity } from 'node:tls';
+import { type Channel, type ClientReadableStream, connectivityState, Metadata } from '@grpc/grpc-js';
+import type { Host } from 'etcd3/lib/connection-pool.js';
 import {
-  Channel,
-  type ChannelCredentials,
-  type ChannelOptions,
-  type ClientReadableStream,
-  connectivityState,
-  credentials,
-  Metadata,
-  type MethodDefinition,
-} from '@grpc/grpc-js';
-import { Host } from 'etcd3/lib/connection-pool.js';
-import type {
-  IAlarmRequest,
-  IAlarmResponse,
-  ICompactionRequest,
-  ICompactionResponse,
-  IDefragmentResponse,
-  IDeleteRangeRequest,
-  IDeleteRangeResponse,
-  IMemberListRequest,
-  IMemberListResponse,
-  IMoveLeaderRequest,
-  IMoveLeaderResponse,
-  IPutRequest,
-  IPutResponse,
-  IRangeRequest,
-  IRangeResponse,
-  ISnapshotResponse,
-  IStatusResponse,
-} from 'etcd3/lib/rpc.js';
-import { hostAndPort, isTls } from './endpoint.ts';
+  type Method,
+  methodDefinition,
+  type Request,
+  type Response,
+  SERVICE_OF,
+  type StreamCalls,
+  type StreamMethod,
+} from './calls.ts';
+import { openChannel } from './channel.ts';
 import {
   type EtcdCall,
   type EtcdError,
@@ -45,67 +24,6 @@ import { type Hold, OpenSockets } from './open-sockets.ts';
 import { hexId } from './status.ts';
 import { timeoutError, toEtcdError } from './translate.ts';
 import type { TlsMaterial } from './types.ts';
-
-/** The calls of etcd's API that are made here: request and response by method. */
-interface Calls {
-  Range: [IRangeRequest, IRangeResponse];
-  Put: [IPutRequest, IPutResponse];
-  DeleteRange: [IDeleteRangeRequest, IDeleteRangeResponse];
-  Compact: [ICompactionRequest, ICompactionResponse];
-  MemberList: [IMemberListRequest, IMemberListResponse];
-  Alarm: [IAlarmRequest, IAlarmResponse];
-  Status: [Record<string, never>, IStatusResponse];
-  Defragment: [Record<string, never>, IDefragmentResponse];
-  MoveLeader: [IMoveLeaderRequest, IMoveLeaderResponse];
-}
-export type Method = keyof Calls;
-export type Request<M extends Method> = Calls[M][0];
-export type Response<M extends Method> = Calls[M][1];
-
-/** The calls that are answered by a stream of messages. */
-interface StreamCalls {
-  Snapshot: [Record<string, never>, ISnapshotResponse];
-}
-type StreamMethod = keyof StreamCalls;
-
-/** Where each call belongs in etcd's API. */
-const SERVICE_OF = {
-  Range: 'KV',
-  Put: 'KV',
-  DeleteRange: 'KV',
-  Compact: 'KV',
-  MemberList: 'Cluster',
-  Alarm: 'Maintenance',
-  Status: 'Maintenance',
-  Defragment: 'Maintenance',
-  MoveLeader: 'Maintenance',
-  Snapshot: 'Maintenance',
-} as const satisfies Record<Method | StreamMethod, 'KV' | 'Cluster' | 'Maintenance'>;
-
-const MiB = 1024 * 1024;
-
-const CHANNEL_OPTIONS: ChannelOptions = {
-  // What changes a member is never sent again on anybody's own account (R5).
-  'grpc.enable_retries': 0,
-  // The sockets are this connection's own, so that closing it can't end another's.
-  'grpc.use_local_subchannel_pool': 1,
-  // A member has one address; nobody's proxy and no DNS record has a say in how it is reached.
-  'grpc.enable_http_proxy': 0,
-  'grpc.service_config_disable_resolution': 1,
-  // A restarting member is polled: it should be found soon after it is back.
-  'grpc.initial_reconnect_backoff_ms': 100,
-  'grpc.max_reconnect_backoff_ms': 1_000,
-  // etcd closes connections that ping more often than every 5 s; a defragmenting member still answers pings.
-  'grpc.keepalive_time_ms': 30_000,
-  'grpc.keepalive_timeout_ms': 20_000,
-  // The largest answer asked for is a sample of values of 1.5 MB each.
-  'grpc.max_receive_message_length': 64 * MiB,
-  // How much a member may send ahead: with HTTP/2's own 64 KiB a snapshot takes twice as long, even on one machine.
-  'grpc-node.flow_control_window': 4 * MiB,
-};
-
-/** The server's name in TLS where the endpoint is an IP address, which RFC 6066 doesn't allow there (and Node warns about). */
-const NAME_FOR_ADDRESSES = 'etcd';
 
 /** How long after a call's deadline this side stops waiting for grpc-js to notice. */
 const GRACE_MS = 250;
@@ -130,14 +48,7 @@ export class MemberConnection implements Disposable {
   constructor(endpoint: string, tls: TlsMaterial | undefined, memberId?: string) {
     this.endpoint = endpoint;
     this.#memberId = memberId;
-    const target = hostAndPort(endpoint);
-    const host = new URL(endpoint).hostname.replace(/^\[|\]$/g, '');
-    const secure = isTls(endpoint) && isIP(host) !== 0;
-    const options = { ...CHANNEL_OPTIONS, ...(secure && { 'grpc.ssl_target_name_override': NAME_FOR_ADDRESSES }) };
-    const channelCredentials = makeCredentials(endpoint, host, tls);
-    this.#channel = this.#sockets.noting(() => new Channel(target, channelCredentials, options));
-    // etcd3 knows the messages. Its pool is left out: it retries, breaks circuits and closes channels over a NOSPACE answer.
-    this.#host = new Host(target, channelCredentials, { ...options, channelOverride: this.#channel });
+    ({ channel: this.#channel, host: this.#host } = this.#sockets.noting(() => openChannel(endpoint, tls)));
   }
 
   /** Whose answers count; undefined while it has not been told and nobody has answered yet. */
@@ -389,24 +300,4 @@ function unproven(call: EtcdCall, error: unknown): EtcdError {
   const text = `not sent, since who answers there could not be found out: ${toEtcdError(error, call).text}`;
   const type = error instanceof EtcdTimeoutError ? EtcdTimeoutError : EtcdUnreachableError;
   return new type(call, 'not-done', text);
-}
-
-function makeCredentials(endpoint: string, host: string, tls: TlsMaterial | undefined): ChannelCredentials {
-  if (!isTls(endpoint)) return credentials.createInsecure();
-  const pem = tls && { ca: Buffer.from(tls.ca), cert: Buffer.from(tls.cert), key: Buffer.from(tls.key) };
-  // Checked against the endpoint's own address, whatever name was sent.
-  return credentials.createSsl(pem?.ca, pem?.key, pem?.cert, {
-    checkServerIdentity: (_name, certificate) => checkServerIdentity(host, certificate),
-  });
-}
-
-/** How etcd3 writes and reads one method's messages. It has them on the constructor of its generated clients. */
-function methodDefinition<Req, Res>(client: object, method: string): MethodDefinition<Req, Res> {
-  const service: unknown = Reflect.get(client.constructor, 'service');
-  const definition: unknown =
-    typeof service === 'object' && service !== null ? Reflect.get(service, method) : undefined;
-  if (typeof definition !== 'object' || definition === null || !('responseDeserialize' in definition)) {
-    throw new TypeError(`etcd3 does not know the method ${method}`);
-  }
-  return definition as MethodDefinition<Req, Res>;
 }

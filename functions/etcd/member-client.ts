@@ -1,7 +1,8 @@
 // One member of an etcd cluster, as the workflows talk to it: plain data in and out, every call to this member and sent once.
 import type { IMember } from 'etcd3/lib/rpc.js';
 import { InvalidInputError } from '../run/errors.ts';
-import { MemberConnection, type Method, type Request, type Response } from './connection.ts';
+import type { Method, Request, Response } from './calls.ts';
+import { MemberConnection } from './connection.ts';
 import { checkTlsMaterial } from './credentials.ts';
 import { isTls, normalizeEndpoint } from './endpoint.ts';
 import { EtcdError, PermissionDeniedError } from './errors.ts';
