@@ -1,5 +1,6 @@
 // Finds all members of a cluster from whichever of the given endpoints answer, and keeps one connection to each.
 import { describeError, InvalidInputError } from '../run/errors.ts';
+import { type Attempt, isSilent } from './attempt.ts';
 import {
   DifferentClustersError,
   type EndpointProblem,
@@ -11,7 +12,7 @@ import {
   WrongMemberError,
 } from './errors.ts';
 import { connectMember, type MemberOptions } from './member-client.ts';
-import { type Attempt, isSilent, isUsable, Search, usableUrls } from './search.ts';
+import { isUsable, Search, usableUrls } from './search.ts';
 import type { Deadlines, DiscoveredMember, Discovery, Member, MemberClient, TlsMaterial } from './types.ts';
 
 export interface DiscoveryOptions {
@@ -21,6 +22,8 @@ export interface DiscoveryOptions {
   readonly tls?: TlsMaterial | undefined;
   /** `statusMs` is each address's own time: the search takes up to two of them, a given endpoint that hangs and a member's own URL. @default DEFAULT_DEADLINES */
   readonly deadlines?: Partial<Deadlines> | undefined;
+  /** Ends the search early, with what is known by then. @default each address has its full time */
+  readonly giveUp?: AbortSignal | undefined;
   /** @default connectMember */
   readonly connect?: ((options: MemberOptions) => MemberClient) | undefined;
 }
@@ -61,11 +64,11 @@ export class EtcdCluster implements Discovery, AsyncDisposable {
  * @throws NoMemberAnsweredError, DifferentClustersError; InvalidInputError for endpoints and credentials that can't be used
  */
 export async function discoverMembers(options: DiscoveryOptions): Promise<EtcdCluster> {
-  const { endpoints, tls, deadlines, connect = connectMember } = options;
+  const { endpoints, tls, deadlines, giveUp, connect = connectMember } = options;
   if (endpoints.length === 0) {
     throw new InvalidInputError('etcd.endpoints', ['found an empty list, expected at least one client URL']);
   }
-  const search = new Search((endpoint, memberId) => connect({ endpoint, memberId, tls, deadlines }));
+  const search = new Search((endpoint, memberId) => connect({ endpoint, memberId, tls, deadlines }), giveUp);
   try {
     await search.run(endpoints);
     const clusterId = oneCluster(search.given);

@@ -1,26 +1,9 @@
 // Asks client URLs who they are, and finds for each member the address that is its own (R19).
+
+import { type Answer, type Attempt, asError, isDone, RunningAttempt } from './attempt.ts';
 import { normalizeEndpoint } from './endpoint.ts';
-import { EtcdTimeoutError, EtcdUnreachableError, LearnerError, UnaskedError } from './errors.ts';
-import type { Member, MemberClient, MemberStatus } from './types.ts';
-
-/** Who answered at an endpoint. */
-export interface Answer {
-  readonly clusterId: string;
-  readonly memberId: string;
-  /** Undefined where Status is all it tells: a learner. */
-  readonly list: readonly Member[] | undefined;
-}
-
-/** One endpoint that was asked, for a full time of its own. */
-export interface Attempt {
-  readonly endpoint: string;
-  readonly client: MemberClient;
-  readonly answer: Answer | undefined;
-  /** Undefined while it has not come: a member that is being defragmented answers who it is, and its Status waits. */
-  readonly status: MemberStatus | undefined;
-  /** Why there is no answer; undefined while it may still come. */
-  readonly error: Error | undefined;
-}
+import { LearnerError } from './errors.ts';
+import type { Member, MemberClient } from './types.ts';
 
 /** `memberId`: whom it is meant for; undefined: to find out who is there. */
 export type Connect = (endpoint: string, memberId: string | undefined) => MemberClient;
@@ -34,15 +17,19 @@ const FRESH_CONNECTIONS = 5;
 
 export class Search {
   readonly #connect: Connect;
+  readonly #giveUp: AbortSignal | undefined;
   /** By endpoint, the given ones first and in their order. */
   readonly #attempts = new Map<string, RunningAttempt>();
   #given: readonly RunningAttempt[] = [];
   /** Given endpoints that are no member's own URL, and why they don't lead to who answered there alone; undefined: they do. */
   readonly #triedAgain = new Map<Attempt, Error | undefined>();
-  #changed = Promise.withResolvers<void>();
+  /** Whoever waits for something new to be known. */
+  readonly #waiting = new Set<() => void>();
 
-  constructor(connect: Connect) {
+  /** @param giveUp ends it early, with what is known by then */
+  constructor(connect: Connect, giveUp?: AbortSignal) {
     this.#connect = connect;
+    this.#giveUp = giveUp;
   }
 
   /**
@@ -67,6 +54,7 @@ export class Search {
     // Who can't be worked with is told by what it said of itself.
     const isTold = (attempt: RunningAttempt) => isDone(attempt) && (list.every(isReached) || attempt.told);
     await this.#until(() => this.#given.every(isTold));
+    for (const attempt of this.#attempts.values()) attempt.giveUp(this.#giveUp?.reason);
   }
 
   get given(): readonly Attempt[] {
@@ -149,10 +137,19 @@ export class Search {
   async #tryAgain(memberId: string, endpoint: string): Promise<Error | undefined> {
     const clients = Array.from({ length: FRESH_CONNECTIONS }, () => this.#connect(endpoint, memberId));
     try {
-      await Promise.all(clients.map(whoAnswers));
-      return undefined;
-    } catch (error) {
-      return asError(error);
+      let outcome: Error | 'alone' | undefined;
+      Promise.all(clients.map(whoAnswers))
+        .then(
+          () => 'alone' as const,
+          (error: unknown) => asError(error),
+        )
+        .then((known) => {
+          outcome = known;
+          this.#wake();
+        });
+      await this.#until(() => outcome !== undefined);
+      if (outcome === undefined) return asError(this.#giveUp?.reason);
+      return outcome === 'alone' ? undefined : outcome;
     } finally {
       await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
     }
@@ -162,7 +159,7 @@ export class Search {
     const endpoint = normalizeEndpoint(url);
     const known = this.#attempts.get(endpoint);
     if (known) return known;
-    const attempt = new RunningAttempt(endpoint, this.#connect(endpoint, memberId), () => this.#changed.resolve());
+    const attempt = new RunningAttempt(endpoint, this.#connect(endpoint, memberId), () => this.#wake());
     this.#attempts.set(endpoint, attempt);
     // Of a member that is known, nothing but its identity is of interest here.
     void attempt.identify({ withStatus: memberId === undefined });
@@ -171,67 +168,19 @@ export class Search {
 
   /** Waits until `condition` holds. Every attempt ends by itself. @param withinMs how long at most. @default until then */
   async #until(condition: () => boolean, withinMs?: number): Promise<void> {
-    const late = Promise.withResolvers<void>();
-    let isLate = false;
-    const timer =
-      withinMs === undefined
-        ? undefined
-        : setTimeout(() => {
-            isLate = true;
-            late.resolve();
-          }, withinMs);
-    while (!condition() && !isLate) {
-      this.#changed = Promise.withResolvers<void>();
-      await Promise.race([late.promise, this.#changed.promise]);
+    const late = withinMs === undefined ? undefined : AbortSignal.timeout(withinMs);
+    const ends = [this.#giveUp, late].filter((signal) => signal !== undefined);
+    const wake = () => this.#wake();
+    for (const signal of ends) signal.addEventListener('abort', wake);
+    while (!condition() && !ends.some(({ aborted }) => aborted)) {
+      await new Promise<void>((resolve) => this.#waiting.add(resolve));
     }
-    clearTimeout(timer);
-  }
-}
-
-class RunningAttempt implements Attempt {
-  readonly endpoint: string;
-  readonly client: MemberClient;
-  answer: Answer | undefined;
-  status: MemberStatus | undefined;
-  error: Error | undefined;
-  /** Nothing more will come. */
-  told = false;
-  readonly #onChange: () => void;
-
-  constructor(endpoint: string, client: MemberClient, onChange: () => void) {
-    this.endpoint = endpoint;
-    this.client = client;
-    this.#onChange = onChange;
+    for (const signal of ends) signal.removeEventListener('abort', wake);
   }
 
-  /** Never throws. @param withStatus asked together, on one connection; the answer does not wait for it */
-  async identify({ withStatus }: { readonly withStatus: boolean }): Promise<void> {
-    const status = withStatus ? this.#readStatus() : undefined;
-    try {
-      const { clusterId, memberId, members } = await this.client.memberList();
-      this.answer = { clusterId, memberId, list: members };
-      this.#onChange();
-      const own = await status;
-      if (own && !('problem' in own)) this.status = own.status;
-    } catch (error) {
-      // A learner tells no more than its Status. What Status says of anybody else is what was asked first.
-      const own = await (status ?? this.#readStatus());
-      if ('problem' in own) this.error = error instanceof LearnerError || status ? own.problem : asError(error);
-      else if (error instanceof LearnerError || own.status.isLearner) {
-        this.status = own.status;
-        this.answer = { clusterId: own.clusterId, memberId: own.status.memberId, list: undefined };
-      } else this.error = asError(error);
-    }
-    this.told = true;
-    this.#onChange();
-  }
-
-  async #readStatus() {
-    try {
-      return await this.client.identify();
-    } catch (error) {
-      return { problem: asError(error) };
-    }
+  #wake(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
   }
 }
 
@@ -252,20 +201,6 @@ export function isUsable(clientUrl: string): boolean {
 
 export function usableUrls({ clientUrls }: Pick<Member, 'clientUrls'>): readonly string[] {
   return [...new Set(clientUrls.filter(isUsable).map(normalizeEndpoint))];
-}
-
-/** Not a byte came back, though it was asked for a full time of its own: R11's silence. */
-export function isSilent({ client, error }: Attempt): boolean {
-  const unanswered = error instanceof EtcdUnreachableError || error instanceof EtcdTimeoutError;
-  return unanswered && !(error instanceof UnaskedError) && !client.heard;
-}
-
-function isDone({ answer, error }: Attempt): boolean {
-  return answer !== undefined || error !== undefined;
-}
-
-function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(String(reason));
 }
 
 function textOf({ answer }: Attempt): string {

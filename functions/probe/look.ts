@@ -26,11 +26,13 @@ export type Look = {
 /** All of a look. What has not answered by then is away. */
 export const LOOK_DEADLINE_MS = 8_000;
 
-/** Who hangs holds up the search for so long; who does not has all of the rest for its answers. */
-const SEARCH_MS = 2_500;
+/** What hangs holds up the search for so long: a given endpoint, and after it a member's own URL. */
+const ADDRESS_MS = 2_500;
+/** The whole search, so that who was found has the rest for its answers. */
+const SEARCH_MS = 5_000;
 
 const DEADLINES: Partial<Deadlines> = {
-  statusMs: SEARCH_MS,
+  statusMs: ADDRESS_MS,
   // Without a quorum neither is ever answered; where it takes longer, kube-apiserver's /readyz has given up on etcd before, after 2 s.
   healthMs: 3_000,
   alarmMs: 3_000,
@@ -42,7 +44,7 @@ export class LookDeadlineError extends EtcdMedicError {
 }
 
 /**
- * Reads where the members are and the client certificate (at most PATIENCE_MS of sources.ts), finds the members (SEARCH_MS), and asks each for
+ * Reads where the members are and the client certificate (at most PATIENCE_MS of sources.ts), finds the members (SEARCH_MS at most), and asks each for
  * what it is. Opens its connections and closes them: one that was kept while Lambda froze the process may be dead.
  * @returns whatever happens
  */
@@ -84,7 +86,8 @@ async function ask(
 ): Promise<Answers> {
   let cluster: EtcdCluster;
   try {
-    cluster = await discoverMembers({ endpoints, ...(tls && { tls }), deadlines: DEADLINES });
+    const search = AbortSignal.any([giveUp, AbortSignal.timeout(SEARCH_MS)]);
+    cluster = await discoverMembers({ endpoints, ...(tls && { tls }), deadlines: DEADLINES, giveUp: search });
   } catch (error) {
     // Silence is the members' trouble. An answer that is of no use (TLS refused, not etcd) is trouble with the set-up.
     const silent = error instanceof NoMemberAnsweredError && error.problems.every((each) => each.silent);

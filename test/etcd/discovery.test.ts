@@ -4,7 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { discoverMembers } from '../../functions/etcd/discovery.ts';
 import { NoMemberAnsweredError } from '../../functions/etcd/errors.ts';
-import { connectMember } from '../../functions/etcd/member-client.ts';
+import { connectMember, type MemberOptions } from '../../functions/etcd/member-client.ts';
 import type { MemberClient, TlsMaterial } from '../../functions/etcd/types.ts';
 import { within, withMember } from '../control-plane/client.ts';
 import { startControlPlane } from '../control-plane/control-plane.ts';
@@ -162,6 +162,29 @@ describe('finding the members of a cluster of three', () => {
 
     await resumed;
     expect(cluster.members.find(({ name }) => name === 'cp-2')).toMatchObject({ problem: undefined, silent: false });
+  });
+
+  it('R11: is ended early with what is known by then, and nobody is silent who was not asked for the full time', async () => {
+    plane.pause('cp-2');
+    const giveUp = new AbortController();
+    // Once everybody else has answered, who is waited for is the one that hangs.
+    const connect = (options: MemberOptions) => {
+      const client = connectMember(options);
+      if (options.endpoint === endpointOf('cp-3'))
+        void client.memberList().then(() => giveUp.abort(new Error('enough')));
+      return client;
+    };
+
+    await using cluster = await discoverMembers({
+      endpoints: [endpointOf('cp-1'), endpointOf('cp-2')],
+      tls,
+      deadlines: { statusMs: 60_000 },
+      giveUp: giveUp.signal,
+      connect,
+    });
+
+    const hung = cluster.members.find(({ id }) => id === plane.member('cp-2').id);
+    expect(hung).toMatchObject({ endpoint: undefined, problem: 'enough', silent: false });
   });
 
   it.each<[string, boolean, () => Promise<readonly [string, AsyncDisposable?]>]>([
