@@ -290,8 +290,8 @@ function isSmallEnough({ dbSize, quota }: ObservedMember): boolean {
 export function troubles(members: readonly ObservedMember[]): string {
   return members
     .filter((member) => !member.healthy)
-    .map(({ name, endpoint, shared, problem }) => {
-      const what = shared ? 'has no address of its own' : 'does not answer';
+    .map(({ name, endpoint, shared, busy, problem }) => {
+      const what = shared ? 'has no address of its own' : busy ? 'has to be waited for' : 'does not answer';
       return `${name} (${endpoint}) ${what}: ${problem ?? 'no reason given'}.`;
     })
     .join(' ');

@@ -31,9 +31,10 @@ function sizes({ id, dbSize, dbSizeInUse }: ObservedMember, { alarms }: Observat
   return { dbSize, dbSizeInUse, alarms: alarms.filter(({ memberId }) => memberId === id).map(({ type }) => type) };
 }
 
-function note({ isLearner, problem }: ObservedMember): string | undefined {
+function note({ isLearner, problem, busy, shared }: ObservedMember): string | undefined {
   if (isLearner) return 'a learner: it refuses to be defragmented and is left alone';
-  return problem === undefined ? undefined : `does not answer: ${problem}`;
+  if (problem === undefined || busy || shared) return problem;
+  return `does not answer: ${problem}`;
 }
 
 /** The voters as the sweep takes them. */
