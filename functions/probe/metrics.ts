@@ -19,7 +19,7 @@ export const CLUSTER_METRICS = {
   hasLeader: 'HasLeader',
 } as const;
 
-/** One of each a member, with the dimensions `cluster` and `member` (its name). */
+/** One of each a member, with the dimensions `cluster` and `member` (its name, or its id where CloudWatch does not take that). */
 export const MEMBER_METRICS = {
   /** Bytes: the database file. */
   dbSize: 'DbSizeBytes',

@@ -54,9 +54,15 @@ class ProbeMetrics extends Metrics {
   }
 }
 
-/** Its name, or its id where it has none yet, or where another has the same: etcd does not forbid it. */
+/**
+ * What CloudWatch takes as a dimension's value ("Dimension" in its API reference): 1 to 1,024 ASCII characters without controls, not all of
+ * them blanks, no colon first. A line with any other is dropped there, without a word.
+ */
+const DIMENSION = /^(?!:)(?=.*\S)[\x20-\x7e]{1,1024}$/;
+
+/** Its name, or its id where CloudWatch does not take the name, or where another has the same: etcd forbids neither. */
 function dimensionOf({ id, name }: ProbedMember, members: readonly ProbedMember[]): string {
-  return name !== '' && members.filter((other) => other.name === name).length === 1 ? name : id;
+  return DIMENSION.test(name) && members.filter((other) => other.name === name).length === 1 ? name : id;
 }
 
 function keysOf<Key extends string>(record: Readonly<Record<Key, unknown>>): readonly Key[] {
