@@ -98,6 +98,8 @@ class Acting {
   compactedTo: string | undefined;
   judgements: readonly Judgement[] = [];
   judged: Observation | undefined;
+  /** Of the members before, newest first. */
+  readonly #tonight: SeenRate[] = [];
   readonly #night: Night;
 
   constructor(night: Night) {
@@ -112,8 +114,17 @@ class Acting {
     await this.#growOld();
     await this.#compact(revision);
     await this.#countAgain(revision);
-    const plan = await this.#judge();
-    if (plan.kind === 'steps') await this.#sweep(plan.memberIds);
+    const plan = await this.#judge('sizes', this.#night.rates);
+    if (plan.kind !== 'steps') return;
+    await this.#sweep(plan.memberIds);
+    if (!plan.tries) return;
+    const tried = this.judgements.filter(({ memberId }) => this.defragmented[memberId] !== undefined);
+    const { judged } = this;
+    const others = await this.#judge('sizes, after the first', [...this.#tonight, ...this.#night.rates]);
+    if (others.kind === 'steps') await this.#sweep(others.memberIds);
+    // The one that was tried is told as it was found: what is left of its file is no reason to have left it alone.
+    this.judgements = this.judgements.map((now) => tried.find(({ memberId }) => memberId === now.memberId) ?? now);
+    this.judged = judged;
   }
 
   /** R14: which is done and which is not. */
@@ -184,9 +195,9 @@ class Acting {
     });
   }
 
-  async #judge(): Promise<Exclude<MaintenancePlan, { kind: 'refusal' }>> {
-    const { reached, rates, nodesProblem } = this.#night;
-    let observation = await this.#lookAgain('sizes');
+  async #judge(name: string, rates: readonly SeenRate[]): Promise<Exclude<MaintenancePlan, { kind: 'refusal' }>> {
+    const { reached, nodesProblem } = this.#night;
+    let observation = await this.#lookAgain(name);
     let plan = this.#decide(observation, rates);
     if (plan.kind === 'steps') {
       observation = { ...observation, disks: await inspectDisks(reached, observation, nodesProblem) };
@@ -200,11 +211,11 @@ class Acting {
   async #sweep(memberIds: readonly string[]): Promise<void> {
     const observation = this.judged ?? this.#night.observation;
     const sweep = this.#newSweep(observation);
-    this.defragmented = sweep.defragmented;
+    this.defragmented = Object.assign(sweep.defragmented, this.defragmented);
     const { reached, rates } = this.#night;
     const { journal, cluster } = reached;
     const voters = votersOf(observation);
-    const tonight: SeenRate[] = [];
+    const tonight = this.#tonight;
     const mayLead = ({ id }: Voter) => {
       const live = observation.members.find((member) => member.id === id)?.dbSizeInUse;
       return live !== undefined && mayLeadOn(id, live, tonight, rates);
@@ -263,7 +274,9 @@ class Acting {
     const over = windowOver(windowEndMs, atMs);
     if (over === undefined) return observation;
     if (this.compactedTo !== undefined) {
-      throw new Ended({ outcome: 'maintained', reason: `${capital(over)}, so no member was defragmented.` });
+      const left =
+        Object.keys(this.defragmented).length === 0 ? 'no member was defragmented' : 'the others were not tried';
+      throw new Ended({ outcome: 'maintained', reason: `${capital(over)}, so ${left}.` });
     }
     throw new Ended({ outcome: 'refused', reason: `${capital(over)} before anything was compacted.` });
   }

@@ -2,7 +2,7 @@
 import { diskProblem, nameOf, type Observation, type ObservedMember, troubles } from '../recover/decide.ts';
 import type { MaintenancePolicy } from '../run/configuration.ts';
 import { formatBytes } from '../run/report.ts';
-import { estimateStall, type SeenRate } from './stall.ts';
+import { estimateStall, MEASURED_BYTES_PER_MS, type SeenRate, type StallEstimate } from './stall.ts';
 
 /**
  * Of a file that fills its quota's `usageShare`, at least this share has to come back: with less it would be as large again within
@@ -37,6 +37,8 @@ export type MaintenancePlan =
       /** In the order of the sweep: most to gain first, the leader last (R3). */
       readonly memberIds: readonly string[];
       readonly judgements: readonly Judgement[];
+      /** Only one is swept, to see how long it takes; then it is to be decided anew, with its rate. */
+      readonly tries?: true;
     };
 
 /**
@@ -53,7 +55,52 @@ export function decide(
   if (refusal !== undefined) return refusal;
   const judgements = observation.members.map((member) => judge(member, observation, policy, rates));
   const memberIds = inSweepOrder(observation.members, judgements);
-  return memberIds.length === 0 ? { kind: 'nothing-to-do', judgements } : { kind: 'steps', memberIds, judgements };
+  if (memberIds.length > 0) return { kind: 'steps', memberIds, judgements };
+  return tryOne(observation, policy, judgements, rates) ?? { kind: 'nothing-to-do', judgements };
+}
+
+/**
+ * A cluster that was never seen defragmenting, and has too much live data for the cautious guess, would never be seen defragmenting. So
+ * one follower goes first, while the others are left alone: its stall keeps nobody else's writes waiting, and if its kubelet kills it
+ * half-way, it comes back with the file that it had.
+ */
+function tryOne(
+  { members }: Observation,
+  { stallSeconds }: MaintenancePolicy,
+  judgements: readonly Judgement[],
+  rates: readonly SeenRate[],
+): MaintenancePlan | undefined {
+  const voters = members.filter(({ isLearner }) => !isLearner);
+  if (rates.length > 0 || voters.length < VOTERS_TO_TRY) return undefined;
+  const mayBeTried = ({ memberId, verdict }: Judgement) => {
+    const member = voters.find(({ id }) => id === memberId);
+    if (verdict !== 'stalls-too-long' || member === undefined || member.isLeader) return false;
+    const { version, dbSize = 0, dbSizeInUse = dbSize } = member;
+    return isUnharmedByCrash(version) && dbSizeInUse <= MEASURED_BYTES_PER_MS * stallSeconds * 1000;
+  };
+  const [tried] = judgements
+    .filter(mayBeTried)
+    .sort((a, b) => b.gainBytes - a.gainBytes || a.name.localeCompare(b.name));
+  if (tried === undefined) return undefined;
+  const why = (judgement: Judgement): Judgement => {
+    if (judgement.memberId === tried.memberId) {
+      const reason = `a follower, tried first, because nobody knows yet how long it takes here: ${judgement.reason}`;
+      return { ...judgement, verdict: 'defragment', reason };
+    }
+    if (judgement.verdict !== 'stalls-too-long') return judgement;
+    return { ...judgement, reason: `it waits for what ${tried.name} takes: ${judgement.reason}` };
+  };
+  return { kind: 'steps', memberIds: [tried.memberId], judgements: judgements.map(why), tries: true };
+}
+
+/** With fewer there is no quorum while one of them stalls. */
+const VOTERS_TO_TRY = 3;
+
+/** Before 3.5.6 a crash in the middle of a defragmentation may leave revisions that don't fit together (design.md, R17). */
+function isUnharmedByCrash(version: string | undefined): boolean {
+  const [major = 0, minor = 0, patch = 0] = (version ?? '').split('.').map(Number);
+  if (major !== 3) return major > 3;
+  return minor > 5 || (minor === 5 && patch >= 6);
 }
 
 /** Whether the member's file fills so much of its quota that it must not be left so. A quota that is not known fills nothing. */
@@ -120,16 +167,16 @@ function judge(
     return judged('live-data', `full of live data, which a defragmentation does not make smaller: ${file}`);
   }
 
+  const diskTrouble = disks === undefined ? undefined : diskProblem(member, disks);
+  if (diskTrouble !== undefined) {
+    return judged('no-disk', `R6: its disk cannot be seen to hold the new file: ${diskTrouble}; ${file}`);
+  }
   const stall = estimateStall(memberId, dbSizeInUse, rates);
   if (stall.ms > policy.stallSeconds * 1000) {
     return judged(
       'stalls-too-long',
-      `it would not answer for about ${Math.round(stall.ms / 1000)} s (${formatBytes(dbSizeInUse)} live at ${formatBytes(stall.bytesPerMs * 1000)}/s, by ${stall.from}), longer than maintain.stallSeconds of ${policy.stallSeconds} s, and the kubelet may kill it half-way: ${file}. Defragment it by hand at a quiet hour with its liveness probe relaxed, or raise maintain.stallSeconds`,
+      `it would not answer for ${stallInWords(stall, dbSizeInUse)}, longer than maintain.stallSeconds of ${policy.stallSeconds} s, and the kubelet may kill it half-way: ${file}. Defragment it by hand at a quiet hour with its liveness probe relaxed, or raise maintain.stallSeconds`,
     );
-  }
-  const diskTrouble = disks === undefined ? undefined : diskProblem(member, disks);
-  if (diskTrouble !== undefined) {
-    return judged('no-disk', `R6: its disk cannot be seen to hold the new file: ${diskTrouble}; ${file}`);
   }
   return judged('defragment', file);
 }
@@ -140,6 +187,12 @@ function usage({ dbSize = 0, quota }: ObservedMember): string {
   if (quota.kind === 'unknown')
     return `; its quota could not be read (${quota.problem}), so only the free share counts`;
   return `; ${percent(dbSize / quota.bytes)} of its quota of ${formatBytes(quota.bytes)}`;
+}
+
+/** A rate of 0 is that of a member whose end was only found by looking. */
+function stallInWords({ ms, bytesPerMs, from }: StallEstimate, liveBytes: number): string {
+  if (!Number.isFinite(ms)) return `nobody knows how long (nobody saw how long it took tonight, by ${from})`;
+  return `about ${Math.round(ms / 1000)} s (${formatBytes(liveBytes)} live at ${formatBytes(bytesPerMs * 1000)}/s, by ${from})`;
 }
 
 function inSweepOrder(members: readonly ObservedMember[], judgements: readonly Judgement[]): string[] {

@@ -10,6 +10,8 @@ import type { SeenRate } from './stall.ts';
 const REPORTS_READ = 60;
 /** Of a file below this most of the time goes into everything but writing it, so that it tells nothing of a large one. */
 const MEASURABLE_BYTES = 16 * 1024 * 1024;
+/** What a sweep's step is called, with its member's name behind it. */
+const STEP = 'defragment ';
 /** No disk writes 1 GB a second: such a step was resumed after a crash, and found its work done. */
 const PLAUSIBLE_BYTES_PER_MS = 1_000_000;
 
@@ -17,12 +19,16 @@ const reportSchema = z.object({
   members: z.array(
     z.object({
       id: z.string(),
+      name: z.optional(z.string()),
       defragmented: z.boolean(),
       durationMs: z.optional(z.number()),
-      after: z.optional(z.object({ dbSize: z.number() })),
+      before: z.optional(z.object({ dbSizeInUse: z.number() })),
+      after: z.optional(z.object({ dbSize: z.number(), dbSizeInUse: z.optional(z.number()) })),
     }),
   ),
+  steps: z.optional(z.array(z.object({ name: z.string(), outcome: z.string(), durationMs: z.number() }))),
 });
+type Report = z.output<typeof reportSchema>;
 
 export interface SeenRates {
   /** Newest first. */
@@ -80,16 +86,35 @@ async function readReports(table: string, cluster: string): Promise<string[]> {
 
 /** @returns undefined where the report could not be understood */
 function ratesOf(json: string): readonly SeenRate[] | undefined {
-  let members: z.output<typeof reportSchema>['members'];
+  let report: Report;
   try {
-    ({ members } = validate(reportSchema, JSON.parse(json), 'report'));
+    report = validate(reportSchema, JSON.parse(json), 'report');
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof InvalidInputError) return undefined;
     throw error;
   }
-  return members.flatMap(({ id: memberId, defragmented, durationMs = 0, after }) => {
-    if (!defragmented || durationMs <= 0 || after === undefined || after.dbSize < MEASURABLE_BYTES) return [];
-    const bytesPerMs = after.dbSize / durationMs;
+  return report.members.flatMap((member) => {
+    const { id: memberId, defragmented } = member;
+    const { bytes, durationMs } = defragmented ? written(member) : inVain(member, report);
+    if (durationMs <= 0 || bytes < MEASURABLE_BYTES) return [];
+    const bytesPerMs = bytes / durationMs;
     return bytesPerMs > PLAUSIBLE_BYTES_PER_MS ? [] : [{ memberId, bytesPerMs }];
   });
+}
+
+interface Measured {
+  readonly bytes: number;
+  readonly durationMs: number;
+}
+
+/** After a recovery the file may have grown again by the last look; but what was live before is all that can have been written. */
+function written({ durationMs = 0, before, after }: Report['members'][number]): Measured {
+  const live = before?.dbSizeInUse ?? Number.POSITIVE_INFINITY;
+  return { bytes: Math.min(live, after?.dbSize ?? 0), durationMs };
+}
+
+/** One that was sent and never came to its end, as where the kubelet kills the member half-way: its rate was lower than this. */
+function inVain({ name, after }: Report['members'][number], { steps = [] }: Report): Measured {
+  const step = steps.find((each) => each.name === `${STEP}${name}` && each.outcome === 'unknown');
+  return { bytes: after?.dbSizeInUse ?? 0, durationMs: step?.durationMs ?? 0 };
 }

@@ -13,6 +13,11 @@ export interface SeenRate {
  */
 export const UNSEEN_BYTES_PER_MS = 12_000;
 
+/**
+ * What was measured for the guess above. A member that would stall for too long even at this rate is not tried: the answer is known.
+ */
+export const MEASURED_BYTES_PER_MS = 120_000;
+
 /** A slow night some weeks ago says little about the disk of today; one slow night among the last few says enough. */
 const RATES_LOOKED_AT = 5;
 

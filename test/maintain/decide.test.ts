@@ -209,6 +209,59 @@ describe('the estimate of a stall', () => {
   });
 });
 
+describe('a cluster that nobody has seen defragmenting, with more live data than the cautious guess allows', () => {
+  const large = { dbSize: 4000 * MiB, dbSizeInUse: 1500 * MiB, quota: { kind: 'none' } } as const;
+  const leader = member('a', { ...large, isLeader: true });
+  const three = [leader, member('b', large), member('c', { ...large, dbSize: 4100 * MiB })];
+  const verdicts = (plan: ReturnType<typeof decide>) =>
+    plan.kind === 'refusal' ? [] : plan.judgements.map(({ name, verdict }) => `${name} ${verdict}`);
+
+  it('has one follower tried first, the one with most to gain, and the others left alone', () => {
+    const plan = decide(seen(three), policy, []);
+
+    expect(plan).toMatchObject({ kind: 'steps', memberIds: ['c'], tries: true });
+    expect(verdicts(plan)).toEqual(['a stalls-too-long', 'b stalls-too-long', 'c defragment']);
+    expect(plan).toMatchObject({
+      judgements: [
+        { reason: expect.stringContaining('waits for what c takes') },
+        {},
+        { reason: expect.stringMatching(/^a follower, tried first/) },
+      ],
+    });
+  });
+
+  it('has the others judged by what that one took', () => {
+    const after = [leader, member('b', large), member('c', { ...large, dbSize: 1500 * MiB })];
+    const took = (seconds: number) => [{ memberId: 'c', bytesPerMs: (1500 * MiB) / (seconds * 1000) }];
+
+    expect(decide(seen(after), policy, took(79))).toMatchObject({ kind: 'steps', memberIds: ['b', 'a'] });
+    expect(decide(seen(after), policy, took(79))).not.toHaveProperty('tries');
+    expect(decide(seen(after), policy, took(81)).kind).toBe('nothing-to-do');
+    const unseen = decide(seen(after), policy, [{ memberId: 'c', bytesPerMs: 0 }]);
+    expect(unseen).toMatchObject({
+      judgements: [{ reason: expect.stringContaining('nobody knows how long') }, {}, {}],
+    });
+  });
+
+  it.each<[string, readonly ObservedMember[], Parameters<typeof decide>[2]]>([
+    ['some rate is known', three, [{ memberId: 'x', bytesPerMs: 1 }]],
+    ['there are two voters, which have no quorum while one stalls', [leader, member('b', large)], []],
+    ['there is one', [leader], []],
+    ['a crash would harm it', three.map((each) => ({ ...each, version: '3.5.5' })), []],
+    ['its version is not known', three.map(({ version: _, ...each }) => each), []],
+    ['it would take too long at any rate', three.map((each) => ({ ...each, dbSizeInUse: 9.7e9, dbSize: 2e10 })), []],
+  ])('tries nobody where %s', (_why, members, rates) => {
+    expect(decide(seen(members), policy, rates).kind).toBe('nothing-to-do');
+  });
+
+  it('tries nobody where a smaller member shows its rate tonight in any case', () => {
+    const plan = decide(seen([...three.slice(0, 2), member('c')]), policy, []);
+
+    expect(plan).toMatchObject({ kind: 'steps', memberIds: ['c'] });
+    expect(plan).not.toHaveProperty('tries');
+  });
+});
+
 describe('the window', () => {
   const startedAt = '2026-11-20T02:40:00.000Z';
   it.each([

@@ -68,6 +68,37 @@ describe('readRates', () => {
     });
   });
 
+  it('learns from recoveries too, of what was live before them, whatever was written since', async () => {
+    const cluster = freshCluster();
+    const [sample] = sampleReport().members;
+    if (sample === undefined) throw new Error('the sample report has no member');
+    const sizes = (dbSizeInUse: number, dbSize: number) => ({ dbSize, dbSizeInUse, alarms: [] });
+    const member = { ...sample, id: 'a', defragmented: true, durationMs: 1000 };
+    const members = [{ ...member, before: sizes(100 * MiB, 2000 * MiB), after: sizes(300 * MiB, 400 * MiB) }];
+    const report = { ...sampleReport(), cluster, workflow: 'recover' as const, members };
+    await recordRun({ table: aws.table, report, execution: 'arn:aws:test:recover' });
+
+    expect(await readRates({ table: aws.table, cluster })).toMatchObject({
+      rates: [{ memberId: 'a', bytesPerMs: (100 * MiB) / 1000 }],
+    });
+  });
+
+  it('learns that a member was slower than this, whose defragmentation was sent and never came to its end', async () => {
+    const cluster = freshCluster();
+    const [sample] = sampleReport().members;
+    if (sample === undefined) throw new Error('the sample report has no member');
+    const after = { dbSize: 4000 * MiB, dbSizeInUse: 2000 * MiB, alarms: [] };
+    const members = [{ ...sample, id: 'a', name: 'cp-1', defragmented: false, durationMs: undefined, after }];
+    const startedAt = new Date(0).toISOString();
+    const step = { name: 'defragment cp-1', startedAt, durationMs: 100_000, outcome: 'unknown' as const, detail: '' };
+    const report = { ...sampleReport(), cluster, members, steps: [step] };
+    await recordRun({ table: aws.table, report, execution: 'arn:aws:test:killed' });
+
+    expect(await readRates({ table: aws.table, cluster })).toMatchObject({
+      rates: [{ memberId: 'a', bytesPerMs: (2000 * MiB) / 100_000 }],
+    });
+  });
+
   it.each([
     ['was not defragmented', { id: 'a', liveMiB: 100, ms: 1000, defragmented: false }],
     ['is too small to measure a rate with', { id: 'a', liveMiB: 15, ms: 1000 }],
