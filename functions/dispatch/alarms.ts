@@ -16,6 +16,12 @@ export interface AlarmTransition {
   readonly state: 'ALARM' | 'OK' | 'INSUFFICIENT_DATA' | 'firing' | 'resolved';
 }
 
+/** One of several alerts that can't be read: the others are none the worse for it. */
+export interface UnreadableAlert {
+  /** Where it was, what was found there, and what was expected. */
+  readonly problem: string;
+}
+
 const name = z.string().check(z.minLength(1, 'a name'));
 const stateValue = z.enum(['ALARM', 'OK', 'INSUFFICIENT_DATA']);
 const state = z.object({ value: stateValue, timestamp });
@@ -56,16 +62,12 @@ const alarmMessage = z
     }),
   );
 
-const alertmanagerMessage = z.object({
-  alerts: z
-    .array(
-      z.object({
-        status: z.enum(['firing', 'resolved']),
-        labels: z.object({ alertname: name }),
-        startsAt: timestamp,
-      }),
-    )
-    .check(z.minLength(1, 'at least one alert')),
+const alertmanagerMessage = z.object({ alerts: z.array(z.unknown()).check(z.minLength(1, 'at least one alert')) });
+/** Alertmanager's own type (template.Alert) has these in each; but `alertname` is a label like any other, which an alert need not have. */
+const alertmanagerAlert = z.object({
+  status: z.enum(['firing', 'resolved']),
+  labels: z.object({ alertname: name }),
+  startsAt: timestamp,
 });
 
 /**
@@ -91,7 +93,7 @@ export function readAction(event: unknown, source = "alarm's Lambda action"): Al
  * What an SNS topic carries: CloudWatch's own message, Alertmanager's, or an EventBridge event that a rule sent to the topic.
  * @throws InvalidInputError
  */
-export function readMessage(text: string, source: string): AlarmTransition[] {
+export function readMessage(text: string, source: string): (AlarmTransition | UnreadableAlert)[] {
   const message = tryJson(text);
   refuseOutlandish(message, source);
   if (isObject(message)) {
@@ -116,14 +118,26 @@ function fromCloudWatch(message: unknown, source: string): AlarmTransition {
   return { name: alarm.AlarmName, source: alarm.AlarmArn, at: alarm.StateChangeTime, state: alarm.NewStateValue };
 }
 
-/** Every member's alert of one evaluation has one name and one start: the run that they ask for is the same one. */
-function fromAlertmanager(message: unknown, source: string): AlarmTransition[] {
-  return validate(alertmanagerMessage, message, source).alerts.map(({ status, labels, startsAt }) => ({
-    name: labels.alertname,
-    source: `alertmanager:${labels.alertname}`,
-    at: startsAt,
-    state: status,
-  }));
+/**
+ * Every member's alert of one evaluation has one name and one start: the run that they ask for is the same one.
+ * @throws InvalidInputError where none of them can be read: then the template is wrong
+ */
+function fromAlertmanager(message: unknown, source: string): (AlarmTransition | UnreadableAlert)[] {
+  const { alerts } = validate(alertmanagerMessage, message, source);
+  const problems: string[] = [];
+  const read = alerts.map((alert, index) => {
+    try {
+      const { status, labels, startsAt } = validate(alertmanagerAlert, alert, source);
+      return { name: labels.alertname, source: `alertmanager:${labels.alertname}`, at: startsAt, state: status };
+    } catch (error) {
+      if (!(error instanceof InvalidInputError)) throw error;
+      const own = error.problems.map((problem) => `alerts[${index}].${problem}`);
+      problems.push(...own);
+      return { problem: own.join('; ') };
+    }
+  });
+  if (read.every((alert) => 'problem' in alert)) throw new InvalidInputError(source, problems);
+  return read;
 }
 
 function isArnOf(alarmName: string, arn: string): boolean {

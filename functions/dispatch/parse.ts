@@ -3,7 +3,7 @@ import * as z from 'zod/mini';
 import { type Command, parseCommand } from '../run/command.ts';
 import { InvalidInputError } from '../run/errors.ts';
 import { validate } from '../run/validate.ts';
-import { type AlarmTransition, readAction, readMessage, readStateChange } from './alarms.ts';
+import { type AlarmTransition, readAction, readMessage, readStateChange, type UnreadableAlert } from './alarms.ts';
 import { excerpt, isObject, refuseOutlandish } from './json.ts';
 import { timestamp } from './timestamp.ts';
 
@@ -63,13 +63,13 @@ const records = z.object({
 });
 
 /** SNS hands over one record at a time; were there more and one unreadable, the whole event is refused and kept. */
-function readRecords(event: object): AlarmTransition[] {
+function readRecords(event: object): (AlarmTransition | UnreadableAlert)[] {
   return validate(records, event, 'SNS event').Records.flatMap(({ Sns }, index) =>
     readMessage(Sns.Message, `SNS event: Records[${index}].Sns.Message`),
   );
 }
 
-function decideAll(alarms: readonly AlarmTransition[], context: DispatchContext): Dispatch[] {
+function decideAll(alarms: readonly (AlarmTransition | UnreadableAlert)[], context: DispatchContext): Dispatch[] {
   const seen = new Set<string>();
   return alarms
     .map((alarm) => decide(alarm, context))
@@ -79,19 +79,27 @@ function decideAll(alarms: readonly AlarmTransition[], context: DispatchContext)
     });
 }
 
-function decide({ name, source, at, state }: AlarmTransition, { cluster, alarms }: DispatchContext): Dispatch {
+function decide(alarm: AlarmTransition | UnreadableAlert, { cluster, alarms }: DispatchContext): Dispatch {
+  if ('problem' in alarm) {
+    return { kind: 'ignore', reason: `an alert that can't be read, beside others that can: ${alarm.problem}` };
+  }
+  const { name, source, at, state } = alarm;
   const routes = [...ownAlarms(cluster), ...alarms];
   const route = routes.find((candidate) => candidate.name === name);
   if (route === undefined) {
     const known = routes.map((candidate) => candidate.name).join(', ');
     return {
       kind: 'ignore',
-      reason: `alarm ${excerpt(name)} is not one that cluster ${cluster} answers to (${known})`,
+      reason: `${isAlert(state) ? 'alert' : 'alarm'} ${excerpt(name)} is not one that cluster ${cluster} answers to (${known})`,
     };
   }
   // The state it came from isn't asked for: a composite alarm that was suppressed reports ALARM late, from ALARM.
   if (state !== 'ALARM' && state !== 'firing') {
-    return { kind: 'ignore', reason: `alarm ${excerpt(name)} went to ${state} at ${at}: only ALARM starts a workflow` };
+    const reason =
+      state === 'resolved'
+        ? `alert ${excerpt(name)}, which began at ${at}, is resolved: only a firing one starts a workflow`
+        : `alarm ${excerpt(name)} went to ${state} at ${at}: only ALARM starts a workflow`;
+    return { kind: 'ignore', reason };
   }
   const trigger = { kind: 'alarm', source, at };
   return {
@@ -99,6 +107,11 @@ function decide({ name, source, at, state }: AlarmTransition, { cluster, alarms 
     command: parseCommand({ cluster, workflow: route.workflow, trigger }),
     cause: `alarm ${source} ${at}`,
   };
+}
+
+/** Alertmanager's states; the others are CloudWatch's. */
+function isAlert(state: AlarmTransition['state']): boolean {
+  return state === 'firing' || state === 'resolved';
 }
 
 /** A schedule's input or a person's command. */

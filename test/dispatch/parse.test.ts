@@ -161,7 +161,7 @@ describe('what starts nothing', () => {
     ['alarm-eventbridge-ok', 'went to OK'],
     ['alarm-eventbridge-insufficient-data', 'went to INSUFFICIENT_DATA'],
     ['alarm-sns-ok', 'went to OK'],
-    ['alertmanager-sns-resolved', 'went to resolved'],
+    ['alertmanager-sns-resolved', `alert "EtcdNoSpace", which began at ${CHANGED_AT}, is resolved: only a firing one`],
     ['alarm-eventbridge-other', '"ServerCpuTooHigh" is not one that cluster demo answers to'],
   ])('%s.json is ignored, with the reason', (file, reason) => {
     const decisions = parseTrigger(sample(file), context);
@@ -189,6 +189,28 @@ describe('what starts nothing', () => {
     const event = sns(JSON.stringify({ status: 'firing', alerts: [alert('resolved'), alert('firing')] }));
 
     expect(parseTrigger(event, context)).toMatchObject([{ kind: 'ignore' }, { kind: 'start' }]);
+  });
+});
+
+describe('several alerts of which one cannot be read', () => {
+  const alert = { status: 'firing', labels: { alertname: 'EtcdNoSpace' }, startsAt: CHANGED_AT };
+
+  it.each<[string, object, string]>([
+    ['has no alertname', { ...alert, labels: { severity: 'none' } }, 'alerts[0].labels.alertname: found nothing'],
+    [
+      'has an empty one, as a template writes it',
+      { ...alert, labels: { alertname: '' } },
+      'alerts[0].labels.alertname',
+    ],
+    ['has no start', { ...alert, startsAt: undefined }, 'alerts[0].startsAt: found nothing'],
+    ['has another status', { ...alert, status: 'suppressed' }, 'alerts[0].status: found "suppressed"'],
+  ])('start what the others ask for where one %s, and it is said what was ignored', (_what, other, problem) => {
+    const decisions = parseTrigger(sns(JSON.stringify({ alerts: [other, alert] })), context);
+
+    expect(decisions).toMatchObject([
+      { kind: 'ignore', reason: expect.stringContaining(problem) },
+      { kind: 'start', command: { workflow: 'recover', trigger: { source: 'alertmanager:EtcdNoSpace' } } },
+    ]);
   });
 });
 
@@ -232,6 +254,11 @@ describe('what is refused', () => {
       'an alert without a start',
       sns('{"alerts":[{"status":"firing","labels":{"alertname":"x"}}]}'),
       'startsAt: found nothing',
+    ],
+    [
+      'alerts without any name',
+      sns(JSON.stringify({ alerts: [1, 2].map(() => ({ status: 'firing', labels: {}, startsAt: CHANGED_AT })) })),
+      'alerts[1].labels.alertname: found nothing',
     ],
     ['a command on the topic', sns('{"workflow":"recover"}'), 'expected the JSON of a CloudWatch alarm'],
     ['a depth that no trigger has', nested(100_000), 'more than 32 levels of nesting'],
