@@ -8,6 +8,7 @@ import { type ApiCall, type KubernetesError, ListExpiredError } from './errors.t
 import { lastReadable } from './narrow.ts';
 import { Pace } from './pace.ts';
 import { type ListOptions, type RequestContext, Requests } from './requests.ts';
+import { KINDS_OF } from './rights.ts';
 import { isNotServed, refusal } from './translate.ts';
 import { type Answer, Transport } from './transport.ts';
 import type { KubernetesClient, ListedObject, MetadataPage, ObjectMetadata, Resource } from './types.ts';
@@ -185,7 +186,7 @@ class ApiServerClient implements KubernetesClient {
   #call(verb: ApiCall['verb'], resource: Resource, object?: Pick<ListedObject, 'namespace' | 'name'>): ApiCall {
     const { group, version, plural } = resource;
     const kind =
-      plural === '' ? `the kinds of ${group || 'the core group'} ${version}` : group ? `${plural}.${group}` : plural;
+      plural === '' ? `${KINDS_OF}${group || 'the core group'} ${version}` : group ? `${plural}.${group}` : plural;
     const name = object && [object.namespace, object.name].filter(Boolean).join('/');
     return { verb, target: name ? `${kind} ${name}` : kind, server: this.#server };
   }

@@ -11,6 +11,7 @@ import {
   ThrottledError,
   UnauthorizedError,
 } from './errors.ts';
+import { adviceOn } from './rights.ts';
 import type { Answer } from './transport.ts';
 import { quoted, storageReadError, unreadableIn } from './unreadable.ts';
 
@@ -66,12 +67,7 @@ export function refusal(answer: Answer, call: ApiCall): KubernetesError {
 }
 
 function forbidden(call: ApiCall, words: string): ForbiddenError {
-  const [resource] = call.target.split(' ');
-  return new ForbiddenError(
-    call,
-    'not-done',
-    `RBAC does not allow it. Give the role the verb \`${call.verb}\` on \`${resource}\`, as docs/rbac.yaml has it (${words})`,
-  );
+  return new ForbiddenError(call, 'not-done', `RBAC does not allow it. ${adviceOn(call)} (${words})`);
 }
 
 /** 404 for the kind: a missing object's names the object. */

@@ -2,7 +2,9 @@ import { readFileSync } from 'node:fs';
 import { loadAllYaml, type V1ClusterRole, type V1ClusterRoleBinding } from '@kubernetes/client-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openKubernetes } from '../../functions/kubernetes/client.ts';
-import { ForbiddenError, NotServedError } from '../../functions/kubernetes/errors.ts';
+import { type ApiCall, ForbiddenError, NotServedError } from '../../functions/kubernetes/errors.ts';
+import { RIGHTS } from '../../functions/kubernetes/rights.ts';
+import { refusal } from '../../functions/kubernetes/translate.ts';
 import { KNOWN_KINDS } from '../../functions/prune/kinds.ts';
 import { type Rule, servers, type TestApiServer } from './api-server.ts';
 import { KINDS } from './kinds.ts';
@@ -80,6 +82,34 @@ describe('docs/rbac.yaml', () => {
   });
 });
 
+describe('advice on rights that are missing', () => {
+  const answer = { status: 403, headers: {}, text: '{}', receivedBytes: 2 };
+  const advice = (verb: ApiCall['verb'], target: string) =>
+    refusal(answer, { verb, target, server: 'https://api' }).message;
+
+  it('names only what docs/rbac.yaml has, whatever was asked', () => {
+    const allowed = new Set(permissions.map(({ verb, group, plural }) => `${verb} ${nameOf(group, plural)}`));
+    const kinds = [...RIGHTS.list, 'secrets', 'configmaps', 'rollouts.argoproj.io', 'scans.example.com'];
+    for (const verb of ['list', 'get', 'delete'] as const) {
+      for (const kind of kinds) {
+        const named = /the verb `(\w+)` on `([^`]+)`/.exec(advice(verb, `${kind} default/it`));
+        const expected = allowed.has(`${verb} ${kind}`) ? [verb, kind] : undefined;
+        expect(named?.slice(1), `${verb} ${kind}`).toEqual(expected);
+      }
+    }
+    expect([...allowed].toSorted()).toEqual(
+      Object.entries(RIGHTS)
+        .flatMap(([verb, names]) => names.map((name) => `${verb} ${name}`))
+        .toSorted(),
+    );
+  });
+
+  it('of a kind that it leaves out says that its reports are kept, and of discovery what to bind', () => {
+    expect(advice('list', 'secrets')).toMatch(/docs\/rbac\.yaml leaves this kind out: reports of such owners are kept/);
+    expect(advice('get', 'the kinds of apps v1')).toMatch(/RBAC does not allow it\. Bind .*system:discovery/);
+  });
+});
+
 describe.each(servers())('docs/rbac.yaml, at $name', ({ start }) => {
   let api: TestApiServer;
 
@@ -96,7 +126,7 @@ describe.each(servers())('docs/rbac.yaml, at $name', ({ start }) => {
   it('has nothing that could be left out: without it that one call is refused, and the error says what is lacking', async () => {
     for (const { permission, user } of lacking) {
       const { verb, group, plural } = permission;
-      const of = group ? `${plural}.${group}` : plural;
+      const of = nameOf(group, plural);
       expect(await outcome(permission, user)).toContain(`Give the role the verb \`${verb}\` on \`${of}\``);
     }
   });
@@ -136,6 +166,10 @@ function without({ verb, group, plural }: Permission): readonly Rule[] {
       { apiGroups: [group], resources: [plural], verbs: rule.verbs.filter((each) => each !== verb) },
     ];
   });
+}
+
+function nameOf(group: string, plural: string): string {
+  return group ? `${plural}.${group}` : plural;
 }
 
 function isKind(document: unknown, kind: string): boolean {
