@@ -105,7 +105,7 @@ class Acting {
     return full;
   }
 
-  /** Deletes work under NOSPACE. A pruning that died may have deleted much all the same: the next defragmented file tells. */
+  /** Deleting reports works under NOSPACE, unless they have finalizers. A pruning that died may have deleted much all the same: the next defragmented file tells. */
   async #prune(): Promise<{ readonly mayHelp: boolean; readonly words: string }> {
     const ended = await pruneFirst(this.#recovery);
     if (ended.kind === 'not-configured') {
@@ -141,7 +141,7 @@ class Acting {
     const filling = await journal.unguardedStep('what fills it', async () => whatFillsIt(await cluster(), voter));
     const share = Math.round((100 * liveBytes) / quotaBytes);
     return new Stop(
-      `Full of live data: after compaction and defragmentation ${voter.name} still has ${formatBytes(liveBytes)} (${liveBytes} bytes), ${share} % of the quota of ${formatBytes(quotaBytes)} (${quotaBytes} bytes). Defragmenting more cannot help, so the alarm stays armed. ${unhelped} Delete what is not needed (deletes work under NOSPACE) or raise --quota-backend-bytes, then run again. Largest: ${filling.detail}.`,
+      `Full of live data: after compaction and defragmentation ${voter.name} still has ${formatBytes(liveBytes)} (${liveBytes} bytes), ${share} % of the quota of ${formatBytes(quotaBytes)} (${quotaBytes} bytes). Defragmenting more cannot help, so the alarm stays armed. ${unhelped} Delete what is not needed (under NOSPACE custom resources, ConfigMaps, Secrets, Events, ReplicaSets and Deployments go, in the background; Pods, Jobs, PersistentVolumeClaims, Namespaces, CRDs and whatever has finalizers do not) or raise --quota-backend-bytes, then run again. Largest: ${filling.detail}.`,
     );
   }
 
