@@ -41,7 +41,9 @@ const scaledList = z.object({
   ),
 });
 const deleted = z.object({ metadata: nullable(z.object({ finalizers: nullable(z.array(z.string())) })) });
-const kindList = z.object({ resources: nullable(z.array(z.object({ name: text, kind: text }))) });
+const kindList = z.object({
+  resources: nullable(z.array(z.object({ name: text, kind: text, namespaced: z.boolean() }))),
+});
 
 const status = z.object({
   kind: z.literal('Status'),
@@ -108,10 +110,14 @@ export function readDeleted(answer: Answer, call: ApiCall): Extract<DeleteOutcom
   return left.length > 0 ? 'finalizers' : 'deleted';
 }
 
-/** @returns plural by kind; subresources are left out. @throws KubernetesError */
-export function readKinds(answer: Answer, call: ApiCall): ReadonlyMap<string, string> {
+/** By kind: how the API's paths name it, and whether it has namespaces. */
+export type KindsOfVersion = ReadonlyMap<string, { readonly plural: string; readonly namespaced: boolean }>;
+
+/** Subresources are left out. @throws KubernetesError */
+export function readKinds(answer: Answer, call: ApiCall): KindsOfVersion {
   const { resources } = read(answer, call, kindList);
-  return new Map((resources ?? []).filter(({ name }) => !name.includes('/')).map(({ kind, name }) => [kind, name]));
+  const kinds = (resources ?? []).filter(({ name }) => !name.includes('/'));
+  return new Map(kinds.map(({ kind, name: plural, namespaced }) => [kind, { plural, namespaced }]));
 }
 
 /** Undefined where the answer is no Status: an object, a proxy's page, or the plain text of an unknown path. */

@@ -1,17 +1,33 @@
 // One API server as the rest of etcd-medic sees it. It reads metadata, and deletes exactly what was listed.
 import { SetupError } from '../run/errors.ts';
-import { readKinds, readMetadata, readMetadataList, readScaledList, readStatus, servedAt } from './answers.ts';
+import {
+  type KindsOfVersion,
+  readKinds,
+  readMetadata,
+  readMetadataList,
+  readScaledList,
+  readStatus,
+  servedAt,
+} from './answers.ts';
 import { Calls, type Patience } from './calls.ts';
 import type { KubernetesCredentials } from './credentials.ts';
 import { deleteListed } from './delete.ts';
 import { type ApiCall, type KubernetesError, ListExpiredError } from './errors.ts';
 import { lastReadable } from './narrow.ts';
 import { Pace } from './pace.ts';
-import { type ListOptions, type RequestContext, Requests } from './requests.ts';
+import { type RequestContext, Requests } from './requests.ts';
 import { KINDS_OF } from './rights.ts';
 import { isNotServed, refusal } from './translate.ts';
 import { type Answer, Transport } from './transport.ts';
-import type { KubernetesClient, ListedObject, MetadataPage, ObjectMetadata, Resource } from './types.ts';
+import type {
+  KubernetesClient,
+  ListedObject,
+  ListOptions,
+  MetadataPage,
+  ObjectMetadata,
+  Resource,
+  ScopedResource,
+} from './types.ts';
 import { storageReadError, unreadableIn } from './unreadable.ts';
 
 export interface KubernetesOptions {
@@ -60,8 +76,8 @@ class ApiServerClient implements KubernetesClient {
   readonly #pace: Pace;
   readonly #calls: Calls;
   readonly #requests: Requests;
-  /** Plural by kind, by API version; undefined: the server does not have that version of the group. */
-  readonly #kinds = new Map<string, Promise<ReadonlyMap<string, string> | undefined>>();
+  /** By kind, by API version; undefined: the server does not have that version of the group. */
+  readonly #kinds = new Map<string, Promise<KindsOfVersion | undefined>>();
 
   constructor(server: string, transport: Transport, pace: Pace, patienceMs: number) {
     this.#server = server;
@@ -86,7 +102,7 @@ class ApiServerClient implements KubernetesClient {
     return { ...readScaledList(answer, call), servedAt: servedAt(answer, call) };
   }
 
-  async resourceOf(apiVersion: string, kind: string): Promise<Resource | undefined> {
+  async resourceOf(apiVersion: string, kind: string): Promise<ScopedResource | undefined> {
     const parts = apiVersion.split('/');
     const [group, version] = parts.length === 1 ? ['', parts[0]] : parts;
     if (group === undefined || !version || parts.length > 2) return undefined;
@@ -97,8 +113,8 @@ class ApiServerClient implements KubernetesClient {
       // What went wrong once is asked again.
       kinds.catch(() => this.#kinds.delete(apiVersion));
     }
-    const plural = (await kinds)?.get(kind);
-    return plural === undefined ? undefined : { group, version, plural };
+    const found = (await kinds)?.get(kind);
+    return found && { group, version, ...found };
   }
 
   async delete(resource: Resource, object: ListedObject) {
@@ -163,7 +179,7 @@ class ApiServerClient implements KubernetesClient {
     return storageReadError(call, unreadable, near);
   }
 
-  async #readKinds(group: string, version: string): Promise<ReadonlyMap<string, string> | undefined> {
+  async #readKinds(group: string, version: string): Promise<KindsOfVersion | undefined> {
     const call = this.#call('get', { group, version, plural: '' });
     const answer = await this.#calls.read(call, () => this.#requests.kinds(group, version));
     if (answer.status === 200) return readKinds(answer, call);

@@ -1,6 +1,5 @@
 // Finds by halves which object of a list can't be read, for servers that don't name it.
-import type { ListOptions } from './requests.ts';
-import type { MetadataPage } from './types.ts';
+import type { ListOptions, MetadataPage } from './types.ts';
 
 /**
  * Lists shorter and shorter pieces of a page that could not be read, 2 × log2 of its length at most.
@@ -9,13 +8,13 @@ import type { MetadataPage } from './types.ts';
  */
 export async function lastReadable(
   list: (options: ListOptions) => Promise<Pick<MetadataPage, 'items' | 'continueToken'> | undefined>,
-  { limit, continueToken }: ListOptions,
+  { limit, continueToken, namespace }: ListOptions,
 ): Promise<string | undefined> {
   let last: string | undefined;
   let token = continueToken;
   for (let left = limit; left > 1; ) {
     const half = Math.floor(left / 2);
-    const piece = await list({ limit: half, continueToken: token });
+    const piece = await list({ limit: half, continueToken: token, namespace });
     if (piece === undefined) {
       left = half;
       continue;

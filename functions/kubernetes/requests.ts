@@ -4,14 +4,9 @@ import { CustomObjectsApiRequestFactory } from '@kubernetes/client-node/dist/gen
 import { createConfiguration } from '@kubernetes/client-node/dist/gen/configuration.js';
 import type { HttpMethod, RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
 import { ServerConfiguration } from '@kubernetes/client-node/dist/gen/servers.js';
-import type { ListedObject, Resource } from './types.ts';
+import type { ListedObject, ListOptions, Resource } from './types.ts';
 
 export type { RequestContext };
-
-export interface ListOptions {
-  readonly limit: number;
-  readonly continueToken?: string | undefined;
-}
 
 const METADATA_LIST = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io';
 const METADATA = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io';
@@ -36,7 +31,7 @@ export class Requests {
     this.#factory = new CustomObjectsApiRequestFactory(createConfiguration({ baseServer }));
   }
 
-  /** One page of a kind, of all namespaces, metadata only. */
+  /** One page of a kind, metadata only. */
   async listMetadata(resource: Resource, options: ListOptions): Promise<RequestContext> {
     return this.#list(resource, options, METADATA_LIST);
   }
@@ -87,11 +82,13 @@ export class Requests {
   }
 
   async #list({ group, version, plural }: Resource, options: ListOptions, accept: string): Promise<RequestContext> {
-    const { limit, continueToken } = options;
+    const { limit, continueToken, namespace } = options;
     const none = undefined;
-    const request = await this.#factory.listClusterCustomObject(
-      ...([group, version, plural, none, none, continueToken, none, none, limit] as const),
-    );
+    const which = [plural, none, none, continueToken, none, none, limit] as const;
+    const request =
+      namespace === undefined
+        ? await this.#factory.listClusterCustomObject(group, version, ...which)
+        : await this.#factory.listNamespacedCustomObject(group, version, namespace, ...which);
     return accepting(request, accept);
   }
 

@@ -8,6 +8,19 @@ export interface Resource {
   readonly plural: string;
 }
 
+/** A kind of which it is known whether its objects are in namespaces. */
+export interface ScopedResource extends Resource {
+  readonly namespaced: boolean;
+}
+
+/** Which part of a kind to list. */
+export interface ListOptions {
+  readonly limit: number;
+  readonly continueToken?: string | undefined;
+  /** @default all of them */
+  readonly namespace?: string | undefined;
+}
+
 export interface OwnerReference {
   readonly apiVersion: string;
   readonly kind: string;
@@ -72,21 +85,18 @@ export interface KubernetesClient extends AsyncDisposable {
    * One page, metadata only.
    * @throws NotServedError where the cluster does not have the kind; ForbiddenError; UnauthorizedError; ApiUnavailableError
    */
-  listPage(
-    resource: Resource,
-    options: { readonly limit: number; readonly continueToken?: string | undefined },
-  ): Promise<MetadataPage>;
+  listPage(resource: Resource, options: ListOptions): Promise<MetadataPage>;
   /** The same for objects with `spec.replicas`, of which nothing else is kept. */
   listScaled(
     resource: Resource,
-    options: { readonly limit: number; readonly continueToken?: string | undefined },
+    options: ListOptions,
   ): Promise<{
     readonly items: readonly ScaledOwner[];
     readonly continueToken: string | undefined;
     readonly servedAt: string;
   }>;
   /** How the API's paths name a kind; undefined where the server does not serve it. Asked once, then remembered. */
-  resourceOf(apiVersion: string, kind: string): Promise<Resource | undefined>;
+  resourceOf(apiVersion: string, kind: string): Promise<ScopedResource | undefined>;
   /**
    * Deletes exactly this object as it was listed; sent again only where the answer says that nothing was done.
    * @throws DeniedError where admission says no to this object; ForbiddenError; UnauthorizedError; ApiUnavailableError

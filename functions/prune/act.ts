@@ -4,6 +4,7 @@ import { type BatchCounts, deleteBatch, NOTHING } from './batch.ts';
 import { guard } from './guard.ts';
 import type { ReportKind } from './kinds.ts';
 import { memoryFor } from './look.ts';
+import { OwnerDirectory } from './owners.ts';
 import {
   add,
   type BatchData,
@@ -18,16 +19,15 @@ import {
 } from './progress.ts';
 import { AWAY_AGAIN_SECONDS, AWAY_ATTEMPTS, type Reached, SURVEY_NEEDS_MS } from './pruning.ts';
 import type { Candidate, Candidates } from './session.ts';
-import { isStillWithoutReplicas } from './stale.ts';
+import { isStillAbandoned, isStillWithoutOwner } from './stale.ts';
 import { survey } from './survey.ts';
 
 /** What a crash may leave unrecorded, and how often the lease is renewed and a lost one noticed. */
 const BATCH_REPORTS = 500;
 const BATCH_MS = 60_000;
-/** A ReplicaSet that was scaled up since it was listed keeps its report; one that is scaled up within this is too late. */
-const OWNERS_AGE_MS = 60_000;
+/** What a batch's reports rest on is one list for each kind of owner in each of their namespaces: seconds. */
 const OWNERS_NEED_MS = 120_000;
-/** The owners' list, a batch, and the deletes that are under way at its end with all the patience that the client has for them. */
+/** The owners' lists, a batch, and the deletes that are under way at its end with all the patience that the client has for them. */
 const BATCH_NEEDS_MS = OWNERS_NEED_MS + BATCH_MS + 120_000;
 
 /** One run's deleting: its budget is for all kinds together. */
@@ -98,7 +98,8 @@ export class Acting {
         missing = Math.max(0, left - candidates.left);
       }
       const reports = Math.min(BATCH_REPORTS, configuration.prune.maxDeletes - spent - missing);
-      const alive = await this.#dropAlive(candidates.list, reports);
+      const { alive, stopped } = await this.#dropAlive(kind, candidates.list, reports);
+      if (stopped !== undefined) return ended({ ...NOTHING, missing, left: candidates.left }, stopped);
       const overNow = this.#budget(reports);
       if (overNow !== undefined) return ended({ ...NOTHING, missing, left: candidates.left }, overNow);
       const { client } = await api();
@@ -120,7 +121,8 @@ export class Acting {
   /** A fresh invocation remembers nothing: what is there now is judged anew, and the guard asked again. */
   async #lookAgain(kind: ReportKind): Promise<Candidates | Stopped> {
     const { session, api, configuration } = this.#pruning;
-    const { client, directory } = await api();
+    // With owners as they are now, so that what a batch found to live is not found stale again.
+    const { client, directory } = session.withNewDirectory(await api());
     const capacity = memoryFor(configuration.prune.maxDeletes);
     const { surveyed, resource, candidates: list } = await survey(client, directory, kind, capacity);
     const tooMany = guard(kind, surveyed, configuration.prune, 'half-way');
@@ -131,25 +133,39 @@ export class Acting {
   }
 
   /**
-   * Takes those out of the next `reports` candidates whose owner was scaled up since they were judged: the report itself has not
-   * changed, so that its delete would not be refused.
-   * @returns how many
+   * Takes those out of the next `reports` candidates that somebody came back for since they were judged (an owner that was scaled up, an
+   * operator that was installed again): the report itself has not changed, so that its delete would not be refused.
+   * @returns how many; and why the kind is to be left, where it can't be told of any
    */
-  async #dropAlive(list: Candidate[], reports: number): Promise<number> {
+  async #dropAlive(
+    kind: ReportKind,
+    list: Candidate[],
+    reports: number,
+  ): Promise<{ alive: number; stopped?: Stopped }> {
     const next = reports > 0 ? list.slice(-reports) : [];
-    const doubtful = next.flatMap(({ ownerReferences }) =>
-      ownerReferences === undefined ? [] : [{ ownerReferences }],
-    );
-    if (doubtful.length === 0) return 0;
-    const { session, api } = this.#pruning;
-    const { directory } = session.withOwnersNoOlderThan(OWNERS_AGE_MS, await api());
-    await directory.learn(doubtful, Date.now() + OWNERS_NEED_MS);
-    const stale = next.filter(
-      ({ ownerReferences }) =>
-        ownerReferences === undefined || isStillWithoutReplicas(ownerReferences, directory.owners),
-    );
-    list.splice(-next.length, next.length, ...stale);
-    return next.length - stale.length;
+    const { client } = await this.#pruning.api();
+    // Nobody else's list: what another batch saw may be minutes old.
+    const directory = new OwnerDirectory(client, { nearby: true });
+    const untilMs = Date.now() + OWNERS_NEED_MS;
+    const owned = next.flatMap(({ namespace, ownerReferences = [] }) => ({ namespace, ownerReferences }));
+    await directory.learn(owned, untilMs);
+    const abandoned = next.some((candidate) => candidate.restsOn === 'producer');
+    const producers = abandoned ? await directory.producers(untilMs) : undefined;
+    const stale = next.filter(({ restsOn, reason, ownerReferences = [] }) => {
+      if (restsOn === 'owners') return isStillWithoutOwner(ownerReferences, directory.owners, kind);
+      return restsOn === undefined || (producers !== undefined && isStillAbandoned(reason, producers, kind));
+    });
+    const [unreadable] = directory.unreadable;
+    if (unreadable !== undefined) return { alive: 0, stopped: { why: 'unreadable', detail: unreadable } };
+    const [problem] = directory.problems;
+    if (problem !== undefined && stale.length === 0) {
+      return {
+        alive: 0,
+        stopped: { why: 'refused', detail: `owners could not be listed again: ${problem.join(': ')}` },
+      };
+    }
+    list.splice(list.length - next.length, next.length, ...stale);
+    return { alive: next.length - stale.length };
   }
 
   #budget(reports: number): Stopped | undefined {

@@ -6,7 +6,7 @@ import { AWAY_AGAIN_SECONDS, AWAY_ATTEMPTS, type Reached, SURVEY_NEEDS_MS } from
 import { type Surveyed, survey } from './survey.ts';
 import { type Trouble, troubleOf } from './trouble.ts';
 
-/** How many stale reports one invocation remembers, some 300 bytes each; what is beyond that is listed again when these are done. */
+/** How many stale reports one invocation remembers, some 500 bytes each; what is beyond that is listed again when these are done. */
 export const REMEMBERED = 20_000;
 
 /** What a survey leaves of its invocation: its last call may take two minutes, and so may the one that looks whether all is away. */

@@ -1,5 +1,5 @@
-// Who is there: all owners of a kind in one list, once an invocation, however many reports ask for them.
-import type { KubernetesClient, ObjectMetadata, OwnerReference, Resource } from '../kubernetes/types.ts';
+// Who is there: all owners of a kind in one list, however many reports ask for them; or those near a few reports.
+import type { KubernetesClient, ListOptions, ObjectMetadata, OwnerReference, Resource } from '../kubernetes/types.ts';
 import { PRODUCERS, type Producer, type ProducerFacts } from './kinds.ts';
 import { type Owners, type OwnersOfKind, ownerKind, type Presence, type Producers } from './stale.ts';
 import { checkTime, TooSlowError, troubleOf } from './trouble.ts';
@@ -7,17 +7,26 @@ import { checkTime, TooSlowError, troubleOf } from './trouble.ts';
 const PAGE_SIZE = 500;
 const DEPLOYMENTS: Resource = { group: 'apps', version: 'v1', plural: 'deployments' };
 
+export interface OwnerDirectoryOptions {
+  /** Looks into the reports' own namespaces alone, so that it costs what a few reports are worth. @default false */
+  readonly nearby?: boolean;
+}
+
 export class OwnerDirectory {
   readonly #client: KubernetesClient;
+  readonly #nearby: boolean;
   readonly #owners = new Map<string, OwnersOfKind>();
+  /** Kinds of owners, with the namespace where they were looked for. */
+  readonly #asked = new Set<string>();
   /** By kind: why it could not be listed. */
   readonly problems = new Map<string, string>();
   /** What the server can't read of owners and operators, for a person to mend. */
   readonly unreadable = new Set<string>();
   #producers: Promise<Producers> | undefined;
 
-  constructor(client: KubernetesClient) {
+  constructor(client: KubernetesClient, { nearby = false }: OwnerDirectoryOptions = {}) {
     this.#client = client;
+    this.#nearby = nearby;
   }
 
   /** All that has been listed so far. */
@@ -31,24 +40,47 @@ export class OwnerDirectory {
    * @throws KubernetesError, SetupError for what is not about one kind; TooSlowError
    */
   async learn(
-    reports: readonly Pick<ObjectMetadata, 'ownerReferences'>[],
+    reports: readonly Pick<ObjectMetadata, 'namespace' | 'ownerReferences'>[],
     untilMs = Number.POSITIVE_INFINITY,
   ): Promise<void> {
-    for (const reference of reports.flatMap(({ ownerReferences }) => ownerReferences)) {
-      const name = ownerKind(reference);
-      if (this.#owners.has(name) || this.problems.has(name)) continue;
-      try {
-        const owners = await this.#list(reference, untilMs);
-        if (owners === undefined) this.problems.set(name, 'the cluster does not serve this kind');
-        else this.#owners.set(name, owners);
-      } catch (error) {
-        const { kind, detail } = troubleOf(error);
-        if (kind === 'fatal' || error instanceof TooSlowError) throw error;
-        if (kind === 'away' && (await this.isAway())) throw error;
-        if (kind === 'unreadable') this.unreadable.add(detail);
-        this.problems.set(name, detail);
+    for (const { namespace, ownerReferences } of reports) {
+      const near = this.#nearby ? namespace : undefined;
+      for (const reference of ownerReferences) {
+        const name = ownerKind(reference);
+        if (this.problems.has(name) || this.#asked.has(place(name, near))) continue;
+        await this.#learnOne(name, reference, near, untilMs);
+        this.#asked.add(place(name, near));
       }
     }
+  }
+
+  async #learnOne(
+    name: string,
+    { apiVersion, kind }: OwnerReference,
+    near: string | undefined,
+    untilMs: number,
+  ): Promise<void> {
+    try {
+      const resource = await this.#client.resourceOf(apiVersion, kind);
+      if (resource === undefined) return this.#unknown(name, 'the cluster does not serve this kind');
+      const namespace = resource.namespaced ? near : undefined;
+      if (this.#asked.has(place(name, namespace))) return;
+      const owners = await this.#list(resource, namespace, untilMs);
+      this.#owners.set(name, together(this.#owners.get(name), owners));
+      this.#asked.add(place(name, namespace));
+    } catch (error) {
+      const { kind: trouble, detail } = troubleOf(error);
+      if (trouble === 'fatal' || error instanceof TooSlowError) throw error;
+      if (trouble === 'away' && (await this.isAway())) throw error;
+      if (trouble === 'unreadable') this.unreadable.add(detail);
+      this.#unknown(name, detail);
+    }
+  }
+
+  /** Of a kind that could be listed in one namespace and not in another, nobody is known. */
+  #unknown(name: string, why: string): void {
+    this.problems.set(name, why);
+    this.#owners.delete(name);
   }
 
   /**
@@ -80,16 +112,14 @@ export class OwnerDirectory {
     return this.#producers;
   }
 
-  async #list({ apiVersion, kind }: OwnerReference, untilMs: number): Promise<OwnersOfKind | undefined> {
-    const resource = await this.#client.resourceOf(apiVersion, kind);
-    if (resource === undefined) return undefined;
+  async #list(resource: Resource, namespace: string | undefined, untilMs: number): Promise<OwnersOfKind> {
     const uids = new Set<string>();
     const scaledToZero = new Set<string>();
     let listedAtMs: number | undefined;
     let continueToken: string | undefined;
     do {
-      checkTime(`listing owners of the kind ${kind} (${apiVersion})`, untilMs);
-      const page = await this.#page(resource, { limit: PAGE_SIZE, continueToken });
+      checkTime(`listing owners of the kind ${resource.plural} (${resource.group || 'core'})`, untilMs);
+      const page = await this.#page(resource, { limit: PAGE_SIZE, continueToken, namespace });
       // All pages show what was there when the first one was read.
       listedAtMs ??= Date.parse(page.servedAt);
       for (const { uid, isScaledToZero } of page.items) {
@@ -101,7 +131,7 @@ export class OwnerDirectory {
     return { listedAtMs, uids, scaledToZero };
   }
 
-  async #page(resource: Resource, options: Parameters<KubernetesClient['listPage']>[1]) {
+  async #page(resource: Resource, options: ListOptions) {
     if (resource.group === 'apps' && resource.plural === 'replicasets') {
       const page = await this.#client.listScaled(resource, options);
       return { ...page, items: page.items.map(({ uid, replicas }) => ({ uid, isScaledToZero: replicas === 0 })) };
@@ -151,6 +181,19 @@ export class OwnerDirectory {
     } while (continueToken !== undefined && Object.values(presences).includes('gone'));
     return presences;
   }
+}
+
+function place(name: string, namespace: string | undefined): string {
+  return `${name} in ${namespace ?? 'all namespaces'}`;
+}
+
+function together(before: OwnersOfKind | undefined, { listedAtMs, uids, scaledToZero }: OwnersOfKind): OwnersOfKind {
+  if (before === undefined) return { listedAtMs, uids, scaledToZero };
+  return {
+    listedAtMs: Math.min(before.listedAtMs, listedAtMs),
+    uids: new Set([...before.uids, ...uids]),
+    scaledToZero: new Set([...before.scaledToZero, ...scaledToZero]),
+  };
 }
 
 const PRODUCER_NAMES: readonly Producer[] = ['trivy', 'kyverno'];

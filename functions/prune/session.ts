@@ -14,7 +14,12 @@ export type SessionOptions = Pick<KubernetesOptions, 'patienceMs' | 'timeoutMs'>
 /** A stale report, as it was when it was listed, and why it is stale. */
 export interface Candidate extends ListedObject {
   readonly reason: StaleReason;
-  /** Only where the reason may pass without anybody writing the report, and has to be looked at again: `owner-scaled-to-zero`. */
+  /**
+   * Whom the reason rests on, beside the report itself: they may come back without anybody writing the report, whose delete would be
+   * accepted then. So they are looked at again directly before it.
+   */
+  readonly restsOn?: 'owners' | 'producer' | undefined;
+  /** Where it rests on them. */
   readonly ownerReferences?: readonly OwnerReference[] | undefined;
 }
 
@@ -29,8 +34,6 @@ export interface Candidates {
 export interface Api {
   readonly client: KubernetesClient;
   readonly directory: OwnerDirectory;
-  /** Nothing that the directory knows is older. In ms since 1970. */
-  readonly directoryFromMs: number;
 }
 
 export class PruneSession implements AsyncDisposable {
@@ -54,13 +57,9 @@ export class PruneSession implements AsyncDisposable {
     return opening;
   }
 
-  /**
-   * The same connection with a directory that knows nothing older than this. Where the one so far may, it is given up for a new one: by
-   * that everything is judged from here on, so that what was found to live is not found stale again.
-   */
-  withOwnersNoOlderThan(maxAgeMs: number, api: Api): Api {
-    if (Date.now() - api.directoryFromMs <= maxAgeMs) return api;
-    const renewed = { ...api, ...newDirectory(api.client) };
+  /** The same connection with a directory that knows nothing yet, by which everything is judged from here on. */
+  withNewDirectory({ client }: Api): Api {
+    const renewed = { client, directory: new OwnerDirectory(client) };
     this.#opening = Promise.resolve(renewed);
     return renewed;
   }
@@ -73,11 +72,7 @@ export class PruneSession implements AsyncDisposable {
 
 async function open({ server, credentials }: KubernetesConfiguration, options: SessionOptions): Promise<Api> {
   const client = openKubernetes({ server, credentials: await loadKubernetesCredentials(credentials), ...options });
-  return { client, ...newDirectory(client) };
-}
-
-function newDirectory(client: KubernetesClient): Pick<Api, 'directory' | 'directoryFromMs'> {
-  return { directory: new OwnerDirectory(client), directoryFromMs: Date.now() };
+  return { client, directory: new OwnerDirectory(client) };
 }
 
 const sessions = new AsyncLocalStorage<PruneSession>();

@@ -158,11 +158,42 @@ export function ownerKind({ apiVersion, kind }: Pick<OwnerReference, 'apiVersion
 
 type OwnerState = 'none' | 'alive' | 'scaled-to-zero' | 'gone' | 'unknown';
 
-/** Whether a report that was stale for having an owner without replicas still is, by owners that were listed since. */
-export function isStillWithoutReplicas(references: readonly OwnerReference[], owners: Owners): boolean {
+/** Whether a report that was stale for its owners' sake still is, by owners that were listed since. */
+export function isStillWithoutOwner(
+  references: readonly OwnerReference[],
+  owners: Owners,
+  { producer }: Pick<ReportKind, 'producer'>,
+): boolean {
   // The report has not been written since it was judged, or its delete is refused: it is older than any list.
   const state = ownerState(references, Number.NEGATIVE_INFINITY, owners);
-  return state === 'scaled-to-zero' || state === 'gone';
+  return state === 'gone' || (state === 'scaled-to-zero' && producer === 'trivy');
+}
+
+/** Whether one that was stale for its operator's sake still is. What is not known any more is kept. */
+export function isStillAbandoned(reason: StaleReason, producers: Producers, { producer }: ReportKind): boolean {
+  if (reason === 'leftover') return producers.hasEphemeralReports;
+  return producer !== undefined && producers[producer] === 'gone';
+}
+
+/** Whom a reason rests on, beside the report itself, which is only deleted as it was judged. */
+export function restsOn(
+  reason: StaleReason,
+  { producer, endsByTtl }: Pick<ReportKind, 'producer' | 'endsByTtl'>,
+  producers: Producers,
+): 'owners' | 'producer' | undefined {
+  switch (reason) {
+    case 'owner-gone':
+    case 'owner-scaled-to-zero':
+      return 'owners';
+    case 'producer-gone':
+    case 'leftover':
+      return 'producer';
+    case 'ttl-passed':
+      // An operator that is there may mean to keep it: then its TTL says nothing.
+      return producer !== undefined && !endsByTtl && producers[producer] === 'gone' ? 'producer' : undefined;
+    case 'unowned-ephemeral':
+      return undefined;
+  }
 }
 
 /** Of all owners together: one that lives is enough to keep a report, and so is one that nobody knows of. */

@@ -6,7 +6,7 @@ import { type ReportKind, resourceOfKind } from './kinds.ts';
 import type { OwnerDirectory } from './owners.ts';
 import { SURVEY_NEEDS_MS } from './pruning.ts';
 import type { Candidate } from './session.ts';
-import { judge, type KeepReason, ownerKind, type StaleReason } from './stale.ts';
+import { type Circumstances, judge, type KeepReason, ownerKind, restsOn, type StaleReason } from './stale.ts';
 import { checkTime, troubleOf } from './trouble.ts';
 
 /**
@@ -71,7 +71,7 @@ export async function survey(
       if ('stale' in verdict) {
         totals.stale++;
         stale[verdict.stale] = (stale[verdict.stale] ?? 0) + 1;
-        if (candidates.length < capacity) candidates.push(candidateOf(report, verdict.stale));
+        if (candidates.length < capacity) candidates.push(candidateOf(report, verdict.stale, circumstances));
       } else {
         kept[verdict.keep] = (kept[verdict.keep] ?? 0) + 1;
         if (verdict.keep === 'finalizers') addSome(finalizers, report.finalizers);
@@ -115,9 +115,12 @@ async function firstPage(client: KubernetesClient, kind: ReportKind) {
 function candidateOf(
   { namespace, name, uid, resourceVersion, ownerReferences }: ObjectMetadata,
   reason: StaleReason,
+  { kind, producers }: Circumstances,
 ): Candidate {
   const listed = { namespace, name, uid, resourceVersion, reason };
-  return reason === 'owner-scaled-to-zero' ? { ...listed, ownerReferences } : listed;
+  const on = restsOn(reason, kind, producers);
+  if (on === undefined) return listed;
+  return on === 'owners' ? { ...listed, restsOn: on, ownerReferences } : { ...listed, restsOn: on };
 }
 
 function problemsOf({ ownerReferences }: ObjectMetadata, { problems }: OwnerDirectory): string[] {

@@ -32,7 +32,7 @@ export function respond(store: Store, request: RecordedRequest, asker: Asker): R
   const resource = KINDS.find((kind) => kind.group === group && kind.version === version && kind.plural === plural);
   if (!resource) return NOT_SERVED;
   const accept = `${request.headers.accept ?? ''}`;
-  if (name === undefined) return list(store, resource, searchParams, accept, asker);
+  if (name === undefined) return list(store, resource, { query: searchParams, namespace, accept }, asker);
   const place = { namespace, name };
   const spoilt = store.get(resource, place);
   if (spoilt?.undecodable) return unreadableObject(keyOf(resource, spoilt), asker.unsafeDeletion);
@@ -70,12 +70,11 @@ function kinds(group: string, version: string): Reply {
 function list(
   store: Store,
   resource: Resource & { readonly kind: string },
-  query: URLSearchParams,
-  accept: string,
+  { query, namespace, accept }: { query: URLSearchParams; namespace: string | undefined; accept: string },
   { unsafeDeletion }: Asker,
 ): Reply {
   const limit = query.has('limit') ? Number(query.get('limit')) : undefined;
-  const result = store.list(resource, { limit, token: query.get('continue') ?? undefined });
+  const result = store.list(resource, { limit, token: query.get('continue') ?? undefined, namespace });
   if (result === 'invalid') {
     const message = 'invalid continue token: continue key is not valid';
     return failure(400, { message, reason: 'BadRequest' });

@@ -97,14 +97,21 @@ export class Store {
   /** @returns `expired`, with the token that the list goes on with; `invalid` for a token that never was one */
   list(
     resource: Resource,
-    { limit, token }: { limit: number | undefined; token: string | undefined },
+    {
+      limit,
+      token,
+      namespace,
+    }: { limit: number | undefined; token: string | undefined; namespace?: string | undefined },
   ): ListResult | { readonly expired: string } | 'invalid' {
     const place = token === undefined ? undefined : decode(token);
     if (place === null) return 'invalid';
     const isNew = place === undefined || place.snapshot === 0;
     const snapshot = isNew ? sorted(this.#objects(resource)) : this.#snapshots.get(place.snapshot);
     if (snapshot === undefined) return { expired: encode({ snapshot: 0, after: place?.after ?? '' }) };
-    const rest = snapshot.filter(([key]) => place === undefined || key > place.after);
+    const rest = snapshot.filter(
+      ([key, { metadata }]) =>
+        (namespace === undefined || metadata.namespace === namespace) && (place === undefined || key > place.after),
+    );
     const page = limit === undefined ? rest : rest.slice(0, limit);
     const result = { items: page.map(([, object]) => object), resourceVersion: `${this.#revision}` };
     const last = page.at(-1);

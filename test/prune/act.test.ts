@@ -1,8 +1,9 @@
 // R12: what is asked again while a pruning deletes, and what is not asked any more.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { kindNamed } from '../kubernetes/kinds.ts';
+import type { NewObject } from '../kubernetes/objects.ts';
 import { type StandInApiServer, startStandIn } from '../kubernetes/stand-in.ts';
-import { createOwners, owner, staleReports, trivyReport, uidOf } from './cluster.ts';
+import { createOwners, owner, staleReports, TRIVY, TRIVY_TTL, trivyReport, uidOf } from './cluster.ts';
 import { of, only, type PruneOptions, reportNames, runPrune, VULNERABILITY_REPORTS } from './harness.ts';
 
 const REPORT = kindNamed('VulnerabilityReport');
@@ -107,10 +108,7 @@ describe('R12: an owner that was scaled to zero', () => {
   beforeEach(() => api.create(REPORT, [trivyReport('of-zero', OF_ZERO), ...staleReports(2)]));
 
   it('and was scaled up since keeps its report', async () => {
-    const report = await afterSurvey(() => {
-      void atZero(3);
-      later(61_000);
-    });
+    const report = await afterSurvey(() => void atZero(3));
 
     expect(report.outcome, report.reason).toBe('pruned');
     expect(await reportNames(api)).toEqual(['of-zero']);
@@ -125,10 +123,7 @@ describe('R12: an owner that was scaled to zero', () => {
       Array.from({ length: 520 }, (_, i) => trivyReport(`of-zero-${i}`, OF_ZERO)),
     );
 
-    const report = await afterSurvey(() => {
-      void atZero(3);
-      later(61_000);
-    });
+    const report = await afterSurvey(() => void atZero(3));
 
     expect(report.outcome, report.reason).toBe('pruned');
     expect(of(report)).toMatchObject({ stale: 523, deleted: 2, skipped: 521 });
@@ -139,37 +134,57 @@ describe('R12: an owner that was scaled to zero', () => {
     ['is still without replicas', () => atZero(0)],
     ['is gone by now', () => api.remove(REPLICA_SET, { namespace: 'default', name: 'at-zero' })],
   ])('and %s loses its report', async (_name, meanwhile) => {
-    const report = await afterSurvey(() => {
-      void meanwhile();
-      later(61_000);
-    });
+    const report = await afterSurvey(() => void meanwhile());
 
     expect(await reportNames(api)).toEqual([]);
     expect(of(report)).toMatchObject({ deleted: 3, skipped: 0 });
     expect(lists(OWNER_LIST)).toHaveLength(2);
   });
 
-  it('keeps its report where owners cannot be listed any more', async () => {
-    const effect = { status: 403, reason: 'Forbidden' };
+  it('and was scaled up between two batches keeps those of its reports that are left', async () => {
+    await api.create(
+      REPORT,
+      Array.from({ length: 520 }, (_, i) => trivyReport(`of-zero-${i}`, OF_ZERO)),
+    );
 
-    const report = await afterSurvey(() => {
-      api.fail({ method: 'GET', path: OWNER_LIST, times: 1_000, effect });
-      later(61_000);
+    const report = await runPrune(api, {
+      ...IMPATIENT,
+      prune: ALLOWED,
+      ...upon(`delete ${VULNERABILITY_REPORTS}, batch 1`, () => void atZero(1)),
     });
 
     expect(report.outcome, report.reason).toBe('pruned');
-    expect(await reportNames(api)).toEqual(['of-zero']);
+    expect(of(report)).toMatchObject({ stale: 523, deleted: 500, skipped: 23 });
   });
 
-  it('is not asked for again within a minute, nor where no report depends on it', async () => {
+  it('keeps its report, as all do whose owners cannot be listed any more, and the run says why', async () => {
+    const effect = { status: 403, reason: 'Forbidden' };
+
+    const report = await afterSurvey(() => api.fail({ method: 'GET', path: OWNER_LIST, times: 1_000, effect }));
+
+    expect(report.outcome, report.reason).toBe('refused');
+    expect(report.reason).toMatch(/owners could not be listed again: ReplicaSet \(apps\/v1\)/);
+    expect(await reportNames(api)).toEqual(['of-zero', 'stale-00000', 'stale-00001']);
+  });
+
+  it('is asked for again in the reports’ namespaces alone, and not where no report depends on it', async () => {
+    await api.create(
+      REPORT,
+      [...staleReports(1)].map((report) => ({ ...report, namespace: 'other' })),
+    );
     await runPrune(api, { prune: ALLOWED });
-    expect(lists(OWNER_LIST)).toHaveLength(1);
+    const paths = lists(OWNER_LIST).map(({ path }) => path.replace(/\?.*/, '').replace('/apis/apps/v1', ''));
+    expect(paths.toSorted()).toEqual([
+      '/namespaces/default/replicasets',
+      '/namespaces/other/replicasets',
+      '/replicasets',
+    ]);
     api.requests.length = 0;
-    await api.create(REPORT, staleReports(2));
+    await api.create(REPORT, [trivyReport('old', { annotations: { [TRIVY_TTL]: '24h0m0s' } })]);
 
-    const report = await afterSurvey(() => later(61_000));
+    const report = await runPrune(api, { prune: ALLOWED });
 
-    expect(of(report)).toMatchObject({ deleted: 2 });
+    expect(of(report)).toMatchObject({ deleted: 1 });
     expect(lists(OWNER_LIST)).toHaveLength(1);
   });
 
@@ -186,7 +201,6 @@ describe('R12: an owner that was scaled to zero', () => {
       onOperation: ({ name, to }) => {
         if (name === `survey ${VULNERABILITY_REPORTS}` && to === 'SUCCEEDED') {
           void atZero(3);
-          later(61_000);
         }
         // Found stale and kept over and over, it would never end.
         if (name?.endsWith('batch 6') && to === 'STARTED') away();
@@ -197,6 +211,28 @@ describe('R12: an owner that was scaled to zero', () => {
     expect(await api.list(REPORT)).toHaveLength(21);
     expect(of(report)).toMatchObject({ deleted: 2 });
     expect(report.reason).not.toContain('left for the next run');
+  });
+});
+
+describe('R12: an operator that was not there', () => {
+  const DEPLOYMENT = kindNamed('Deployment');
+
+  it.each<[string, Partial<NewObject>]>([
+    ['nobody wrote any more', { labels: TRIVY, ownerReferences: [] }],
+    ['have outlived their TTL', { annotations: { [TRIVY_TTL]: '24h0m0s' } }],
+  ])('and was installed again since keeps the reports that %s', async (_what, facts) => {
+    const audits = kindNamed('ConfigAuditReport');
+    const trivy = { namespace: 'default', name: 'trivy-operator' };
+    await api.remove(DEPLOYMENT, trivy);
+    await api.create(audits, [trivyReport('of-trivy', facts)]);
+
+    const report = await runPrune(api, {
+      prune: { maxStaleShare: 1, kinds: only('configauditreports.aquasecurity.github.io') },
+      ...upon('survey configauditreports.aquasecurity.github.io', () => void api.create(DEPLOYMENT, [trivy])),
+    });
+
+    expect(of(report, 'configauditreports.aquasecurity.github.io')).toMatchObject({ stale: 1, deleted: 0, skipped: 1 });
+    expect(await reportNames(api)).toEqual(['of-trivy']);
   });
 });
 

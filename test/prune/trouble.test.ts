@@ -188,14 +188,14 @@ describe('the invocations of a run', () => {
     expect(deletes()).toBe(520);
   });
 
-  it('list each kind of owner once, however many reports and kinds of reports there are', async () => {
+  it('list each kind of owner once to look at the reports, however many reports and kinds of reports there are', async () => {
     await api.create(REPORT, [
       ...staleReports(520),
       ...Array.from({ length: 700 }, (_, i) => trivyReport(`keep-${i}`)),
     ]);
     await api.create(SBOM, staleReports(300));
 
-    await runPrune(api, { prune: { ...ALLOWED, maxDeletes: 1 } });
+    await runPrune(api, { dryRun: true, prune: ALLOWED });
 
     const lists = api.requests.filter(({ method, path }) => method === 'GET' && /\/replicasets\?/.test(path));
     expect(lists).toHaveLength(1);
