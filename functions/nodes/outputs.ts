@@ -17,7 +17,7 @@ export const restartKubeletOutput = z.object({
 /** Of InspectNode. What is null could not be read, and `notes` says why. */
 export const nodeInspection = z.object({
   dataDir: text,
-  /** The disk that holds the data folder. */
+  /** The disk that a defragmentation's new file comes to: that of member/snap, or of the data folder where there is none. */
   disk: z.nullable(z.object({ totalBytes: count, freeBytes: count })),
   /** Size of member/snap/db. */
   dbBytes: z.nullable(count),
@@ -33,7 +33,24 @@ export const nodeInspection = z.object({
       flags: z.record(z.string(), text),
     }),
   ),
+  /**
+   * Where etcd keeps its data by its manifest's --data-dir, and whether that is the database that was looked at: `false` where another one lies
+   * there. Left out by documents of before.
+   */
+  etcdDataDir: z._default(
+    z.nullable(
+      z.object({
+        flag: text,
+        onNode: z.nullable(text),
+        dbBytes: z.nullable(count),
+        isDataDir: z.nullable(z.boolean()),
+      }),
+    ),
+    null,
+  ),
   container: z.nullable(z.object({ state: text, restarts: count })),
+  /** Of all interfaces but the loopback, at most 64. Left out by documents of before. */
+  addresses: z._default(z.nullable(z.array(text)), null),
   notes: z.array(text),
 });
 

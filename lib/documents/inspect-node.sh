@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Looks at a control-plane node and changes nothing: the disk under etcd's data, the kubelet, and how etcd is run.
+# Looks at a control-plane node and changes nothing: the disk under etcd's data, the kubelet, how etcd is run, and the node's addresses.
 #
 # Input, as environment variables (Systems Manager sets one for each parameter of the document):
 #   SSM_DataDir       etcd's data folder
@@ -11,13 +11,15 @@
 set -uo pipefail
 shopt -s nullglob
 export LC_ALL=C
-# kubeadm's packages and Flatcar put crictl where an agent's PATH may not look.
-export PATH="$PATH:/usr/local/bin:/opt/bin"
+# kubeadm's packages and Flatcar put crictl, and distributions ip, where an agent's PATH may not look.
+export PATH="$PATH:/usr/local/bin:/opt/bin:/usr/sbin:/sbin"
 
 # SSM cuts off what is longer than 24,000 characters, and half a JSON document is none.
 readonly MAX_OUTPUT_BYTES=23000
 readonly MAX_LISTED_FILES=10
 readonly MAX_TEXT_BYTES=500
+# A node has a handful; one with a network of pods that is unlike others, some dozens.
+readonly MAX_ADDRESSES=64
 
 readonly FLAGS=' advertise-client-urls auto-compaction-mode auto-compaction-retention backend-batch-interval
   backend-batch-limit data-dir experimental-initial-corrupt-check heartbeat-interval election-timeout
@@ -34,11 +36,15 @@ main() {
   notes=()
   disk=null db_bytes=null kubelet=null manifest=null container=null
   orphan_count=0 orphan_bytes=0 orphan_files=''
+  etcd_data_dir=null data_dir_flag='' mounts=() volumes=()
+  addresses=null
   inspect_disk "$data_dir"
   inspect_database "$data_dir"
   inspect_kubelet "$unit"
   inspect_manifest "$manifest_path"
+  inspect_data_dir_of_etcd "$data_dir"
   inspect_container
+  inspect_addresses
 
   local output
   output=$(print_inspection "$data_dir")
@@ -55,13 +61,16 @@ print_inspection() { # DATA_DIR
   for text in ${notes[@]+"${notes[@]}"}; do notes_json+=${notes_json:+,}$(json_text "$text"); done
   printf '{"dataDir":%s,"disk":%s,"dbBytes":%s,' "$(json_text "$1")" "$disk" "$db_bytes"
   printf '"orphaned":{"count":%d,"totalBytes":%d,"files":[%s]},' "$orphan_count" "$orphan_bytes" "$orphan_files"
-  printf '"kubelet":%s,"manifest":%s,"container":%s,"notes":[%s]}' "$kubelet" "$manifest" "$container" "$notes_json"
+  printf '"kubelet":%s,"manifest":%s,"etcdDataDir":%s,' "$kubelet" "$manifest" "$etcd_data_dir"
+  printf '"container":%s,"addresses":%s,"notes":[%s]}' "$container" "$addresses" "$notes_json"
 }
 
-# Free is what a process without root's reserve may still write.
+# Free is what a process without root's reserve may still write. The new file of a defragmentation is written into the folder of the old
+# one and then renamed, so that folder's disk counts: `member` or `snap` may be a mount or a link of its own.
 inspect_disk() { # DATA_DIR
-  local numbers
-  if numbers=$(timeout 10 df --output=size,avail -B1 -- "${ETCD_MEDIC_ROOT:-}$1" 2>/dev/null | tail -n 1) &&
+  local numbers folder="${ETCD_MEDIC_ROOT:-}$1/member/snap"
+  [[ -d $folder ]] || folder="${ETCD_MEDIC_ROOT:-}$1"
+  if numbers=$(timeout 10 df --output=size,avail -B1 -- "$folder" 2>/dev/null | tail -n 1) &&
     [[ $numbers =~ ^[[:space:]]*([0-9]+)[[:space:]]+([0-9]+)[[:space:]]*$ ]]; then
     disk="{\"totalBytes\":${BASH_REMATCH[1]},\"freeBytes\":${BASH_REMATCH[2]}}"
   else
@@ -107,14 +116,16 @@ inspect_kubelet() { # UNIT
   fi
 }
 
-# Of the manifest that kubeadm writes: `image:`, and the command's items `- --flag=value`, one a line.
+# Of the manifest that kubeadm writes: `image:`, the command's items `- --flag=value`, one a line, and the mounts.
 inspect_manifest() { # PATH
   local file="${ETCD_MEDIC_ROOT:-}$1" line item flag value image='' flags=''
   if [[ ! -f $file || ! -r $file ]]; then
     note "there is no manifest at $1: etcd is run another way here, as RKE2 and kOps do"
     return
   fi
+  local section='' section_column=0 item_column=-1 key_column=0 parent='' mount_name='' mount_path='' sub_path=''
   while IFS= read -r line || [[ -n $line ]]; do
+    read_mount "$line"
     if [[ $line =~ ^[[:space:]]*(-[[:space:]]+)?image:[[:space:]]*(.*)$ ]]; then
       image=$(yaml_scalar "${BASH_REMATCH[2]}")
     elif [[ $line =~ ^[[:space:]]*-[[:space:]]+(.*)$ ]]; then
@@ -122,14 +133,97 @@ inspect_manifest() { # PATH
       [[ $item =~ ^--([a-z0-9-]+)(=(.*))?$ ]] || continue
       flag=${BASH_REMATCH[1]} value=${BASH_REMATCH[3]}
       [[ -n ${BASH_REMATCH[2]} ]] || value=true
+      [[ $flag != data-dir ]] || data_dir_flag=$value
       if [[ $FLAGS == *[[:space:]]"$flag"[[:space:]]* ]]; then flags+="${flags:+,}\"$flag\":$(json_text "$value")"; fi
     fi
   done <"$file"
+  end_mount
   local version=null
   # The tag is behind the last colon of the last part of the name; a registry may have a port.
   [[ ${image##*/} =~ ^[^:@]+:v?([0-9]+\.[0-9]+\.[0-9]+) ]] && version="\"${BASH_REMATCH[1]}\""
   if [[ -n $image ]]; then image=$(json_text "$image"); else image=null; fi
   manifest="{\"path\":$(json_text "$1"),\"image\":$image,\"version\":$version,\"flags\":{$flags}}"
+}
+
+# One line of the manifest more. Leaves, with a tab between, `mounts`: a volume's name and where etcd has it (volumeMounts), and `volumes`:
+# a volume's name and where the node has it (hostPath). Uses inspect_manifest's own variables.
+read_mount() { # LINE
+  [[ $1 =~ ^(\ *)((-\ +)?)([A-Za-z]+):(\ +(.*))?$ ]] || return 0
+  local column=${#BASH_REMATCH[1]} dash=${#BASH_REMATCH[2]} key=${BASH_REMATCH[4]} text=${BASH_REMATCH[6]-}
+  # A list may begin at the column of its key.
+  if [[ -n $section ]] && ((column < section_column || (column == section_column && dash == 0))); then
+    end_mount
+    section=''
+  fi
+  if [[ -z $section ]]; then
+    [[ $key == volumeMounts || $key == volumes ]] || return 0
+    section=$key section_column=$((column + dash)) item_column=-1
+    return 0
+  fi
+  if ((dash > 0 && (item_column < 0 || column == item_column))); then
+    end_mount
+    item_column=$column key_column=$((column + dash)) parent=''
+  fi
+  if ((column + dash == key_column)); then
+    parent=$key
+    case $key in
+      name) mount_name=$(yaml_scalar "$text") ;;
+      mountPath) mount_path=$(yaml_scalar "$text") ;;
+      subPath) sub_path=$(yaml_scalar "$text") ;;
+    esac
+  elif [[ $section == volumes && $parent == hostPath && $key == path ]]; then
+    mount_path=$(yaml_scalar "$text")
+  fi
+}
+
+end_mount() {
+  if [[ -n $mount_name && -n $mount_path ]]; then
+    if [[ $section == volumes ]]; then volumes+=("$mount_name"$'\t'"$mount_path"); fi
+    if [[ $section == volumeMounts ]]; then mounts+=("$mount_name"$'\t'"$mount_path"$'\t'"$sub_path"); fi
+  fi
+  mount_name='' mount_path='' sub_path=''
+}
+
+# Where etcd itself keeps its data by its manifest, and whether that is what was looked at: the same file, whatever it is called.
+inspect_data_dir_of_etcd() { # DATA_DIR
+  [[ -n $data_dir_flag ]] || return 0
+  local on_node bytes=null same=null path_json=null theirs ours="${ETCD_MEDIC_ROOT:-}$1/member/snap/db"
+  if on_node=$(path_on_node "$data_dir_flag"); then
+    path_json=$(json_text "$on_node")
+    theirs="${ETCD_MEDIC_ROOT:-}$on_node/member/snap/db"
+    bytes=$(file_bytes "$theirs") || bytes=null
+    if [[ $on_node == "$1" || $theirs -ef $ours ]]; then
+      same=true
+    elif [[ $bytes != null ]]; then
+      same=false
+    fi
+  else
+    note "the manifest does not say where the node has etcd's --data-dir=$data_dir_flag"
+  fi
+  etcd_data_dir="{\"flag\":$(json_text "$data_dir_flag"),\"onNode\":$path_json,\"dbBytes\":$bytes,\"isDataDir\":$same}"
+}
+
+# By the longest mount that it lies in. A manifest without any, or in a form that is not read here, is taken at its word.
+path_on_node() { # PATH_IN_CONTAINER
+  local wanted=${1%/} mount name path sub best='' found='' volume
+  [[ $wanted == /* ]] || return 1
+  if ((${#mounts[@]} == 0 || ${#volumes[@]} == 0)); then
+    printf '%s' "$wanted"
+    return 0
+  fi
+  for mount in "${mounts[@]}"; do
+    IFS=$'\t' read -r name path sub <<<"$mount"
+    path=${path%/}
+    [[ $wanted == "$path" || $wanted == "$path"/* ]] || continue
+    ((${#path} >= ${#best})) || continue
+    best=$path found=''
+    for volume in "${volumes[@]}"; do
+      [[ ${volume%%$'\t'*} == "$name" ]] || continue
+      found=${volume#*$'\t'}
+      found=${found%/}${sub:+/${sub#/}}${wanted#"$path"}
+    done
+  done
+  [[ -n $found ]] && printf '%s' "$found"
 }
 
 # One line's value without its quotes or its comment.
@@ -166,6 +260,32 @@ inspect_container() {
     fi
   done <<<"$table"
   note 'crictl knows no container named etcd'
+}
+
+# Of all interfaces: a member may be known by any of them. Not what every node has, its loopback and its links'.
+inspect_addresses() {
+  local table line address list='' count=0
+  if table=$(timeout 5 ip -o addr show 2>/dev/null) && [[ -n $table ]]; then
+    while IFS= read -r line; do
+      # kube-proxy puts every Service's address on each node there.
+      [[ $line =~ ^[0-9]+:\ +kube-ipvs0\  ]] && continue
+      [[ $line =~ \ inet6?\ ([0-9a-fA-F.:]+)(/|\ ) ]] || continue
+      address=${BASH_REMATCH[1]}
+      [[ $line =~ \ scope\ (host|link) ]] || add_address
+    done <<<"$table"
+  elif table=$(timeout 5 hostname -I 2>/dev/null) && [[ $table == *[0-9]* ]]; then
+    for address in $table; do add_address; done
+  else
+    note "neither ip nor hostname tells this node's addresses"
+    return 0
+  fi
+  ((count <= MAX_ADDRESSES)) || note "of $count addresses only the first $MAX_ADDRESSES are listed"
+  addresses="[$list]"
+}
+
+add_address() { # adds `address` to inspect_addresses' list
+  count=$((count + 1))
+  ((count > MAX_ADDRESSES)) || list+="${list:+,}$(json_text "$address")"
 }
 
 # Sets `parameter`. The document's own patterns: nothing that reaches this script another way gets further either.

@@ -12,6 +12,9 @@ import { systemctl } from './systemctl.ts';
 /** What all nodes of a plane are tagged with. */
 export const NODE_TAG = { key: 'etcd-medic/cluster', value: 'control-plane' } as const;
 
+/** Of docker0, on every node that has it. */
+export const BRIDGE_ADDRESS = '172.17.0.1';
+
 /** The plane's files that lie in a node's /etc/kubernetes/pki/etcd, by their name there. */
 const certificates = (name: string): Readonly<Record<string, string>> => ({
   'ca.crt': 'ca.crt',
@@ -25,7 +28,9 @@ const certificates = (name: string): Readonly<Record<string, string>> => ({
 
 export class ControlPlaneNode implements SsmNode, AsyncDisposable {
   readonly instanceId: string;
-  readonly ipAddress: string;
+  /** A test may have Systems Manager know another one. */
+  ipAddress: string;
+  agentVersion: string | undefined;
   readonly computerName: string;
   readonly tags: Readonly<Record<string, string>> = { Name: 'control-plane', [NODE_TAG.key]: NODE_TAG.value };
   readonly path: string;
@@ -64,6 +69,7 @@ export class ControlPlaneNode implements SsmNode, AsyncDisposable {
     const shims = await Shims.start(join(root, 'bin'), {
       systemctl: (args) => systemctl(member.kubelet, args),
       crictl: (args) => crictl(member.kubelet, member.name, args),
+      ip: () => ({ exitCode: 0, stdout: addressTable(member.address) }),
     });
     return new ControlPlaneNode(member, root, shims);
   }
@@ -75,6 +81,16 @@ export class ControlPlaneNode implements SsmNode, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#shims[Symbol.asyncDispose]();
   }
+}
+
+/** `ip -o addr show` of a node with a container runtime's bridge, which has the same address on all of them. */
+function addressTable(address: string): string {
+  return [
+    '1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever',
+    `2: docker0    inet ${BRIDGE_ADDRESS}/16 brd 172.17.255.255 scope global docker0\\       valid_lft forever preferred_lft forever`,
+    `3: eth0    inet ${address}/24 brd 10.0.0.255 scope global dynamic eth0\\       valid_lft 3079sec preferred_lft 3079sec`,
+    '3: eth0    inet6 fe80::8ff:feff:fe00:1/64 scope link \\       valid_lft forever preferred_lft forever',
+  ].join('\n');
 }
 
 /** Owner only, as kubeadm's are. */

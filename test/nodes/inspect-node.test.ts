@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, stat, statfs, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, stat, statfs, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -7,6 +7,7 @@ import { type NodeInspection, nodeInspection } from '../../functions/nodes/outpu
 import { projectRoot } from '../../lib/bundling.ts';
 import { inspectNodeDocument } from '../../lib/documents/document-content.ts';
 import { environmentOf } from '../aws/ssm-script.ts';
+import { MountNotPermittedError, smallFilesystem } from '../control-plane/small-filesystem.ts';
 import { type FolderNode, folderNode, runDocument, WORKING_SYSTEMCTL } from './scripts.ts';
 
 const scriptFile = join(projectRoot, 'lib/documents/inspect-node.sh');
@@ -16,6 +17,7 @@ let node: FolderNode;
 beforeEach(async () => {
   node = await folderNode();
   await node.program('systemctl', WORKING_SYSTEMCTL);
+  await node.program('ip', IP);
 });
 afterEach(() => node[Symbol.asyncDispose]());
 
@@ -41,6 +43,55 @@ ${items.map((item) => `    - ${item}`).join('\n')}
         path: /health?exclude=NOSPACE&serializable=true
   hostNetwork: true
 `;
+
+/** Of a pod's manifest: a mount in its container and the volume on the node, in the orders that people and kubeadm write them. */
+function volumes(
+  inContainer: string,
+  onNode: string,
+  inner?: readonly [string, string],
+  more = 'readOnly: false',
+): string {
+  const second = inner ? `    - name: inner\n      mountPath: "${inner[0]}"\n` : '';
+  const secondVolume = inner
+    ? `  - hostPath:\n      path: ${inner[1]}   # the disk\n      type: Directory\n    name: inner\n`
+    : '';
+  return `    volumeMounts:
+    - mountPath: ${inContainer}
+      name: etcd-data
+      ${more}
+    - mountPath: /etc/kubernetes/pki/etcd
+      name: etcd-certs
+${second}  hostNetwork: true
+  volumes:
+    - name: etcd-certs
+      hostPath:
+        path: /etc/kubernetes/pki/etcd
+        type: DirectoryOrCreate
+    - configMap:
+        name: settings
+        items:
+        - key: a
+          path: /not/this
+      name: settings
+${secondVolume.replaceAll(/^/gm, '  ').trimEnd()}
+    - name: etcd-data
+      hostPath:
+        type: DirectoryOrCreate
+        path: '${onNode}'
+`;
+}
+
+/** `ip -o addr show` of a node of EC2 with Docker and kube-proxy in its mode ipvs. */
+const IP = `cat <<'TABLE'
+1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever
+1: lo    inet6 ::1/128 scope host \\       valid_lft forever preferred_lft forever
+2: eth0    inet 10.0.0.11/24 metric 512 brd 10.0.0.255 scope global dynamic eth0\\       valid_lft 3079sec preferred_lft 3079sec
+2: eth0    inet6 fd00:1::b/128 scope global dynamic \\       valid_lft 449sec preferred_lft 139sec
+2: eth0    inet6 fe80::8ff:feff:fe00:1/64 scope link \\       valid_lft forever preferred_lft forever
+3: docker0    inet 172.17.0.1/16 brd 172.17.255.255 scope global docker0\\       valid_lft forever preferred_lft forever
+4: kube-ipvs0    inet 10.96.0.1/32 scope global kube-ipvs0\\       valid_lft forever preferred_lft forever
+5: tun0    inet 10.8.0.2 peer 10.8.0.1/32 scope global tun0\\       valid_lft forever preferred_lft forever
+TABLE`;
 
 const CRICTL = `cat <<'TABLE'
 CONTAINER           IMAGE               CREATED              STATE               NAME                ATTEMPT             POD ID              POD
@@ -76,8 +127,156 @@ describe('inspect-node.sh', () => {
         flags: { 'data-dir': '/var/lib/etcd', 'quota-backend-bytes': '8589934592' },
       },
       container: { state: 'Exited', restarts: 7 },
+      etcdDataDir: { flag: '/var/lib/etcd', onNode: '/var/lib/etcd', dbBytes: 12_345, isDataDir: true },
+      addresses: ['10.0.0.11', 'fd00:1::b', '172.17.0.1', '10.8.0.2'],
       notes: [],
     });
+  });
+
+  it('has the addresses that hostname tells where there is no ip, and says so where there is neither', async () => {
+    await node.program('ip', 'exit 127');
+    await node.program('hostname', "echo '10.0.0.11 172.17.0.1 fd00:1::b '");
+    expect((await inspect()).addresses).toEqual(['10.0.0.11', '172.17.0.1', 'fd00:1::b']);
+
+    await node.program('hostname', 'exit 1');
+    const { addresses, notes } = await inspect();
+    expect(addresses).toBeNull();
+    expect(notes).toContain("neither ip nor hostname tells this node's addresses");
+  });
+
+  it('lists so many addresses that the answer stays short, and says how many there are', async () => {
+    const lines = Array.from(
+      { length: 300 },
+      (_, i) => `${i}: veth${i}    inet 10.1.${i >> 8}.${i & 255}/32 scope global veth${i}`,
+    );
+    await node.program('ip', `cat <<'TABLE'\n${lines.join('\n')}\nTABLE`);
+
+    const { addresses, notes } = await inspect();
+
+    expect(addresses).toHaveLength(64);
+    expect(notes).toContain('of 300 addresses only the first 64 are listed');
+  });
+
+  it('R6: looks at the disk that member/snap is on, where member or snap is a link', async () => {
+    const elsewhere = await mkdtemp('/dev/shm/etcd-medic-test-');
+    try {
+      await mkdir(join(elsewhere, 'snap'));
+      await writeFile(join(elsewhere, 'snap/db'), 'x');
+      await mkdir(join(node.root, 'var/lib/etcd'), { recursive: true });
+      await symlink(elsewhere, join(node.root, 'var/lib/etcd/member'));
+      const { blocks, bsize } = await statfs(elsewhere);
+      expect((await stat(elsewhere)).dev).not.toBe((await stat(node.root)).dev);
+
+      expect(await inspect()).toMatchObject({ disk: { totalBytes: blocks * bsize }, dbBytes: 1 });
+
+      await node.file('/data/etcd/member/other', '');
+      await symlink(join(elsewhere, 'snap'), join(node.root, 'data/etcd/member/snap'));
+      const linked = await inspect({ DataDir: '/data/etcd' });
+      expect(linked).toMatchObject({ disk: { totalBytes: blocks * bsize }, dbBytes: 1 });
+    } finally {
+      await rm(elsewhere, { recursive: true });
+    }
+  });
+
+  it('R6: looks at the disk that member/snap is on, where a disk of its own is mounted there', async (context) => {
+    const disk = await smallFilesystem(8 * 1024 * 1024).catch((error: unknown) => {
+      if (error instanceof MountNotPermittedError) return context.skip(error.message);
+      throw error;
+    });
+    const mounts: string[] = [];
+    try {
+      for (const folder of ['/var/lib/etcd/member', '/data/etcd/member/snap']) {
+        await mkdir(join(node.root, folder), { recursive: true });
+        await promisify(execFile)('mount', ['--bind', disk.directory, join(node.root, folder)]);
+        mounts.push(join(node.root, folder));
+      }
+      await node.file('/var/lib/etcd/member/snap/db', 'xx');
+      await node.file('/data/etcd/member/snap/db', 'x');
+
+      expect(await inspect()).toMatchObject({ disk: { totalBytes: 8 * 1024 * 1024 }, dbBytes: 2 });
+      expect(await inspect({ DataDir: '/data/etcd' })).toMatchObject({
+        disk: { totalBytes: 8 * 1024 * 1024 },
+        dbBytes: 1,
+      });
+    } finally {
+      for (const folder of mounts) await promisify(execFile)('umount', [folder]);
+      await disk[Symbol.asyncDispose]();
+    }
+  });
+
+  it.each<[string, string, string, object | null]>([
+    [
+      'the same folder as on the node',
+      '/var/lib/etcd',
+      volumes('/var/lib/etcd', '/var/lib/etcd'),
+      { onNode: '/var/lib/etcd', dbBytes: 3, isDataDir: true },
+    ],
+    [
+      'a folder of another name on the node',
+      '/var/lib/etcd',
+      volumes('/var/lib/etcd', '/mnt/disk/etcd'),
+      { onNode: '/mnt/disk/etcd', dbBytes: 5, isDataDir: false },
+    ],
+    [
+      'the folder that was looked at, by a link',
+      '/var/lib/etcd',
+      volumes('/var/lib/etcd', '/link'),
+      { onNode: '/link', dbBytes: 3, isDataDir: true },
+    ],
+    [
+      'a folder below a mount',
+      '/srv/etcd/data',
+      volumes('/srv/etcd', '/mnt/disk'),
+      { onNode: '/mnt/disk/data', isDataDir: null },
+    ],
+    [
+      'a folder below the inner of two mounts',
+      '/srv/etcd',
+      volumes('/srv', '/mnt', ['/srv/etcd/', '/mnt/disk/etcd/']),
+      { onNode: '/mnt/disk/etcd', isDataDir: false },
+    ],
+    [
+      'a path that begins like a mount',
+      '/var/lib/etcd2',
+      volumes('/var/lib/etcd', '/mnt/disk/etcd'),
+      { onNode: null, isDataDir: null },
+    ],
+    [
+      'a part of a volume',
+      '/etcd',
+      volumes('/etcd', '/mnt/disk', undefined, 'subPath: etcd'),
+      { onNode: '/mnt/disk/etcd', isDataDir: false },
+    ],
+    [
+      'no folder of the node',
+      '/cache',
+      '    volumeMounts:\n    - mountPath: /cache\n      name: cache\n  volumes:\n  - name: cache\n    emptyDir: {}\n  - name: x\n    hostPath:\n      path: /x\n',
+      { onNode: null, isDataDir: null },
+    ],
+    [
+      'a folder, without any mounts that can be read',
+      '/mnt/disk/etcd',
+      '  volumes: [{ name: x, hostPath: { path: /x } }]\n',
+      { onNode: '/mnt/disk/etcd', dbBytes: 5, isDataDir: false },
+    ],
+    ['a folder that is relative', 'default.etcd', '', { onNode: null, isDataDir: null }],
+  ])("says where etcd's own --data-dir is on the node: %s", async (_what, flag, mounts, expected) => {
+    await node.file('/var/lib/etcd/member/snap/db', 'abc');
+    await node.file('/mnt/disk/etcd/member/snap/db', 'abcde');
+    await symlink(join(node.root, 'var/lib/etcd'), join(node.root, 'link'));
+    await node.file(MANIFEST, `${manifest([`--data-dir=${flag}`])}${mounts}status: {}\n`);
+
+    const { etcdDataDir, notes } = await inspect();
+
+    expect(etcdDataDir).toMatchObject({ flag, ...expected });
+    const asks = notes.some((note) => note.includes(`does not say where the node has etcd's --data-dir=${flag}`));
+    expect(asks).toBe(etcdDataDir?.onNode === null);
+  });
+
+  it("says nothing of etcd's --data-dir where the manifest has none, as etcd-manager's", async () => {
+    await node.file(MANIFEST, manifest(['--name=cp-1']));
+
+    expect((await inspect()).etcdDataDir).toBeNull();
   });
 
   it('R6: has the exact bytes of the disk under the data folder, through a link too', async () => {
@@ -193,6 +392,7 @@ describe('inspect-node.sh', () => {
     const inspection = await inspect();
 
     expect(inspection).toMatchObject({ disk: null, dbBytes: null, kubelet: null, manifest: null, container: null });
+    expect(inspection.etcdDataDir).toBeNull();
     expect(inspection.notes).toEqual([
       expect.stringContaining('the disk under /var/lib/etcd could not be read'),
       expect.stringContaining('no database at /var/lib/etcd/member/snap/db'),
