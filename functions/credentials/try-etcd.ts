@@ -4,7 +4,7 @@ import { discoverMembers, type EtcdCluster } from '../etcd/discovery.ts';
 import { NoMemberAnsweredError } from '../etcd/errors.ts';
 import type { MemberClient, TlsMaterial } from '../etcd/types.ts';
 import { findNodes } from '../nodes/inventory.ts';
-import { endpointsOf } from '../recover/nodes.ts';
+import { endpointsOf, observedNodes } from '../recover/nodes.ts';
 import type { ClusterConfiguration } from '../run/configuration.ts';
 import { describeError, InvalidInputError } from '../run/errors.ts';
 import { CredentialsRefusedError, CredentialsUntestedError } from './errors.ts';
@@ -84,9 +84,6 @@ async function denialOf(member: MemberClient): Promise<string | undefined> {
 async function findEndpoints(configuration: ClusterConfiguration): Promise<readonly string[]> {
   const { etcd, nodes } = configuration;
   if (etcd.endpoints !== undefined || nodes === undefined) return endpointsOf(configuration);
-  const found = await findNodes({ tag: nodes.tag });
-  const places = found.flatMap(({ instanceId, name, ipAddress, pingStatus }) =>
-    ipAddress === undefined ? [] : [{ instanceId, name, ipAddress, online: pingStatus === 'Online' }],
-  );
+  const places = observedNodes(await findNodes({ tag: nodes.tag }));
   return endpointsOf(configuration, places);
 }

@@ -2,9 +2,9 @@
 
 import { nameOf, type Observation } from '../recover/decide.ts';
 import { lookForAlarms } from '../recover/disarm.ts';
+import { inspectDisks } from '../recover/disks.ts';
 import { look } from '../recover/look.ts';
 import { votersOf } from '../recover/members.ts';
-import { inspectDisks } from '../recover/nodes.ts';
 import type { Reached } from '../recover/workflow.ts';
 import { EtcdMedicError } from '../run/errors.ts';
 import { GuardError } from '../run/journal.ts';

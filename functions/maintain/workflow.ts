@@ -1,10 +1,11 @@
 // The nightly maintenance: observe, decide, act, verify (design.md, "The way of an event").
 import { readMode } from '../nodes/mode.ts';
 import type { Observation, ObservedMember } from '../recover/decide.ts';
+import { inspectDisks } from '../recover/disks.ts';
 import { whatFillsIt } from '../recover/live-data.ts';
 import { look } from '../recover/look.ts';
 import { reportMember } from '../recover/members.ts';
-import { inspectDisks, listNodes } from '../recover/nodes.ts';
+import { listNodes } from '../recover/nodes.ts';
 import { nowhere, reach, unread } from '../recover/reach.ts';
 import { quotaOf, withoutQuota } from '../recover/verify.ts';
 import type { Reached, Recovery } from '../recover/workflow.ts';

@@ -1,7 +1,7 @@
 // What the probe needs before it can ask anybody: where the members are, and the client certificate. Both from AWS, both remembered.
 import type { TlsMaterial } from '../etcd/types.ts';
 import { findNodes } from '../nodes/inventory.ts';
-import { endpointsOf } from '../recover/nodes.ts';
+import { endpointsOf, observedNodes } from '../recover/nodes.ts';
 import type { ClusterConfiguration } from '../run/configuration.ts';
 import { loadTlsMaterial } from '../run/credentials.ts';
 import { SetupError } from '../run/errors.ts';
@@ -49,11 +49,9 @@ export class ProbeMemory {
 async function endpointsOfNodes(configuration: ClusterConfiguration): Promise<readonly string[]> {
   const { nodes: configured } = configuration;
   if (configured === undefined) throw new SetupError('etcd.endpoints: found nothing, and no `nodes` to find them by');
-  const found = await findNodes({ tag: configured.tag });
-  const nodes = found.flatMap(({ instanceId, name, ipAddress, pingStatus }) =>
-    ipAddress === undefined ? [] : [{ instanceId, name, ipAddress, online: pingStatus === 'Online' }],
-  );
-  if (nodes.length > 0) return endpointsOf(configuration, nodes);
+  const nodes = observedNodes(await findNodes({ tag: configured.tag }));
+  const endpoints = endpointsOf(configuration, nodes);
+  if (endpoints.length > 0) return endpoints;
   const { key, value } = configured.tag;
   throw new SetupError(`etcd.endpoints: found nothing, and no node with the tag ${key}=${value} has an SSM agent`);
 }

@@ -1,6 +1,7 @@
 // What to do about what was observed: a pure function, no client, no clock, no environment.
 import type { Alarm } from '../etcd/types.ts';
 import { formatBytes } from '../run/report.ts';
+import { silentNodes } from './silent-nodes.ts';
 
 /**
  * A voter whose file is already this small a share of its own quota isn't defragmented in an emergency: it can't be what
@@ -38,13 +39,28 @@ export interface ObservedMember {
   readonly quota: ObservedQuota;
 }
 
-/** A control-plane node as Systems Manager knows it. */
+/** A control-plane node as Systems Manager knows it, and what it has told of itself where it was asked. */
 export interface ObservedNode {
   readonly instanceId: string;
   readonly name: string;
-  readonly ipAddress: string;
+  /** Of one interface of several, by the agent's own choice. Undefined: the agent never said. */
+  readonly ipAddress: string | undefined;
   /** Its agent can be sent commands. */
   readonly online: boolean;
+  readonly agentVersion?: string | undefined;
+  /** Of all its interfaces. Undefined: it was not asked, or did not tell. */
+  readonly addresses?: readonly string[] | undefined;
+  /** Client URLs at which its etcd is, as far as the node can tell. Undefined: it was not asked, or did not tell. */
+  readonly etcdUrls?: readonly string[] | undefined;
+}
+
+/** What a run's one try to restart kubelets came to (R11), by the nodes' names. */
+export interface KubeletRestarts {
+  readonly restarted: readonly string[];
+  /** It is not known whether they were. */
+  readonly perhaps: readonly string[];
+  /** A sentence each for the others. */
+  readonly problems: readonly string[];
 }
 
 /** Room for a member's new file on its node's disk, or why that could not be found out. Bytes. */
@@ -62,8 +78,8 @@ export interface Observation {
   readonly nodes?: readonly ObservedNode[] | undefined;
   /** Undefined: not looked at yet, or no nodes are configured. */
   readonly disks?: readonly ObservedDisk[] | undefined;
-  /** The kubelets of what was silent have been restarted in this run: not again. */
-  readonly kubeletsRestarted?: boolean | undefined;
+  /** The kubelets of what was silent were to be restarted in this run: not again, whatever came of it. */
+  readonly kubelets?: KubeletRestarts | undefined;
   /** The cluster's list and every member's own view of it, put together: what only one member knows counts too. */
   readonly alarms: readonly Alarm[];
   /** The newest revision that any member has, as a decimal string. */
@@ -94,6 +110,8 @@ export type Plan =
       readonly nodes: readonly ObservedNode[];
       /** Silent as well, but out of Systems Manager's reach. */
       readonly offline: readonly ObservedNode[];
+      /** A sentence for each silence of which it can't be told whose it is. */
+      readonly unknown: readonly string[];
     }
   | {
       readonly kind: 'refusal';
@@ -112,7 +130,7 @@ export function decide(observation: Observation, policy: RecoveryPolicy): Plan {
     restartKubelets(observation, voters, policy) ??
     refuseLostQuorum(observation, voters, policy) ??
     nothingToDo(observation) ??
-    refuseUnhealthyVoter(observation, voters) ??
+    refuseUnhealthyVoter(observation, voters, policy) ??
     refuseUnknownQuota(voters) ??
     refuseSmallDisk(observation, voters) ??
     recovery(observation, voters, policy)
@@ -137,20 +155,16 @@ function refuseUntouchableAlarm({ alarms, members }: Observation): Plan | undefi
  * by one while it is held, and then only for the sake of an alarm. Once a run.
  */
 function restartKubelets(
-  { nodes = [], members, nobody, alarms, kubeletsRestarted = false }: Observation,
+  observation: Observation,
   voters: readonly ObservedMember[],
   { restartKubelets: mayRestart = true }: RecoveryPolicy,
 ): Plan | undefined {
-  if (!mayRestart) return undefined;
-  const silentHosts = new Set([
-    ...(nobody?.silentHosts ?? []),
-    ...members.filter(({ silent }) => silent).flatMap(({ hosts }) => hosts),
-  ]);
-  const silent = nodes.filter(({ ipAddress }) => silentHosts.has(ipAddress));
+  if (!mayRestart || observation.kubelets !== undefined) return undefined;
+  const { nodes: silent, unknown } = silentNodes(observation);
   const online = silent.filter((node) => node.online);
   const together = !hasQuorum(voters);
-  if (kubeletsRestarted || online.length === 0 || (!together && alarms.length === 0)) return undefined;
-  return { kind: 'restart-kubelets', together, nodes: online, offline: silent.filter((node) => !node.online) };
+  if (online.length === 0 || (!together && observation.alarms.length === 0)) return undefined;
+  return { kind: 'restart-kubelets', together, nodes: online, offline: silent.filter((node) => !node.online), unknown };
 }
 
 /** A linearizable read is answered only once a majority has agreed to it: one voter's is enough, whoever else cannot be reached from here. */
@@ -159,11 +173,12 @@ function hasQuorum(voters: readonly ObservedMember[]): boolean {
 }
 
 function refuseLostQuorum(
-  { nobody, kubeletsRestarted }: Observation,
+  observation: Observation,
   voters: readonly ObservedMember[],
-  { restartKubelets: mayRestart = true }: RecoveryPolicy,
+  policy: RecoveryPolicy,
 ): Plan | undefined {
   if (hasQuorum(voters)) return undefined;
+  const { nobody, kubelets } = observation;
   const found = nobody
     ? `No member answers. ${nobody.problem}`
     : voters.every(({ shared }) => shared)
@@ -171,46 +186,83 @@ function refuseLostQuorum(
       : `No quorum: none of ${voters.length} voters answers a linearizable read. ${troubles(voters)}`;
   return {
     kind: 'refusal',
-    outcome: kubeletsRestarted ? 'escalated' : 'refused',
+    outcome: kubelets ? 'escalated' : 'refused',
     rule: 'R2',
-    reason: kubeletsRestarted
-      ? `${found} Restarting the kubelets of the silent nodes (see the steps) did not bring them back: look at etcd's container and its log on the nodes. Nothing else was changed.`
-      : `${found} Nothing was changed.${mayRestart ? '' : ' No kubelet is restarted on this cluster (recover.restartKubelets): look at etcd on its nodes.'}`,
+    reason: kubelets
+      ? `${found} ${afterRestarts(kubelets)} Nothing else was changed.`
+      : `${found} Nothing was changed.${whyNoRestart(observation, policy)}`,
   };
 }
 
-function nothingToDo({ alarms, members, kubeletsRestarted }: Observation): Plan | undefined {
+function nothingToDo({ alarms, members, kubelets }: Observation): Plan | undefined {
   if (alarms.length > 0) return undefined;
   const away = members.filter((member) => !member.healthy);
-  if (kubeletsRestarted) return afterRestart(away.filter(({ isLearner }) => !isLearner));
+  if (kubelets)
+    return afterRestart(
+      away.filter(({ isLearner }) => !isLearner),
+      kubelets,
+    );
   const note = away.length > 0 ? ` But ${troubles(away)}` : '';
   return { kind: 'nothing-to-do', reason: `No alarm is raised: nothing was changed.${note}` };
 }
 
 /** R11 without an alarm: what was wrong was that etcd was silent, and that is over or it is not. */
-function afterRestart(away: readonly ObservedMember[]): Plan {
-  if (away.length === 0) {
-    const reason =
-      'Nothing answered on some of the nodes. Every voter answers after their kubelets were restarted (see the steps), and no alarm is raised: nothing in etcd was changed. Look at its log for why it was away.';
-    return { kind: 'nothing-to-do', reason };
+function afterRestart(away: readonly ObservedMember[], kubelets: KubeletRestarts): Plan {
+  if (away.length > 0) {
+    const reason = `${troubles(away)} ${afterRestarts(kubelets)} The others have the quorum, no alarm is raised, and nothing in etcd was changed.`;
+    return { kind: 'refusal', outcome: 'escalated', rule: 'R11', reason };
   }
-  return {
-    kind: 'refusal',
-    outcome: 'escalated',
-    rule: 'R11',
-    reason: `${troubles(away)} Restarting the kubelets of the silent nodes (see the steps) did not bring it back: look at etcd's container and its log there. The others have the quorum, no alarm is raised, and nothing in etcd was changed.`,
-  };
+  const since =
+    kubelets.restarted.length > 0
+      ? 'after their kubelets were restarted (see the steps)'
+      : 'by now, though no kubelet is known to have been restarted (see the steps)';
+  const reason = `Nothing answered on some of the nodes. Every voter answers ${since}, and no alarm is raised: nothing in etcd was changed. Look at its log for why it was away.`;
+  return { kind: 'nothing-to-do', reason };
+}
+
+/** What restarting came to where members are away still: only what was really done can have failed to help. */
+function afterRestarts({ restarted, perhaps, problems }: KubeletRestarts): string {
+  const words = [
+    restarted.length > 0
+      ? `Restarting the kubelets of the silent nodes (${restarted.join(', ')}; see the steps) did not bring back who is away: look at etcd's container and its log on the nodes.`
+      : [],
+    perhaps.length > 0
+      ? `Whether the kubelets of ${perhaps.join(', ')} were restarted is not known (see the steps): look at them first.`
+      : [],
+    problems.length > 0
+      ? `No kubelet was restarted where that could not be done: ${problems.join('; ')}. Do it by hand there, on all of them at the same time: systemctl restart kubelet.`
+      : [],
+  ].flat();
+  return words.join(' ');
+}
+
+/** R11: what is silent could not be laid to nodes, or must not be acted on. Undefined nodes: there are none to restart anything on. */
+function whyNoRestart(observation: Observation, { restartKubelets: mayRestart = true }: RecoveryPolicy): string {
+  if (!mayRestart) {
+    return ' No kubelet is restarted on this cluster (recover.restartKubelets): look at etcd on its nodes.';
+  }
+  const { nodes: silent, unknown } = silentNodes(observation);
+  const offline = silent.filter((node) => !node.online).map(({ name }) => `${name}: its SSM agent is offline`);
+  const reasons = [...offline, ...unknown];
+  if (observation.nodes === undefined || reasons.length === 0) return '';
+  return ` No kubelet was restarted (R11): ${reasons.join('; ')}.`;
 }
 
 /** R2 for every voter before the first change: a sweep that could not be finished isn't started. */
-function refuseUnhealthyVoter({ kubeletsRestarted }: Observation, voters: readonly ObservedMember[]): Plan | undefined {
+function refuseUnhealthyVoter(
+  observation: Observation,
+  voters: readonly ObservedMember[],
+  policy: RecoveryPolicy,
+): Plan | undefined {
   const away = voters.filter((voter) => !voter.healthy);
   if (away.length === 0) return undefined;
+  const { kubelets } = observation;
+  const words = kubelets ? afterRestarts(kubelets) : whyNoRestart(observation, policy).trim();
   return {
     kind: 'refusal',
-    outcome: kubeletsRestarted ? 'escalated' : 'refused',
+    outcome: kubelets ? 'escalated' : 'refused',
     rule: 'R2',
-    reason: `${troubles(away)} ${kubeletsRestarted ? 'Restarting its kubelet (see the steps) did not help. ' : ''}While a voter is away no other may be defragmented (R2), and its file cannot be seen to be below its quota, so the alarm stays armed (R7). Nothing in etcd was changed: bring it back or remove it from the cluster, then run again.`,
+    reason: `${troubles(away)} ${words}${words ? ' ' : ''}While a voter is away no other may be defragmented (R2), and its file cannot be seen to be below its quota, so the alarm stays armed (R7). Nothing in etcd was changed: bring it back or remove it from the cluster, then run again.`,
   };
 }
 
@@ -240,7 +292,7 @@ function refuseSmallDisk({ disks }: Observation, voters: readonly ObservedMember
     kind: 'refusal',
     outcome: 'refused',
     rule: 'R6',
-    reason: `The disks cannot be seen to hold the new files of a defragmentation: ${problems.join('; ')}. Nothing was changed: make room, or bring the node's SSM agent back, then run again.`,
+    reason: `The disks cannot be seen to hold the new files of a defragmentation: ${problems.join('; ')}. Nothing was changed: make room, or put right what is named here, then run again.`,
   };
 }
 

@@ -1,14 +1,17 @@
 // R11: restarts the kubelets of nodes whose etcd is silent, so that their back-offs start again from zero, and waits for etcd.
 import { discoverMembers } from '../etcd/discovery.ts';
 import type { NodeResult } from '../nodes/command-results.ts';
-import { sendCommandOnce } from '../nodes/commands.ts';
+import { type SentCommand, sendCommandOnce } from '../nodes/commands.ts';
 import { documentName } from '../nodes/documents.ts';
+import { CommandUnknownError } from '../nodes/errors.ts';
 import { type RestartKubeletOutput, restartKubeletOutput } from '../nodes/outputs.ts';
 import { loadTlsMaterial } from '../run/credentials.ts';
 import { describeError } from '../run/errors.ts';
 import type { StepOutcome } from '../run/report.ts';
 import { untilEnded } from './command-wait.ts';
-import type { ObservedNode, Plan } from './decide.ts';
+import type { KubeletRestarts, Observation, ObservedNode, Plan } from './decide.ts';
+import { problemWithAgent } from './inspections.ts';
+import { nodeOf } from './node-match.ts';
 import { hostOf } from './observe.ts';
 import type { Reached } from './workflow.ts';
 
@@ -21,11 +24,15 @@ const ANSWERS_WITHIN_LOOKS = 100;
 /** Says quickly who is there: the looks are many. */
 const LOOK_DEADLINES = { statusMs: 2_000, healthMs: 2_000 };
 
-/** Restarts them as the plan says, and waits until their etcd answers. What came of it is read by the next observation. */
+/**
+ * Restarts them as the plan says, and waits until their etcd answers. Whether it does is read by the next observation.
+ * @returns what was really done
+ */
 export async function restartKubelets(
   recovery: Reached,
   plan: Extract<Plan, { kind: 'restart-kubelets' }>,
-): Promise<void> {
+  { nodes = [] }: Observation,
+): Promise<KubeletRestarts> {
   for (const { name, instanceId } of plan.offline) {
     recovery.journal.missing(
       `restart kubelet ${name}`,
@@ -33,34 +40,63 @@ export async function restartKubelets(
       'skipped',
     );
   }
+  if (plan.unknown.length > 0) recovery.journal.missing('restart kubelets', plan.unknown.join('; '), 'skipped');
+  let all: KubeletRestarts = {
+    restarted: [],
+    perhaps: [],
+    problems: plan.offline.map(({ name }) => `${name}: its SSM agent is offline`),
+  };
   const groups = plan.together ? [plan.nodes] : plan.nodes.map((node) => [node]);
-  for (const group of groups) {
-    const restarted = await restartGroup(recovery, group);
-    const answers = restarted && (await untilTheyAnswer(recovery, group));
+  for (const [turn, group] of groups.entries()) {
+    const done = await restartGroup(recovery, group);
+    all = added(all, done);
+    const any = done.restarted.length + done.perhaps.length > 0;
+    const answers = any && (await untilTheyAnswer(recovery, group, nodes));
     // One by one means that the next waits for this one: a member that stays away ends it (R14).
-    if (!answers) break;
+    if (answers) continue;
+    const left = groups
+      .slice(turn + 1)
+      .flat()
+      .map(({ name }) => `${name}: it was not its turn any more`);
+    return added(all, { restarted: [], perhaps: [], problems: left });
   }
+  return all;
 }
 
-/** @returns whether any of them was restarted */
+function added(one: KubeletRestarts, other: KubeletRestarts): KubeletRestarts {
+  return {
+    restarted: [...one.restarted, ...other.restarted],
+    perhaps: [...one.perhaps, ...other.perhaps],
+    problems: [...one.problems, ...other.problems],
+  };
+}
+
 async function restartGroup(
   { journal, context, configuration }: Reached,
   group: readonly ObservedNode[],
-): Promise<boolean> {
+): Promise<KubeletRestarts> {
   const names = group.map(({ name }) => name).join(', ');
-  const sent = await journal.quietStep(`restart kubelet on ${names}`, async () => {
-    const command = await sendCommandOnce({
-      document: documentName(configuration.name, 'RestartKubelet'),
-      instanceIds: group.map(({ instanceId }) => instanceId),
-      parameters: { KubeletUnit: configuration.nodes?.kubeletUnit ?? 'kubelet' },
-      stepId: `${context.executionContext.durableExecutionArn} restart ${names}`,
-      timeoutSeconds: DELIVERY_TIMEOUT_SECONDS,
-    });
-    return { outcome: 'done', detail: `sent to ${names}`, data: command };
+  const sent = await journal.quietStep<SentCommand>(`restart kubelet on ${names}`, async () => {
+    try {
+      const command = await sendCommandOnce({
+        document: documentName(configuration.name, 'RestartKubelet'),
+        instanceIds: group.map(({ instanceId }) => instanceId),
+        parameters: { KubeletUnit: configuration.nodes?.kubeletUnit ?? 'kubelet' },
+        stepId: `${context.executionContext.durableExecutionArn} restart ${names}`,
+        timeoutSeconds: DELIVERY_TIMEOUT_SECONDS,
+      });
+      return { outcome: 'done', detail: `sent to ${names}`, data: command };
+    } catch (error) {
+      if (!(error instanceof CommandUnknownError)) throw error;
+      return { outcome: 'unknown' as const, detail: describeError(error) };
+    }
   });
   if (sent.data === undefined) {
     for (const { name } of group) journal.note(`restart kubelet ${name}`, sent);
-    return false;
+    const names = group.map(({ name }) => name);
+    // A lost answer is no refusal: the command may be at work (R5).
+    if (sent.outcome === 'unknown') return { restarted: [], perhaps: names, problems: [] };
+    return { restarted: [], perhaps: [], problems: names.map((name) => `${name}: ${sent.detail}`) };
   }
   const results = await untilEnded(
     { journal, context },
@@ -71,15 +107,21 @@ async function restartGroup(
       looks: RESTARTED_WITHIN_LOOKS,
     },
   );
-  for (const { name, instanceId } of group) {
+  let all: KubeletRestarts = { restarted: [], perhaps: [], problems: [] };
+  for (const node of group) {
+    const { name, instanceId } = node;
     const result = results.find((each) => each.instanceId === instanceId);
-    journal.note(`restart kubelet ${name}`, {
-      ...sent,
-      outcome: outcomeOf(result),
-      detail: wordsOf(result, instanceId),
+    const outcome = outcomeOf(result);
+    const detail =
+      outcome === 'done' ? wordsOf(result, instanceId) : problemWithAgent(node, wordsOf(result, instanceId));
+    journal.note(`restart kubelet ${name}`, { ...sent, outcome, detail });
+    all = added(all, {
+      restarted: outcome === 'done' ? [name] : [],
+      perhaps: outcome === 'unknown' ? [name] : [],
+      problems: outcome === 'failed' ? [`${name}: ${detail}`] : [],
     });
   }
-  return results.some(({ state, ran }) => state === 'Success' || ran !== 'no');
+  return all;
 }
 
 function outcomeOf(result: NodeResult<RestartKubeletOutput> | undefined): StepOutcome {
@@ -98,12 +140,12 @@ function wordsOf(result: NodeResult<RestartKubeletOutput> | undefined, instanceI
 async function untilTheyAnswer(
   { journal, context, configuration, endpoints }: Reached,
   group: readonly ObservedNode[],
+  nodes: readonly ObservedNode[],
 ): Promise<boolean> {
-  const awaited = new Set(group.map(({ ipAddress }) => ipAddress));
   const waiting = `wait for etcd on ${group.map(({ name }) => name).join(', ')}`;
   for (let look = 1; look <= ANSWERS_WITHIN_LOOKS; look++) {
     const step = await journal.quietStep(`${waiting}, look ${look}`, async () => {
-      const missing = await silentHosts(configuration.etcd.credentials, endpoints, awaited);
+      const missing = await silentStill(configuration.etcd.credentials, endpoints, group, nodes);
       return {
         outcome: missing.length === 0 ? ('done' as const) : ('unknown' as const),
         detail: missing.length === 0 ? 'all answer' : `silent: ${missing.join(', ')}`,
@@ -119,28 +161,30 @@ async function untilTheyAnswer(
   return false;
 }
 
-/** Which of the awaited hosts no healthy member answers at. */
-async function silentHosts(
+/** The names of those on which no healthy member is. */
+async function silentStill(
   credentials: Reached['configuration']['etcd']['credentials'],
   endpoints: readonly string[],
-  awaited: ReadonlySet<string>,
+  group: readonly ObservedNode[],
+  nodes: readonly ObservedNode[],
 ): Promise<readonly string[]> {
   const tls = await loadTlsMaterial(credentials);
+  const missing = new Map(group.map(({ instanceId, name }) => [instanceId, name]));
   try {
     await using cluster = await discoverMembers({ endpoints, tls, deadlines: LOOK_DEADLINES });
-    const missing = new Set(awaited);
-    const looks = cluster.members.map(async ({ id, clientUrls, endpoint, isLearner }) => {
+    const looks = cluster.members.map(async ({ id, name, clientUrls, endpoint, isLearner }) => {
       const client = cluster.client(id);
       if (client === undefined || endpoint === undefined) return;
       if (!isLearner) await client.checkHealth();
       // Where it answered counts as well: it may advertise names that nodes are not known by.
-      for (const url of [endpoint, ...clientUrls]) missing.delete(hostOf(url));
+      const { node } = nodeOf({ name, endpoint, hosts: [endpoint, ...clientUrls].map(hostOf) }, nodes);
+      if (node !== undefined) missing.delete(node.instanceId);
     });
     // Whoever is not healthy yet stays missing.
     await Promise.allSettled(looks);
-    return [...missing];
+    return [...missing.values()];
   } catch (error) {
     // Nobody answers yet; how it ends is for the next observation to say.
-    return [...awaited, describeError(error)];
+    return [...missing.values(), describeError(error)];
   }
 }

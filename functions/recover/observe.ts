@@ -33,7 +33,11 @@ export async function observe(
 
 /** What is known of a cluster of which nobody answers: where nothing answers at all. */
 export function observeNobody({ message, problems }: NoMemberAnsweredError): Observation {
-  const silentHosts = problems.filter(({ silent }) => silent).map(({ endpoint }) => hostOf(endpoint));
+  // A host that is silent at one port and answers at another is none that is silent.
+  const answering = new Set(problems.filter(({ silent }) => !silent).map(({ endpoint }) => hostOf(endpoint)));
+  const silentHosts = [
+    ...new Set(problems.filter(({ silent }) => silent).map(({ endpoint }) => hostOf(endpoint))),
+  ].filter((host) => !answering.has(host));
   return { clusterId: '', members: [], alarms: [], revision: '0', nobody: { silentHosts, problem: message } };
 }
 

@@ -30,7 +30,8 @@ export function describePlan(
       name: `restart kubelet ${name}`,
       detail: `${instanceId}, ${how}`,
     }));
-    return [...restarts, { name: 'observe', detail: 'look again, and decide on what is found then' }];
+    const left = plan.unknown.map((detail) => ({ name: 'restart kubelets', detail: `none for this: ${detail}` }));
+    return [...restarts, ...left, { name: 'observe', detail: 'look again, and decide on what is found then' }];
   }
   const snapshot = planSnapshot({ configuration, snapshotBucket });
   return [

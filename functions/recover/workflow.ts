@@ -9,12 +9,14 @@ import type { Journal } from '../run/journal.ts';
 import { formatBytes } from '../run/report.ts';
 import { snapshotFirst } from '../sweep/snapshot-first.ts';
 import { act } from './act.ts';
+import { askNodes } from './ask-nodes.ts';
 import { decide, type Observation, type Plan } from './decide.ts';
+import { inspectDisks } from './disks.ts';
 import { restartKubelets } from './kubelets.ts';
 import { whatFillsIt } from './live-data.ts';
 import { look } from './look.ts';
 import { reportMember, votersOf } from './members.ts';
-import { inspectDisks, listNodes } from './nodes.ts';
+import { listNodes } from './nodes.ts';
 import { observeNobody } from './observe.ts';
 import { describePlan, missingParts } from './plan.ts';
 import { nowhere, reach, unread } from './reach.ts';
@@ -47,21 +49,23 @@ export async function recover(recovery: Recovery): Promise<Conclusion> {
   for (const { name, detail } of missingParts(recovery)) journal.missing(name, detail);
   const { mode, why: standing } = await readMode(recovery);
   const { nodes, problem } = await listNodes(recovery);
-  const reached = reach(recovery, nodes);
-  if (reached === undefined) return nowhere(problem);
+  const known = reach(recovery, nodes);
+  if (known === undefined) return nowhere(problem);
 
   // Where nodes are known, a cluster of which nobody answers is something to go by (R11).
   const ofNobody = nodes === undefined ? undefined : observeNobody;
-  const first = await look(reached, 'observe', nodes, ofNobody);
+  const first = await look(known, 'observe', nodes, ofNobody);
   if (first.observation === undefined) return unread(first.detail);
+  const located = await askNodes(recovery, known, first.observation, observeNobody);
+  const { reached } = located;
   const standsStill = recovery.command.dryRun || mode === 'observe';
-  let observation = first.observation;
+  let observation = located.observation;
   let plan = decide(observation, configuration.recover);
   if (plan.kind === 'restart-kubelets' && !standsStill) {
-    await restartKubelets(reached, plan);
-    const second = await look(reached, 'observe again', nodes, ofNobody);
+    const kubelets = await restartKubelets(reached, plan, observation);
+    const second = await look(reached, 'observe again', observation.nodes, ofNobody);
     if (second.observation === undefined) return unread(second.detail);
-    observation = { ...second.observation, kubeletsRestarted: true };
+    observation = { ...second.observation, kubelets };
     plan = decide(observation, configuration.recover);
   }
   if (plan.kind === 'steps') {
@@ -71,7 +75,7 @@ export async function recover(recovery: Recovery): Promise<Conclusion> {
 
   const members = observation.members.map((member) => reportMember(member, observation, observation));
   if (plan.kind === 'nothing-to-do') {
-    if (observation.kubeletsRestarted !== true) return { outcome: 'nothing-to-do', reason: plan.reason, members };
+    if (observation.kubelets === undefined) return { outcome: 'nothing-to-do', reason: plan.reason, members };
     const trouble = unwell(observation, observation);
     if (trouble === undefined) return { outcome: 'recovered', reason: plan.reason, members };
     return {

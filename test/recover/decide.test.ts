@@ -135,7 +135,13 @@ describe('decide', () => {
     const nodes = [node('a'), node('b'), node('c')];
     const members = withoutQuorum(silence('a', 'c'));
     const plan = decide(observation({ members, alarms: [], nodes }), policy);
-    expect(plan).toEqual({ kind: 'restart-kubelets', together: true, nodes: [node('a'), node('c')], offline: [] });
+    expect(plan).toEqual({
+      kind: 'restart-kubelets',
+      together: true,
+      nodes: [node('a'), node('c')],
+      offline: [],
+      unknown: [],
+    });
   });
 
   it('R11: a quorum is held where a single voter answers a linearizable read, whoever is out of reach from here', () => {
@@ -149,10 +155,17 @@ describe('decide', () => {
   });
 
   it('R11: where no member answers at all, restarts the kubelets of the nodes at whose addresses nothing answers', () => {
-    const nodes = [node('a'), node('b', false), node('c')];
+    const told = (name: string) => ({ ...node(name), etcdUrls: [`https://${name}:2379`] });
+    const nodes = [told('a'), node('b', false), told('c')];
     const nobody = { silentHosts: ['a', 'b'], problem: 'connection refused' };
     const plan = decide(observation({ members: [], alarms: [], nodes, nobody }), policy);
-    expect(plan).toEqual({ kind: 'restart-kubelets', together: true, nodes: [node('a')], offline: [node('b', false)] });
+    expect(plan).toEqual({
+      kind: 'restart-kubelets',
+      together: true,
+      nodes: [told('a')],
+      offline: [node('b', false)],
+      unknown: ['c (i-c: c) is not silent at all of c'],
+    });
   });
 
   it('R11: while the quorum is held goes one by one, and only for the sake of an alarm', () => {
@@ -176,12 +189,15 @@ describe('decide', () => {
 
   it('R11: never twice in a run: then a person is needed', () => {
     const nodes = [node('a'), node('b'), node('c')];
-    const plan = decide(observation({ members: silence('a', 'b'), nodes, kubeletsRestarted: true }), policy);
+    const plan = decide(
+      observation({ members: silence('a', 'b'), nodes, kubelets: { restarted: ['a'], perhaps: [], problems: [] } }),
+      policy,
+    );
     expect(plan).toMatchObject({ kind: 'refusal', outcome: 'escalated' });
   });
 
   it('R11: once the kubelets were restarted, no alarm and every voter there is an end of its own', () => {
-    const plan = decide(observation({ alarms: [], kubeletsRestarted: true }), policy);
+    const plan = decide(observation({ alarms: [], kubelets: { restarted: ['a'], perhaps: [], problems: [] } }), policy);
     expect(plan).toMatchObject({
       kind: 'nothing-to-do',
       reason: expect.stringMatching(/after their kubelets were restarted/),
@@ -189,9 +205,94 @@ describe('decide', () => {
   });
 
   it('R11: a voter that is away after its kubelet was restarted is for a person, also where no alarm is raised', () => {
-    const plan = decide(observation({ members: silence('a'), alarms: [], kubeletsRestarted: true }), policy);
+    const plan = decide(
+      observation({ members: silence('a'), alarms: [], kubelets: { restarted: ['a'], perhaps: [], problems: [] } }),
+      policy,
+    );
     expect(plan).toMatchObject({ kind: 'refusal', outcome: 'escalated', rule: 'R11' });
     expect(plan).toHaveProperty('reason', expect.stringMatching(/^a .*does not answer: refused\./));
+  });
+
+  const EC2 = ['10.0.0.11', '10.0.0.12', '10.0.0.13'].map((ipAddress, i) => ({
+    instanceId: `i-0aaaaaaaaaaaaaaa${i}`,
+    name: `ip-${ipAddress.replaceAll('.', '-')}.eu-central-1.compute.internal`,
+    ipAddress,
+    online: true,
+  }));
+  const at = (hosts: readonly string[]) =>
+    withoutQuorum(silence('a', 'b', 'c')).map((m, i) => ({ ...m, hosts: [hosts[i] ?? ''] }));
+
+  it.each([
+    ["the nodes' own names", EC2.map(({ name }) => name)],
+    ['short names', EC2.map(({ name }) => name.split('.')[0] ?? '')],
+    ['resource names', EC2.map(({ instanceId }) => `${instanceId}.eu-central-1.compute.internal`)],
+    ['addresses of another interface, as the node told', ['10.9.0.1', '10.9.0.2', '10.9.0.3']],
+  ])('R11: knows the nodes of silent members that advertise %s', (_what, hosts) => {
+    const nodes = EC2.map((each, i) => ({ ...each, addresses: [each.ipAddress, `10.9.0.${i + 1}`] }));
+    const plan = decide(observation({ members: at(hosts), nodes }), policy);
+    expect(plan).toEqual({ kind: 'restart-kubelets', together: true, nodes, offline: [], unknown: [] });
+  });
+
+  it('R11: restarts no kubelet where no node is known by what the members advertise, and says what was compared', () => {
+    const plan = decide(observation({ members: at(['x.example', 'y.example', 'z.example']), nodes: EC2 }), policy);
+    expect(plan).toMatchObject({ kind: 'refusal', outcome: 'refused', rule: 'R2' });
+    expect(plan).toHaveProperty(
+      'reason',
+      expect.stringMatching(
+        /No kubelet was restarted \(R11\): a is silent, and its node is not among those with the tag: x\.example compared with ip-10-0-0-11.*10\.0\.0\.11/,
+      ),
+    );
+  });
+
+  it('R11: restarts no kubelet for an address that is on every node', () => {
+    const nodes = EC2.map((each) => ({ ...each, ipAddress: '172.17.0.1', name: each.instanceId }));
+    const members = at(['172.17.0.1', '172.17.0.1', '172.17.0.1']);
+    const plan = decide(observation({ members, nodes }), policy);
+    expect(plan).toMatchObject({
+      kind: 'refusal',
+      reason: expect.stringContaining('which of the nodes it is on cannot be told'),
+    });
+    const nobody = { silentHosts: ['172.17.0.1'], problem: 'timeout' };
+    const told = nodes.map((each) => ({ ...each, etcdUrls: ['https://172.17.0.1:2379'] }));
+    expect(decide(observation({ members: [], alarms: [], nodes: told, nobody }), policy).kind).toBe('refusal');
+  });
+
+  it('R11: restarts no kubelet of a node that did not tell where its etcd is, where nobody answers', () => {
+    const nobody = { silentHosts: EC2.map(({ ipAddress }) => ipAddress), problem: 'timeout' };
+    const plan = decide(observation({ members: [], alarms: [], nodes: EC2, nobody }), policy);
+    expect(plan).toMatchObject({ kind: 'refusal', outcome: 'refused' });
+    expect(plan).toHaveProperty('reason', expect.stringContaining('does not tell where its etcd is'));
+  });
+
+  it('R11: restarts no kubelet of a node on which another member answers', () => {
+    const members = observation().members.map((m, i) => ({
+      ...m,
+      hosts: ['10.0.0.11'],
+      ...(i === 0 && { healthy: false, silent: true }),
+    }));
+    const plan = decide(observation({ members, nodes: EC2 }), policy);
+    expect(plan).toMatchObject({
+      kind: 'refusal',
+      reason: expect.stringContaining('but b answers on what would be its node'),
+    });
+  });
+
+  it('R11: does not say that restarting did not help where no kubelet was restarted', () => {
+    const kubelets = { restarted: [], perhaps: [], problems: ['a: Systems Manager refused it'] };
+    const lost = decide(observation({ members: withoutQuorum(silence('a', 'b')), kubelets }), policy);
+    expect(lost).toMatchObject({ kind: 'refusal', outcome: 'escalated', rule: 'R2' });
+    const held = decide(observation({ members: silence('a'), kubelets }), policy);
+    const quiet = decide(observation({ members: silence('a'), alarms: [], kubelets }), policy);
+    for (const plan of [lost, held, quiet]) {
+      const reason = plan.kind === 'refusal' ? plan.reason : '';
+      expect(reason).toContain('No kubelet was restarted where that could not be done: a: Systems Manager refused it');
+      expect(reason).not.toMatch(/did not (bring|help)/);
+    }
+    const unsure = { restarted: [], perhaps: ['a'], problems: [] };
+    expect(decide(observation({ members: silence('a'), kubelets: unsure }), policy)).toHaveProperty(
+      'reason',
+      expect.stringContaining('Whether the kubelets of a were restarted is not known'),
+    );
   });
 
   it('R11: never where something answers, be it with a TLS error', () => {

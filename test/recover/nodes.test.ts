@@ -1,7 +1,10 @@
 // A run with nodes, the switch and a snapshot: what is looked at before the first change, and what stops it there.
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { documentName } from '../../functions/nodes/documents.ts';
 import { listAlarms, putThrough, snapshotOfState } from '../control-plane/alarms.ts';
-import type { ControlPlaneNode } from '../control-plane/node.ts';
+import { BRIDGE_ADDRESS, type ControlPlaneNode } from '../control-plane/node.ts';
 import { MountNotPermittedError, smallFilesystem } from '../control-plane/small-filesystem.ts';
 import { outcomes } from './harness.ts';
 import { fill, kubeletRestarts, type OnNodes, recover, startOnNodes, stopOnNodes, until } from './on-nodes.ts';
@@ -78,6 +81,62 @@ describe('recover, where all members answer', () => {
     expect(report.outcome, report.reason).toBe('recovered');
     expect(outcomes(report)).toMatchObject({ disk: 'done' });
     await expectWritable(here);
+  });
+
+  it("R11: restarts no kubelet where Systems Manager has a bridge's address of every node, but asks the nodes where etcd is", async () => {
+    here = await startOnNodes();
+    await fill(here);
+    for (const node of here.plane.nodes) node.ipAddress = BRIDGE_ADDRESS;
+
+    const report = await recover(here, { configuration: { etcd: { endpoints: undefined } } });
+
+    expect(kubeletRestarts(here)).toEqual([]);
+    expect(report.outcome, report.reason).toBe('recovered');
+    expect(outcomes(report)).toMatchObject({ 'ask nodes': 'done', 'observe at the nodes': 'done', disk: 'done' });
+    await expectWritable(here);
+  });
+
+  it('R11: finds etcd at the nodes where the only endpoint that is configured is silent, and restarts no kubelet', async () => {
+    here = await startOnNodes();
+    await fill(here);
+
+    const report = await recover(here, { configuration: { etcd: { endpoints: ['https://127.0.0.1:1'] } } });
+
+    expect(kubeletRestarts(here)).toEqual([]);
+    expect(report.outcome, report.reason).toBe('recovered');
+    await expectWritable(here);
+  });
+
+  it("R6: a data folder that is not etcd's: refused before the first change, with the folder that its manifest names", async () => {
+    here = await startOnNodes();
+    await fill(here);
+    for (const { root } of here.plane.nodes) await mkdir(join(root, 'data/etcd'), { recursive: true });
+    const before = await snapshotOfState(here.plane);
+
+    const report = await recover(here, { configuration: { etcd: { dataDir: '/data/etcd' } } });
+
+    expect(report.outcome, report.reason).toBe('refused');
+    expect(report.reason).toMatch(
+      /^R6: .*there is no database at \/data\/etcd\/member\/snap\/db: etcd's manifest says --data-dir=\/var\/lib\/etcd; set etcd\.dataDir to \/var\/lib\/etcd/,
+    );
+    expect(outcomes(report)).toMatchObject({ disk: 'failed' });
+    expect(await snapshotOfState(here.plane)).toEqual(before);
+  });
+
+  it('R6: an SSM agent that is too old for the documents: refused, and named with its version', async () => {
+    here = await startOnNodes();
+    await fill(here);
+    here.plane.node('cp-2').agentVersion = '3.3.987.0';
+
+    const report = await recover(here);
+
+    const named = 'its SSM agent 3.3.987.0 is older than 3.3.2746.0';
+    expect(report.outcome, report.reason).toBe('refused');
+    expect(report.reason).toMatch(/^R6: .*cp-2/);
+    expect(report.reason).toContain(named);
+    for (const step of ['nodes', 'disk']) {
+      expect(report.steps.find(({ name }) => name === step)?.detail).toContain(named);
+    }
   });
 
   it.each<[string, Partial<Pick<ControlPlaneNode, 'pingStatus' | 'fault'>>, string | RegExp]>([
@@ -168,6 +227,38 @@ describe('recover, where nobody answers', () => {
       await expectWritable(here);
     },
   );
+});
+
+describe('recover, where nobody answers and no kubelet can be restarted', () => {
+  it('R11: does not say that restarting did not help: a document that is not there', async () => {
+    here = await startOnNodes();
+    const { plane, aws } = here;
+    await Promise.all(plane.members.map(({ name }) => plane.stopMember(name, 'SIGKILL')));
+    aws.ssm.documents.delete(documentName('control-plane', 'RestartKubelet'));
+
+    const report = await recover(here);
+
+    expect(kubeletRestarts(here)).toEqual([]);
+    expect(report.outcome, report.reason).toBe('escalated');
+    expect(report.reason).toMatch(
+      /No kubelet was restarted where that could not be done: .*cp-1.*the document is not there/,
+    );
+    expect(report.reason).not.toContain('did not bring');
+  });
+
+  it('R11: names the agents that are too old to do it', async () => {
+    here = await startOnNodes();
+    const { plane } = here;
+    await Promise.all(plane.members.map(({ name }) => plane.stopMember(name, 'SIGKILL')));
+    for (const node of plane.nodes) node.agentVersion = '3.2.582.0';
+
+    const report = await recover(here);
+
+    expect(kubeletRestarts(here)).toEqual([]);
+    expect(report.outcome, report.reason).toBe('refused');
+    expect(report.reason).toContain('No kubelet was restarted (R11)');
+    expect(report.steps.find(({ name }) => name === 'ask nodes')?.detail).toContain('its SSM agent 3.2.582.0 is older');
+  });
 });
 
 describe('recover, where most members are out of its own reach', () => {
