@@ -8,6 +8,8 @@ import type {
   IDefragmentResponse,
   IDeleteRangeRequest,
   IDeleteRangeResponse,
+  IHashKVRequest,
+  IHashKVResponse,
   IMemberListRequest,
   IMemberListResponse,
   IMoveLeaderRequest,
@@ -30,6 +32,7 @@ interface Calls {
   Alarm: [IAlarmRequest, IAlarmResponse];
   Status: [Record<string, never>, IStatusResponse];
   Defragment: [Record<string, never>, IDefragmentResponse];
+  HashKV: [IHashKVRequest, IHashKVResponse];
   MoveLeader: [IMoveLeaderRequest, IMoveLeaderResponse];
 }
 export type Method = keyof Calls;
@@ -52,6 +55,7 @@ export const SERVICE_OF = {
   Alarm: 'Maintenance',
   Status: 'Maintenance',
   Defragment: 'Maintenance',
+  HashKV: 'Maintenance',
   MoveLeader: 'Maintenance',
   Snapshot: 'Maintenance',
 } as const satisfies Record<Method | StreamMethod, 'KV' | 'Cluster' | 'Maintenance'>;

@@ -72,7 +72,7 @@ export const ETCD_ANSWERS: readonly Meaning[] = [
   },
   {
     pattern:
-      /permission denied|user name is empty|user name not found|invalid auth token|authentication failed|root user/,
+      /permission denied|user name is empty|user name not found|auth: user not found|invalid auth token|authentication failed|root user/,
     type: PermissionDeniedError,
     outcome: 'not-done',
     text: "etcd's authorization refused it. Give the user named in the client certificate's common name the role `root`",

@@ -110,6 +110,9 @@ export interface KeyRangeRequest {
   readonly measureValues?: boolean;
 }
 
+/** A call whose right can be tried without changing anything. */
+export type Right = 'HashKV' | 'Compact' | 'Alarm';
+
 /**
  * One connection to one member; every call is sent exactly once. Another member's answer is a WrongMemberError, and what changes
  * something is sent only over a connection on which the member has proven directly before that it is the one that is meant (R19).
@@ -134,6 +137,11 @@ export interface MemberClient extends AsyncDisposable {
   checkServing(): Promise<void>;
   /** The cluster's alarm list (needs a quorum). */
   alarms(): Promise<readonly Alarm[]>;
+  /**
+   * Asks for what can't be done, so that nothing changes: etcd's authorization judges first. Returns where it let the call through.
+   * Throws PermissionDeniedError where it did not.
+   */
+  tryRight(right: Right): Promise<void>;
   /** Physical compaction: returns when this member's own is through. "Already compacted" is success. */
   compact(revision: bigint): Promise<'compacted' | 'already-compacted'>;
   /** Rewrites this member's file. EtcdTimeoutError means that the server goes on with it. */

@@ -7,6 +7,7 @@ import { look } from '../recover/look.ts';
 import { reportMember } from '../recover/members.ts';
 import { listNodes } from '../recover/nodes.ts';
 import { nowhere, reach, unread } from '../recover/reach.ts';
+import { missingRights } from '../recover/rights.ts';
 import { quotaOf, withoutQuota } from '../recover/verify.ts';
 import type { Reached, Recovery } from '../recover/workflow.ts';
 import type { Conclusion } from '../run/conduct.ts';
@@ -41,6 +42,8 @@ export async function maintain(maintenance: Maintenance): Promise<Conclusion> {
   if (plan.kind === 'refusal') {
     return { outcome: plan.outcome, reason: `${plan.rule}: ${plan.reason} Nothing was changed.`, members: unchanged };
   }
+  const missing = await missingRights(reached, observation);
+  if (missing !== undefined) return { outcome: 'escalated', reason: missing, members: unchanged };
   if (command.dryRun || mode === 'observe') {
     if (plan.kind === 'steps') {
       observation = { ...observation, disks: await inspectDisks(reached, observation, problem) };

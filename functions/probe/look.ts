@@ -1,6 +1,7 @@
 // One look at every member, side by side: what each one is, or why it does not answer. It ends in time whatever hangs.
 import { discoverMembers, type EtcdCluster } from '../etcd/discovery.ts';
 import { NoMemberAnsweredError } from '../etcd/errors.ts';
+import { CHEAP_RIGHTS, tryRights } from '../etcd/rights.ts';
 import type { Deadlines, TlsMaterial } from '../etcd/types.ts';
 import type { Observation } from '../recover/decide.ts';
 import { observe } from '../recover/observe.ts';
@@ -16,7 +17,12 @@ export type Look = {
   /** What was remembered, because it could not be read again: one sentence each. */
   readonly remembered: readonly string[];
 } & (
-  | { readonly kind: 'seen'; readonly observation: Observation }
+  | {
+      readonly kind: 'seen';
+      readonly observation: Observation;
+      /** What etcd's authorization refuses, so that a run would be refused: a sentence each, as far as can be told at once. */
+      readonly refusedRights: readonly string[];
+    }
   /** Nothing answers at any endpoint. */
   | { readonly kind: 'nobody'; readonly problem: string }
   /** The probe itself can't look: no credentials, ones that nobody accepts, or endpoints that are not this cluster's. */
@@ -75,7 +81,7 @@ export async function look(
 }
 
 type Answers =
-  | { readonly kind: 'seen'; readonly observation: Observation }
+  | { readonly kind: 'seen'; readonly observation: Observation; readonly refusedRights: readonly string[] }
   | { readonly kind: 'nobody' | 'blind'; readonly problem: string };
 
 async function ask(
@@ -94,5 +100,20 @@ async function ask(
     return { kind: silent ? 'nobody' : 'blind', problem: describeError(error) };
   }
   await using _closedAtTheEnd = cluster;
-  return { kind: 'seen', observation: await observe(cluster, etcd.quotaBytes, giveUp) };
+  const [observation, refusedRights] = await Promise.all([
+    observe(cluster, etcd.quotaBytes, giveUp),
+    refusedBy(cluster),
+  ]);
+  return { kind: 'seen', observation, refusedRights };
+}
+
+/** Only those that a member answers by itself: a probe every minute leaves nothing in the cluster's log. */
+async function refusedBy(cluster: EtcdCluster): Promise<readonly string[]> {
+  const voters = cluster.members.filter(({ isLearner }) => !isLearner);
+  const rights = voters.map(async ({ id, name }) => {
+    const client = cluster.client(id);
+    const { refused } = client ? await tryRights(client, CHEAP_RIGHTS) : { refused: [] };
+    return refused.map((text) => `${name || id}: ${text}`);
+  });
+  return (await Promise.all(rights)).flat();
 }

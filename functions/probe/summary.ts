@@ -90,7 +90,12 @@ export function judge(look: Look): Verdict {
   if (look.kind === 'blind') return { outcome: 'failed', reason: `The probe can't look at etcd: ${look.problem}` };
   if (look.kind === 'nobody') return { outcome: 'escalated', reason: `Nobody answers: ${look.problem}` };
   const { observation } = look;
-  const troubles = [...raisedAlarms(observation), ...away(observation), ...unknownQuotas(observation)];
+  const troubles = [
+    ...raisedAlarms(observation),
+    ...away(observation),
+    ...unknownQuotas(observation),
+    ...look.refusedRights.map((text) => `A recovery would be refused at ${text}.`),
+  ];
   if (troubles.length > 0) return { outcome: 'escalated', reason: troubles.join(' ') };
   return { outcome: 'healthy', reason: wellBeing(observation) };
 }

@@ -20,6 +20,7 @@ import { listNodes } from './nodes.ts';
 import { observeNobody } from './observe.ts';
 import { describePlan, missingParts } from './plan.ts';
 import { nowhere, reach, unread } from './reach.ts';
+import { missingRights } from './rights.ts';
 import { type Unwell, unwell } from './verify.ts';
 
 export interface Recovery {
@@ -74,6 +75,11 @@ export async function recover(recovery: Recovery): Promise<Conclusion> {
   }
 
   const members = observation.members.map((member) => reportMember(member, observation, observation));
+  // A dry run is there to find by day what would stop a run at night, also where there is nothing to do today.
+  if (plan.kind === 'steps' || (plan.kind === 'nothing-to-do' && recovery.command.dryRun)) {
+    const missing = await missingRights(reached, observation);
+    if (missing !== undefined) return { outcome: 'escalated', reason: missing, members };
+  }
   if (plan.kind === 'nothing-to-do') {
     if (observation.kubelets === undefined) return { outcome: 'nothing-to-do', reason: plan.reason, members };
     const trouble = unwell(observation, observation);

@@ -1,5 +1,5 @@
 // One member's defragmentation: sent at most once, and its outcome told by the size of the file, never by a timeout (R5).
-import { EtcdError, EtcdUnreachableError } from '../etcd/errors.ts';
+import { EtcdError, EtcdUnreachableError, PermissionDeniedError } from '../etcd/errors.ts';
 import { DEFAULT_DEADLINES } from '../etcd/member-client.ts';
 import type { MemberClient } from '../etcd/types.ts';
 import { describeError } from '../run/errors.ts';
@@ -82,6 +82,8 @@ async function untilServing(client: MemberClient): Promise<string | undefined> {
       await client.checkServing();
       return undefined;
     } catch (error) {
+      // An answer, and no wait changes it.
+      if (error instanceof PermissionDeniedError) throw error;
       // No connection is a restart, or worse; one that is busy keeps its connections.
       const patienceMs = error instanceof EtcdUnreachableError ? RESTARTED_WITHIN_MS : SERVING_WITHIN_MS;
       if (Date.now() - started > patienceMs) return describeError(error);

@@ -36,7 +36,7 @@ const away = {
 
 function seen(members: readonly ObservedMember[], alarms: Observation['alarms'] = []): Look {
   const observation = { clusterId: 'c1', revision: '7', members, alarms };
-  return { kind: 'seen', endpoints: ['https://10.0.0.11:2379'], remembered: [], observation };
+  return { kind: 'seen', endpoints: ['https://10.0.0.11:2379'], remembered: [], observation, refusedRights: [] };
 }
 
 describe('the figures of a look', () => {
