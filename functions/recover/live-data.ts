@@ -1,6 +1,6 @@
 // Tells "full of live data" from "full of history": after a compaction, what a defragmentation leaves is what is live.
 import type { EtcdCluster } from '../etcd/discovery.ts';
-import { largestPrefixes } from '../etcd/keyspace.ts';
+import { largestPrefixes, type PrefixUsage } from '../etcd/keyspace.ts';
 import { describeError } from '../run/errors.ts';
 import type { StepResult } from '../run/journal.ts';
 import { formatBytes } from '../run/report.ts';
@@ -26,11 +26,16 @@ export function tooMuchLiveData(liveBytes: number, quotas: readonly (number | un
 export async function whatFillsIt(cluster: EtcdCluster, voter: Voter): Promise<StepResult<string>> {
   try {
     const prefixes = await largestPrefixes(clientOf(cluster, voter), { limit: PREFIXES_NAMED });
-    const named = prefixes.map(
-      ({ prefix, keys, estimatedBytes }) => `${prefix} ${keys} keys, about ${formatBytes(estimatedBytes)}`,
-    );
+    const named = prefixes.map(describeUsage);
     return { outcome: 'done', detail: named.join('; ') || 'no keys', data: named.join('; ') };
   } catch (error) {
     return { outcome: 'failed', detail: `what fills the database could not be read: ${describeError(error)}` };
   }
+}
+
+function describeUsage({ prefix, keys, bytes, errorBytes, measuredKeys }: PrefixUsage): string {
+  if (errorBytes === 0) return `${prefix} ${keys} keys, ${formatBytes(bytes)}`;
+  const share = `${Math.floor((100 * measuredKeys) / Math.max(1, keys))} % of them measured in the time for it`;
+  if (errorBytes === undefined) return `${prefix} ${keys} keys, at least ${formatBytes(bytes)} (${share})`;
+  return `${prefix} ${keys} keys, about ${formatBytes(bytes)} (± ${formatBytes(errorBytes)}: ${share})`;
 }
