@@ -88,7 +88,7 @@ describe.each(['3.4.23', '3.5.30'])('R19: an address that leads to several membe
     await using client = clientOfFirst();
     const asked = await defragmentations(plane);
     let answered = 0;
-    for (let i = 0; i < 60; i++) {
+    for (let i = 0; i < 24; i++) {
       lead('cp-1');
       await client.status().catch(() => undefined);
       const outcome = client.defragment().then(

@@ -44,6 +44,21 @@ export function http2OverTls({ cert, key }: TlsMaterial, address = '127.0.0.1'):
   );
 }
 
+/** A gateway before etcd that answers every call with an HTTP status of its own, and no gRPC. */
+export function gateway(status: number): Promise<StandIn> {
+  return listen(
+    createHttp2((_request, response) => {
+      response.writeHead(status);
+      response.end();
+    }),
+  );
+}
+
+/** Ends every call with a reset of HTTP/2. */
+export function resetting(code: number): Promise<StandIn> {
+  return listen(createHttp2((_request, response) => response.stream.close(code)));
+}
+
 /** Shakes hands, takes every call, and answers none. */
 export function unanswering({ cert, key }: Pick<TlsMaterial, 'cert' | 'key'>): Promise<StandIn> {
   return listen(createHttp2OverTls({ cert, key }, () => {}));

@@ -1,4 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises';
+import { constants } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -8,7 +9,17 @@ import { createAuthority } from '../control-plane/certificates.ts';
 import { startControlPlane } from '../control-plane/control-plane.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
 import { materialOf, readMaterial, rejection } from './material.ts';
-import { hanging, http1OverTls, http2OverTls, http2Page, otherGrpc, plainHttp, type StandIn } from './stand-ins.ts';
+import {
+  gateway,
+  hanging,
+  http1OverTls,
+  http2OverTls,
+  http2Page,
+  otherGrpc,
+  plainHttp,
+  resetting,
+  type StandIn,
+} from './stand-ins.ts';
 
 let folder: string;
 let stranger: TlsMaterial;
@@ -61,6 +72,22 @@ describe('an endpoint that is not etcd', () => {
     const outcome = message.source === 'not etcd' ? 'unknown' : 'not-done';
     expect(error).toMatchObject({ name, outcome, method: 'Status' });
     expect(error.message).toMatch(message);
+  });
+
+  it.each<[string, () => Promise<StandIn>]>([
+    ['HTTP 401', () => gateway(401)],
+    ['HTTP 403', () => gateway(403)],
+    ['HTTP 404', () => gateway(404)],
+    ['HTTP 503', () => gateway(503)],
+    ['a reset that asks to calm down', () => resetting(constants.NGHTTP2_ENHANCE_YOUR_CALM)],
+    ['a reset for want of security', () => resetting(constants.NGHTTP2_INADEQUATE_SECURITY)],
+  ])('R2: one that answers with %s is never healthy, and nothing is known of what it did', async (_name, start) => {
+    await using server = await start();
+    await using client = connectMember({ endpoint: `http://${server.hostAndPort}` });
+
+    const error = await rejection(client.checkHealth());
+
+    expect(error).toMatchObject({ outcome: 'unknown', method: 'Range' });
   });
 
   it.each<'http' | 'https'>(['http', 'https'])(
