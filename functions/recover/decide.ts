@@ -212,11 +212,10 @@ function afterRestart(away: readonly ObservedMember[], kubelets: KubeletRestarts
     const reason = `${troubles(away)} ${afterRestarts(kubelets)} The others have the quorum, no alarm is raised, and nothing in etcd was changed.`;
     return { kind: 'refusal', outcome: 'escalated', rule: 'R11', reason };
   }
-  const since =
+  const reason =
     kubelets.restarted.length > 0
-      ? 'after their kubelets were restarted (see the steps)'
-      : 'by now, though no kubelet is known to have been restarted (see the steps)';
-  const reason = `Nothing answered on some of the nodes. Every voter answers ${since}, and no alarm is raised: nothing in etcd was changed. Look at its log for why it was away.`;
+      ? 'Nothing answered on some of the nodes. Every voter answers after their kubelets were restarted (see the steps), and no alarm is raised: nothing in etcd was changed. Look at its log for why it was away.'
+      : 'Nothing answered on some of the nodes. Every voter answers by now, though no kubelet is known to have been restarted (see the steps), and no alarm is raised: nothing in etcd was changed. Look at its log for why it was away.';
   return { kind: 'nothing-to-do', reason };
 }
 

@@ -27,6 +27,8 @@ const TAILS: readonly string[] = [
   'The alarm stays armed.',
   'But …',
   'Nothing was changed.',
+  'Nothing else was changed.',
+  'The others have the quorum, no alarm is raised, and nothing in etcd was changed.',
   'Something fills it faster than it is compacted: look at what writes.',
   'An alarm other than NOSPACE is for people alone (R1)',
   'A dry run',
