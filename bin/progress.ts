@@ -4,12 +4,9 @@ import type { OperationChange } from './local-operations.ts';
 /** Steps that say nothing to a person. */
 const BOOKKEEPING: ReadonlySet<string> = new Set(['finish', 'publish-metrics']);
 
-/** The many looks of a poll. */
-const LOOK = /, look \d+$/;
-
 /** One line when a step begins and one when it has ended, with its own words; undefined for everything else. */
 export function progressLine({ name, type, from, to, result, problem }: OperationChange): string | undefined {
-  if (type !== 'STEP' || name === undefined || BOOKKEEPING.has(name) || LOOK.test(name)) return undefined;
+  if (type !== 'STEP' || name === undefined || BOOKKEEPING.has(name)) return undefined;
   if (to === 'STARTED' && from === undefined) return `${name} …`;
   if (to === 'SUCCEEDED') return `${name}: ${stepWords(result) ?? 'done'}`;
   return to === 'FAILED' ? `${name}: ${problem ?? 'failed'}` : undefined;

@@ -26,7 +26,7 @@ const AGING_LOOK_SECONDS = 60;
  * etcd drops the writes that come in, and their clients wait for 7 s in vain: the slower the disk, the more of them.
  */
 const SETTLE_SECONDS = 15;
-const SETTLE_WAITS = 4;
+const SETTLE_WITHIN_SECONDS = 60;
 /** etcd asks for disks that sync within 10 ms; a write takes two of them, one after the other. */
 const SETTLED_WRITE_MS = 25;
 
@@ -160,16 +160,17 @@ class Acting {
   /** Whoever reads at the noted revision now has so long to finish before it is compacted. */
   async #growOld(): Promise<void> {
     const { reached, observation } = this.#night;
-    const { context, journal, cluster, configuration } = reached;
-    const seconds = configuration.maintain.revisionAgeSeconds;
-    for (let waited = 0; waited < seconds; ) {
-      const pause = Math.min(AGING_LOOK_SECONDS, seconds - waited);
-      await context.wait('the revision grows old', { seconds: pause });
-      waited += pause;
-      if (waited >= seconds) return;
-      const seen = await journal.quietStep(`alarms, after ${waited} s`, () =>
-        lookForAlarms(cluster, votersOf(observation)),
-      );
+    const { journal, cluster, configuration } = reached;
+    for (let seconds = configuration.maintain.revisionAgeSeconds; seconds > 0; ) {
+      const polling = { everySeconds: AGING_LOOK_SECONDS, withinSeconds: seconds };
+      const seen = await journal.poll('the revision grows old', polling, async (look) => {
+        // It was looked at just now, and will be once more before the compaction.
+        const isEdge = look === 1 || (look - 1) * AGING_LOOK_SECONDS >= seconds;
+        if (isEdge) return { outcome: 'done', detail: `${seconds} s to go`, again: true };
+        const alarms = await lookForAlarms(cluster, votersOf(observation));
+        return { outcome: alarms.outcome, detail: alarms.detail, again: alarms.outcome !== 'failed' };
+      });
+      seconds -= seen.waitedSeconds;
       // Ends the night where the alarm stands still; the revision grows on where it was gone again.
       if (seen.outcome === 'failed') await this.#lookAgain('observe again');
     }
@@ -229,11 +230,12 @@ class Acting {
       },
       before: async (target) => {
         if (!mayLead(target)) await this.#letDisksSettle(target, sweep);
-        const check = await journal.insist(`check before ${target.name}`, () =>
+        const name = { report: `check before ${target.name}`, operation: `check before ${target.id}` };
+        const check = await journal.insist(name, () =>
           refusing(() => checkBefore(cluster, voters, this.#night.windowEndMs)),
         );
         if (check.outcome === 'done') return undefined;
-        journal.note(`check before ${target.name}`, check);
+        journal.note(name.report, check);
         if (check.outcome === 'skipped') {
           const left = memberIds.filter((id) => sweep.defragmented[id] === undefined);
           const names = left.map((id) => nameOf(observation.members, id)).join(', ');
@@ -252,16 +254,14 @@ class Acting {
   async #letDisksSettle(target: Voter, { defragmented }: Sweep): Promise<void> {
     const leads = this.judged?.members.some(({ id, isLeader }) => id === target.id && isLeader);
     if (!leads || Object.keys(defragmented).length === 0) return;
-    const { context, journal, cluster } = this.#night.reached;
-    for (let waits = 1; ; waits++) {
-      await context.wait('the disks settle', { seconds: SETTLE_SECONDS });
-      const name = `disks, after ${waits * SETTLE_SECONDS} s`;
-      const step = await journal.quietStep(name, () => timeWrites(cluster, votersOf(this.#night.observation)));
-      const settled = step.data !== undefined && step.data <= SETTLED_WRITE_MS;
-      if (!settled && waits < SETTLE_WAITS) continue;
-      journal.note('disks settle', step);
-      return;
-    }
+    const { journal, cluster } = this.#night.reached;
+    const polling = { everySeconds: SETTLE_SECONDS, withinSeconds: SETTLE_WITHIN_SECONDS };
+    const step = await journal.poll<number>('disks settle', polling, async (look) => {
+      if (look === 1) return { outcome: 'unknown', detail: 'their last defragmentation has just ended', again: true };
+      const writes = await timeWrites(cluster, votersOf(this.#night.observation));
+      return { ...writes, again: writes.data === undefined || writes.data > SETTLED_WRITE_MS };
+    });
+    journal.note('disks settle', step);
   }
 
   /** A look with the gates that stand before every change. */

@@ -35,6 +35,18 @@ export function explainRefusal(text: string, cause: unknown): EtcdMedicError {
   return new CommandRefusedError(`${text}: Systems Manager refused it, and nothing was sent`, { cause });
 }
 
+/** True where another try of the same call may come through: the service was in trouble, throttled it, or was not reached. */
+export function mayComeThrough(error: unknown): boolean {
+  if (error instanceof NodesUnreadableError || error instanceof CommandUnknownError) return true;
+  if (!(error instanceof CommandRefusedError) || !(error.cause instanceof Error)) return false;
+  const { name } = error.cause;
+  const code = 'code' in error.cause ? String(error.cause.code) : '';
+  return (
+    /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN)$/.test(code) ||
+    /^(Throttl|TooManyRequests|RequestLimit|RequestThrottled)/.test(name)
+  );
+}
+
 /** One sentence for a report. */
 export function problemOf(error: unknown): string {
   const name = error instanceof Error ? `${error.name}: ` : '';

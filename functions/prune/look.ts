@@ -2,7 +2,7 @@
 import type { RecordedStep } from '../run/journal.ts';
 import { describeReasons, format } from './guard.ts';
 import type { ReportKind } from './kinds.ts';
-import { AWAY_AGAIN_SECONDS, AWAY_ATTEMPTS, type Reached, SURVEY_NEEDS_MS } from './pruning.ts';
+import { AWAY_AGAIN_SECONDS, AWAY_WITHIN_SECONDS, type Reached, SURVEY_NEEDS_MS } from './pruning.ts';
 import { type Surveyed, survey } from './survey.ts';
 import { type Trouble, troubleOf } from './trouble.ts';
 
@@ -45,20 +45,17 @@ export function endsRun(trouble: Trouble | undefined): boolean {
 type Data = { readonly surveyed: Surveyed } | { readonly trouble: Trouble };
 
 async function lookAt(pruning: Reached, kind: ReportKind): Promise<Found> {
-  const { journal, context } = pruning;
+  const { journal } = pruning;
   const name = `survey ${kind.name}`;
-  for (let attempt = 1; ; attempt++) {
-    const attemptName = attempt === 1 ? name : `${name}, again (${attempt})`;
-    const step = await journal.inTime<Data>(attemptName, SURVEY_NEEDS_MS, () => look(pruning, kind));
-    const trouble = troubleIn(step);
-    if (trouble?.kind === 'away' && attempt < AWAY_ATTEMPTS) {
-      await context.wait('the API server', { seconds: AWAY_AGAIN_SECONDS });
-      continue;
-    }
-    if (trouble?.kind !== 'not-served') journal.note(name, step);
-    const surveyed = step.data && 'surveyed' in step.data ? step.data.surveyed : undefined;
-    return { kind, surveyed, trouble: trouble?.kind === 'away' ? await whoseTrouble(pruning, kind, trouble) : trouble };
-  }
+  const polling = { everySeconds: AWAY_AGAIN_SECONDS, withinSeconds: AWAY_WITHIN_SECONDS, neededMs: SURVEY_NEEDS_MS };
+  const step = await journal.poll<Data>(name, polling, async () => {
+    const seen = await look(pruning, kind);
+    return { ...seen, again: 'trouble' in seen.data && seen.data.trouble.kind === 'away' };
+  });
+  const trouble = troubleIn(step);
+  if (trouble?.kind !== 'not-served') journal.note(name, step);
+  const surveyed = step.data && 'surveyed' in step.data ? step.data.surveyed : undefined;
+  return { kind, surveyed, trouble: trouble?.kind === 'away' ? await whoseTrouble(pruning, kind, trouble) : trouble };
 }
 
 /**

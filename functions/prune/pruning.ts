@@ -9,6 +9,7 @@ export const SURVEY_NEEDS_MS = 5 * 60_000;
 /** Beside the client's own patience of a minute each: an API server that is away for longer is not coming back tonight. */
 export const AWAY_ATTEMPTS = 3;
 export const AWAY_AGAIN_SECONDS = 30;
+export const AWAY_WITHIN_SECONDS = (AWAY_ATTEMPTS - 1) * AWAY_AGAIN_SECONDS;
 
 export interface Pruning {
   readonly context: DurableContext;

@@ -1,6 +1,5 @@
 // Carries out a recovery's steps one after the other, and stops at the first that does not end well (R14).
-import type { Alarm } from '../etcd/types.ts';
-import { GuardError, type RecordedStep } from '../run/journal.ts';
+import { GuardError } from '../run/journal.ts';
 import { pruneFirst } from '../run/prune-child.ts';
 import type { PrunedResource } from '../run/report.ts';
 import { formatBytes } from '../run/report.ts';
@@ -164,17 +163,13 @@ class Acting {
   }
 
   async #watch(seconds: number): Promise<void> {
-    const { journal, context, cluster } = this.#recovery;
-    let last: RecordedStep<readonly Alarm[]> | undefined;
-    for (let watched = 0; watched < seconds && last?.outcome !== 'failed'; ) {
-      const pause = Math.min(WATCH_INTERVAL_SECONDS, seconds - watched);
-      await context.wait('watch', { seconds: pause });
-      watched += pause;
-      const look = await journal.quietStep(`watch, ${watched} s`, () => lookForAlarms(cluster, this.#voters));
-      const startedAt: string = last?.startedAt ?? look.startedAt;
-      last = { ...look, startedAt, durationMs: Date.parse(look.startedAt) + look.durationMs - Date.parse(startedAt) };
-    }
-    if (last === undefined) return;
+    if (seconds === 0) return;
+    const { journal, cluster } = this.#recovery;
+    const polling = { everySeconds: WATCH_INTERVAL_SECONDS, withinSeconds: seconds };
+    const last = await journal.poll('watch', polling, async () => {
+      const seen = await lookForAlarms(cluster, this.#voters);
+      return { ...seen, again: seen.outcome !== 'failed' };
+    });
     journal.note('watch', last);
     if (last.outcome === 'done') return;
     if (last.outcome === 'unknown') {

@@ -1,36 +1,67 @@
-// Looks at what became of a command until it has ended on every node, waiting through the durable engine rather than by compute.
+// Sends a command and looks at what became of it until it has ended on every node, waiting through the durable engine rather than by compute.
 import type * as z from 'zod/mini';
 import { type NodeResult, readCommand } from '../nodes/command-results.ts';
-import type { SentCommand } from '../nodes/commands.ts';
+import { type SendCommandOptions, type SentCommand, sendCommandOnce } from '../nodes/commands.ts';
+import { CommandUnknownError, mayComeThrough } from '../nodes/errors.ts';
+import { describeError } from '../run/errors.ts';
+import type { Journal, RecordedStep } from '../run/journal.ts';
+import type { StepName } from '../run/step-name.ts';
 import type { Reached } from './workflow.ts';
 
 const LOOK_AGAIN_SECONDS = 2;
+
+/** A service that is in trouble for so long is not given up yet. */
+const SEND_WITHIN_SECONDS = 75;
+const SEND_AGAIN_SECONDS = 5;
+
+/**
+ * Sends it, again where that is known not to have come through: each try looks first for what an earlier one sent (R5).
+ * @returns without data where it was not sent: `failed`; `unknown` where an answer was lost and the command never showed up
+ * @throws GuardError
+ */
+export async function sendPatiently(
+  journal: Journal,
+  name: StepName,
+  detail: string,
+  options: SendCommandOptions,
+): Promise<RecordedStep<SentCommand>> {
+  const polling = { everySeconds: SEND_AGAIN_SECONDS, withinSeconds: SEND_WITHIN_SECONDS };
+  return journal.poll<SentCommand>(name, polling, async (_look, last) => {
+    try {
+      return { outcome: 'done', detail, data: await sendCommandOnce(options) };
+    } catch (error) {
+      const isUnknown = error instanceof CommandUnknownError || last?.outcome === 'unknown';
+      return { outcome: isUnknown ? 'unknown' : 'failed', detail: describeError(error), again: mayComeThrough(error) };
+    }
+  });
+}
 
 export interface CommandWait<Output> {
   readonly sent: SentCommand;
   /** Of functions/nodes/outputs.ts: what the document prints. */
   readonly output: z.ZodMiniType<Output>;
-  /** Of the step that sent it: each look is called `<name>, look <n>`. */
-  readonly name: string;
-  /** After so many looks, two seconds apart, what is still `Pending` is left so. */
-  readonly looks: number;
+  readonly name: StepName;
+  /** What is still `Pending` after so long is left so. */
+  readonly withinSeconds: number;
 }
 
-/** @returns what was last read; empty where nothing ever could be */
+/**
+ * A look that Systems Manager did not answer is made again like any other.
+ * @returns what was last read; empty where nothing ever could be
+ */
 export async function untilEnded<Output>(
-  { journal, context }: Pick<Reached, 'journal' | 'context'>,
-  { sent, output, name, looks }: CommandWait<Output>,
+  { journal }: Pick<Reached, 'journal'>,
+  { sent, output, name, withinSeconds }: CommandWait<Output>,
 ): Promise<readonly NodeResult<Output>[]> {
-  let results: readonly NodeResult<Output>[] = [];
-  for (let look = 1; look <= looks; look++) {
-    const step = await journal.quietStep(`${name}, look ${look}`, async () => {
+  const polling = { everySeconds: LOOK_AGAIN_SECONDS, withinSeconds };
+  const { data = [] } = await journal.poll<readonly NodeResult<Output>[]>(name, polling, async (_look, last) => {
+    try {
       const data = await readCommand({ sent, output });
       const detail = data.map(({ instanceId, state }) => `${instanceId} ${state}`).join(', ');
-      return { outcome: 'done', detail, data };
-    });
-    results = step.data ?? results;
-    if (step.data?.every(({ state }) => state !== 'Pending')) break;
-    await context.wait(`${name} goes on`, { seconds: LOOK_AGAIN_SECONDS });
-  }
-  return results;
+      return { outcome: 'done', detail, data, again: data.some(({ state }) => state === 'Pending') };
+    } catch (error) {
+      return { outcome: 'unknown', detail: describeError(error), data: last?.data, again: true };
+    }
+  });
+  return data;
 }

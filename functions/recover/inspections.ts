@@ -1,12 +1,11 @@
 // Asks nodes about themselves through InspectNode: their disks, their addresses, and where their etcd is. Changes nothing.
 import { agentTooOld } from '../nodes/agent-version.ts';
 import type { NodeResult } from '../nodes/command-results.ts';
-import { sendCommandOnce } from '../nodes/commands.ts';
 import { documentName } from '../nodes/documents.ts';
 import { type NodeInspection, nodeInspection } from '../nodes/outputs.ts';
 import type { ClusterConfiguration } from '../run/configuration.ts';
 import type { RecordedStep } from '../run/journal.ts';
-import { untilEnded } from './command-wait.ts';
+import { sendPatiently, untilEnded } from './command-wait.ts';
 import type { ObservedNode } from './decide.ts';
 import { onlyNodeAt } from './node-match.ts';
 import { clientUrl } from './nodes.ts';
@@ -16,7 +15,7 @@ import type { Reached } from './workflow.ts';
 /** How long Systems Manager tries to deliver a command to a node whose agent is busy. */
 const DELIVERY_TIMEOUT_SECONDS = 60;
 /** The script of InspectNode ends within a minute; delivery comes before it. */
-const INSPECTED_WITHIN_LOOKS = 60;
+const INSPECTED_WITHIN_SECONDS = 120;
 
 export interface Inspections {
   /** The step that sent it, for its times; its detail says why nothing could be sent where nothing was. */
@@ -30,26 +29,23 @@ export async function inspectNodes(recovery: Reached, nodes: readonly ObservedNo
   const online = nodes.filter((node) => node.online).map(({ instanceId }) => instanceId);
   // Asked more than once a run: what was found out before is not what is so now.
   const stepId = `${context.executionContext.durableExecutionArn} inspect nodes ${journal.steps.length}`;
-  const sent = await journal.quietStep('inspect nodes', async () => {
-    const commands = await sendCommandOnce({
-      document: documentName(configuration.name, 'InspectNode'),
-      instanceIds: online,
-      parameters: {
-        DataDir: configuration.etcd.dataDir,
-        KubeletUnit: configuration.nodes?.kubeletUnit ?? 'kubelet',
-        ManifestPath: configuration.nodes?.manifestPath ?? '',
-      },
-      stepId,
-      timeoutSeconds: DELIVERY_TIMEOUT_SECONDS,
-    });
-    return { outcome: 'done', detail: `sent to ${online.length} nodes`, data: commands };
+  const sent = await sendPatiently(journal, 'inspect nodes', `sent to ${online.length} nodes`, {
+    document: documentName(configuration.name, 'InspectNode'),
+    instanceIds: online,
+    parameters: {
+      DataDir: configuration.etcd.dataDir,
+      KubeletUnit: configuration.nodes?.kubeletUnit ?? 'kubelet',
+      ManifestPath: configuration.nodes?.manifestPath ?? '',
+    },
+    stepId,
+    timeoutSeconds: DELIVERY_TIMEOUT_SECONDS,
   });
   if (sent.data === undefined) return { sent, results: [] };
   const results = await untilEnded(recovery, {
     sent: sent.data,
     output: nodeInspection,
-    name: 'inspect nodes',
-    looks: INSPECTED_WITHIN_LOOKS,
+    name: 'inspected nodes',
+    withinSeconds: INSPECTED_WITHIN_SECONDS,
   });
   return { sent, results };
 }

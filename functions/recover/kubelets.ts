@@ -1,14 +1,13 @@
 // R11: restarts the kubelets of nodes whose etcd is silent, so that their back-offs start again from zero, and waits for etcd.
 import { discoverMembers } from '../etcd/discovery.ts';
 import type { NodeResult } from '../nodes/command-results.ts';
-import { type SentCommand, sendCommandOnce } from '../nodes/commands.ts';
 import { documentName } from '../nodes/documents.ts';
-import { CommandUnknownError } from '../nodes/errors.ts';
 import { type RestartKubeletOutput, restartKubeletOutput } from '../nodes/outputs.ts';
 import { loadTlsMaterial } from '../run/credentials.ts';
 import { describeError } from '../run/errors.ts';
 import type { StepOutcome } from '../run/report.ts';
-import { untilEnded } from './command-wait.ts';
+import { reportName, type StepName } from '../run/step-name.ts';
+import { sendPatiently, untilEnded } from './command-wait.ts';
 import type { KubeletRestarts, Observation, ObservedNode, Plan } from './decide.ts';
 import { problemWithAgent } from './inspections.ts';
 import { nodeOf } from './node-match.ts';
@@ -17,10 +16,12 @@ import type { Reached } from './workflow.ts';
 
 const DELIVERY_TIMEOUT_SECONDS = 60;
 /** The script has 120 s of its own, after its delivery. */
-const RESTARTED_WITHIN_LOOKS = 90;
+const RESTARTED_WITHIN_SECONDS = 180;
 const LOOK_AGAIN_SECONDS = 2;
 /** A member of some gigabytes opens its file and replays its log in a minute or two; elections and probes come on top. */
-const ANSWERS_WITHIN_LOOKS = 100;
+const ANSWERS_WITHIN_SECONDS = 200;
+/** A managed node's id has 20 characters; an operation's name 256 at most. */
+const MOST_IDS = 9;
 /** Says quickly who is there: the looks are many. */
 const LOOK_DEADLINES = { statusMs: 2_000, healthMs: 2_000 };
 
@@ -76,20 +77,12 @@ async function restartGroup(
   group: readonly ObservedNode[],
 ): Promise<KubeletRestarts> {
   const names = group.map(({ name }) => name).join(', ');
-  const sent = await journal.quietStep<SentCommand>(`restart kubelet on ${names}`, async () => {
-    try {
-      const command = await sendCommandOnce({
-        document: documentName(configuration.name, 'RestartKubelet'),
-        instanceIds: group.map(({ instanceId }) => instanceId),
-        parameters: { KubeletUnit: configuration.nodes?.kubeletUnit ?? 'kubelet' },
-        stepId: `${context.executionContext.durableExecutionArn} restart ${names}`,
-        timeoutSeconds: DELIVERY_TIMEOUT_SECONDS,
-      });
-      return { outcome: 'done', detail: `sent to ${names}`, data: command };
-    } catch (error) {
-      if (!(error instanceof CommandUnknownError)) throw error;
-      return { outcome: 'unknown' as const, detail: describeError(error) };
-    }
+  const sent = await sendPatiently(journal, ofNodes('restart kubelet on', group), `sent to ${names}`, {
+    document: documentName(configuration.name, 'RestartKubelet'),
+    instanceIds: group.map(({ instanceId }) => instanceId),
+    parameters: { KubeletUnit: configuration.nodes?.kubeletUnit ?? 'kubelet' },
+    stepId: `${context.executionContext.durableExecutionArn} restart ${names}`,
+    timeoutSeconds: DELIVERY_TIMEOUT_SECONDS,
   });
   if (sent.data === undefined) {
     for (const { name } of group) journal.note(`restart kubelet ${name}`, sent);
@@ -99,12 +92,12 @@ async function restartGroup(
     return { restarted: [], perhaps: [], problems: names.map((name) => `${name}: ${sent.detail}`) };
   }
   const results = await untilEnded(
-    { journal, context },
+    { journal },
     {
       sent: sent.data,
       output: restartKubeletOutput,
-      name: `restart kubelet on ${names}`,
-      looks: RESTARTED_WITHIN_LOOKS,
+      name: ofNodes('restarted kubelet on', group),
+      withinSeconds: RESTARTED_WITHIN_SECONDS,
     },
   );
   let all: KubeletRestarts = { restarted: [], perhaps: [], problems: [] };
@@ -124,6 +117,13 @@ async function restartGroup(
   return all;
 }
 
+/** Of many nodes with long names the operation's own name would be too long, and not in its alphabet. */
+function ofNodes(what: string, nodes: readonly ObservedNode[]): StepName {
+  const ids = nodes.map(({ instanceId }) => instanceId);
+  const operation = ids.length > MOST_IDS ? `${what} ${ids.length} nodes` : `${what} ${ids.join(', ')}`;
+  return { report: `${what} ${nodes.map(({ name }) => name).join(', ')}`, operation };
+}
+
 function outcomeOf(result: NodeResult<RestartKubeletOutput> | undefined): StepOutcome {
   if (result?.state === 'Success') return 'done';
   return result === undefined || result.state === 'Pending' || result.ran === 'unknown' ? 'unknown' : 'failed';
@@ -138,27 +138,19 @@ function wordsOf(result: NodeResult<RestartKubeletOutput> | undefined, instanceI
 
 /** @returns whether all of the group's nodes answer at last */
 async function untilTheyAnswer(
-  { journal, context, configuration, endpoints }: Reached,
+  { journal, configuration, endpoints }: Reached,
   group: readonly ObservedNode[],
   nodes: readonly ObservedNode[],
 ): Promise<boolean> {
-  const waiting = `wait for etcd on ${group.map(({ name }) => name).join(', ')}`;
-  for (let look = 1; look <= ANSWERS_WITHIN_LOOKS; look++) {
-    const step = await journal.quietStep(`${waiting}, look ${look}`, async () => {
-      const missing = await silentStill(configuration.etcd.credentials, endpoints, group, nodes);
-      return {
-        outcome: missing.length === 0 ? ('done' as const) : ('unknown' as const),
-        detail: missing.length === 0 ? 'all answer' : `silent: ${missing.join(', ')}`,
-      };
-    });
-    const last = look === ANSWERS_WITHIN_LOOKS;
-    if (step.outcome === 'done' || step.outcome === 'failed' || last) {
-      journal.note(waiting, { ...step, outcome: step.outcome === 'done' ? 'done' : 'failed' });
-      return step.outcome === 'done';
-    }
-    await context.wait('members come back', { seconds: LOOK_AGAIN_SECONDS });
-  }
-  return false;
+  const waiting = ofNodes('wait for etcd on', group);
+  const polling = { everySeconds: LOOK_AGAIN_SECONDS, withinSeconds: ANSWERS_WITHIN_SECONDS };
+  const step = await journal.poll(waiting, polling, async () => {
+    const missing = await silentStill(configuration.etcd.credentials, endpoints, group, nodes);
+    if (missing.length === 0) return { outcome: 'done', detail: 'all answer' };
+    return { outcome: 'failed', detail: `silent: ${missing.join(', ')}`, again: true };
+  });
+  journal.note(reportName(waiting), step);
+  return step.outcome === 'done';
 }
 
 /** The names of those on which no healthy member is. */

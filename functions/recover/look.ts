@@ -5,8 +5,8 @@ import { nameOf, type Observation, type ObservedNode } from './decide.ts';
 import { observe } from './observe.ts';
 import type { Reached } from './workflow.ts';
 
-/** What is still away after so many looks is away. */
-const LOOKS = 3;
+/** What is still away after so long is away. */
+const LOOK_WITHIN_SECONDS = 10;
 const LOOK_AGAIN_SECONDS = 5;
 
 export interface Look {
@@ -23,34 +23,26 @@ export interface Look {
  * @param ofNobody what is seen where no member answers. @default nothing
  */
 export async function look(
-  { journal, configuration, cluster, context }: Pick<Reached, 'journal' | 'configuration' | 'cluster' | 'context'>,
+  { journal, configuration, cluster }: Pick<Reached, 'journal' | 'configuration' | 'cluster'>,
   name: string,
   nodes: readonly ObservedNode[] | undefined,
   ofNobody: (error: NoMemberAnsweredError) => Observation | undefined = () => undefined,
 ): Promise<Look> {
-  for (let attempt = 1; ; attempt++) {
-    const step = await journal.quietUnguardedStep(attempt === 1 ? name : `${name} (${attempt})`, async () => {
-      try {
-        const observation = await observe(await cluster(), configuration.etcd.quotaBytes);
-        return {
-          outcome: 'done',
-          detail: describe(observation),
-          data: { observation, again: isUnsettled(observation) },
-        };
-      } catch (error) {
-        if (!(error instanceof NoMemberAnsweredError)) throw error;
-        const again = error.problems.some(({ silent }) => silent);
-        return { outcome: 'failed', detail: error.message, data: { observation: ofNobody(error), again } };
-      }
-    });
-    if (!step.data?.again || attempt === LOOKS) {
-      journal.note(name, step);
-      const observation = step.data?.observation;
-      const atMs = Date.parse(step.startedAt) + step.durationMs;
-      return { observation: observation && { ...observation, nodes }, detail: step.detail, atMs };
+  const polling = { everySeconds: LOOK_AGAIN_SECONDS, withinSeconds: LOOK_WITHIN_SECONDS, guarded: false };
+  const step = await journal.poll<Observation | undefined>(name, polling, async () => {
+    try {
+      const observation = await observe(await cluster(), configuration.etcd.quotaBytes);
+      return { outcome: 'done', detail: describe(observation), data: observation, again: isUnsettled(observation) };
+    } catch (error) {
+      if (!(error instanceof NoMemberAnsweredError)) throw error;
+      const again = error.problems.some(({ silent }) => silent);
+      return { outcome: 'failed', detail: error.message, data: ofNobody(error), again };
     }
-    await context.wait('look again', { seconds: LOOK_AGAIN_SECONDS });
-  }
+  });
+  journal.note(name, step);
+  const observation = step.data;
+  const atMs = Date.parse(step.startedAt) + step.durationMs;
+  return { observation: observation && { ...observation, nodes }, detail: step.detail, atMs };
 }
 
 /** R1 needs no second look. */

@@ -15,7 +15,7 @@ export async function listNodes({
     journal.missing('nodes', 'no `nodes`, so kubelets and disks are out of reach: not configured');
     return {};
   }
-  const step = await journal.step('nodes', async () => {
+  const step = await journal.insist('nodes', async () => {
     const nodes = observedNodes(await findNodes({ tag: configured.tag }));
     const tag = `${configured.tag.key}=${configured.tag.value}`;
     return {
@@ -24,6 +24,7 @@ export async function listNodes({
       data: nodes,
     };
   });
+  journal.note('nodes', step);
   // Configured, but unknown: what needs them is not done (R6).
   return step.data === undefined ? { nodes: [], problem: step.detail } : { nodes: step.data };
 }

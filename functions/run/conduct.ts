@@ -45,7 +45,7 @@ export const LEASE_TTL_MS = LONGEST_INVOCATION_MS + 60_000;
  */
 export async function conduct(run: Conduct, work: (journal: Journal) => Promise<Conclusion>): Promise<RunReport> {
   const { command, context, lease, sinks } = run;
-  const journal = new Journal(context, () => guard(run));
+  const journal = new Journal(context, (renewedMs, neededMs) => guard(run, renewedMs, neededMs));
   const begin = await takeTurn(run, journal);
   const conclusion = await conclude(begin, () => work(journal));
   const finished = await journal.quietUnguardedStep('finish', async () => ({ outcome: 'done', detail: 'finished' }));
@@ -67,7 +67,7 @@ export async function conduct(run: Conduct, work: (journal: Journal) => Promise<
   await deliver(journal, 'bus', sinks.bus, report);
   // Also where taking it failed: it may have been written all the same. It is let go only if it is this run's.
   if (run.borrowed !== true && (begin.outcome === 'done' || begin.outcome === 'failed')) {
-    await journal.unguardedStep('release lease', async () => {
+    await insisted(journal, 'release lease', async () => {
       const released = (await lease.release()) === 'released';
       return { outcome: 'done', detail: released ? 'released' : 'this run did not hold it' };
     });
@@ -75,13 +75,30 @@ export async function conduct(run: Conduct, work: (journal: Journal) => Promise<
   return report();
 }
 
-/** Stands before every change. @throws EtcdMedicError naming the rule */
-async function guard({ command, lease }: Conduct): Promise<void> {
-  if (command.dryRun) return;
-  try {
-    await lease.renew();
-  } catch (error) {
-    throw new EtcdMedicError(`R9: ${describeError(error)}`, { cause: error });
+/** A lease that nothing is left of is tried to be renewed for so long, before the run ends for it. */
+const RENEW_WITHIN_MS = 60_000;
+const RENEW_AGAIN_MS = 2_000;
+
+/**
+ * Stands before every change: renews the lease. A renewal that got no answer is not a lost lease: while the last one covers what is to
+ * be done, that goes on, and the next step tries again.
+ * @throws EtcdMedicError naming the rule
+ */
+async function guard({ command, lease }: Conduct, renewedMs: number | undefined, neededMs: number) {
+  if (command.dryRun) return undefined;
+  const startedMs = Date.now();
+  for (;;) {
+    const nowMs = Date.now();
+    try {
+      await lease.renew();
+      return nowMs;
+    } catch (error) {
+      const lost = error instanceof LeaseLostError;
+      if (!lost && renewedMs !== undefined && Date.now() + neededMs <= renewedMs + LEASE_TTL_MS) return renewedMs;
+      if (lost || nowMs - startedMs > RENEW_WITHIN_MS)
+        throw new EtcdMedicError(`R9: ${describeError(error)}`, { cause: error });
+      await new Promise((resolve) => setTimeout(resolve, RENEW_AGAIN_MS));
+    }
   }
 }
 
@@ -89,6 +106,9 @@ async function guard({ command, lease }: Conduct): Promise<void> {
 const TRY_AGAIN_SECONDS = 30;
 /** Maintenance stops before its next change when it sees an alarm, but a pruning goes on for as long as it may: 3 hours, and its lists. */
 export const WAIT_FOR_TURN_HOURS = 4;
+/** Between two tries where the table did not answer, and how many of them in a row: two minutes, with the calls' own time. */
+const NO_ANSWER_AGAIN_SECONDS = 5;
+const NO_ANSWERS = 13;
 
 interface Turn {
   readonly outcome: StepOutcome;
@@ -98,34 +118,52 @@ interface Turn {
   readonly inVain: boolean;
 }
 
-/** Instead of the holder's workflow: that run is over, and the time is known by which nothing of it is under way any more. */
-const ENDED = '(ended)';
-
 /**
  * An alarm comes once, and a night only once a day. So a run that no person has started waits until a run of another workflow has ended;
  * one of its own workflow is already at what it was started for. For what is left of a run that was ended from outside, everybody waits.
  */
-async function takeTurn({ command, context, lease }: Conduct, journal: Journal): Promise<Turn> {
-  for (let waitedSeconds = 0; ; waitedSeconds += TRY_AGAIN_SECONDS) {
-    const step = await journal.insist('lease', () => takeLease(lease, command), { unguarded: true });
-    const waits =
-      step.outcome === 'refused' &&
-      command.parent === undefined &&
-      (step.data === ENDED || (command.trigger.kind !== 'manual' && step.data !== command.workflow));
-    const inVain = waits && waitedSeconds >= WAIT_FOR_TURN_HOURS * 60 * 60;
-    if (!waits || inVain) {
-      journal.note('lease', step);
-      return { ...step, inVain };
-    }
-    await context.wait('lease held', { seconds: TRY_AGAIN_SECONDS });
-  }
+async function takeTurn({ command, lease }: Conduct, journal: Journal): Promise<Turn> {
+  const waitsFor = ({ heldBy, ended = false }: LeaseAnswer) =>
+    command.parent === undefined && (ended || (command.trigger.kind !== 'manual' && heldBy !== command.workflow));
+  const step = await journal.poll<LeaseAnswer>(
+    'lease',
+    {
+      everySeconds: ({ outcome }) => (outcome === 'failed' ? NO_ANSWER_AGAIN_SECONDS : TRY_AGAIN_SECONDS),
+      withinSeconds: WAIT_FOR_TURN_HOURS * 60 * 60,
+      guarded: false,
+    },
+    async (_look, last) => {
+      const askedMs = Date.now();
+      try {
+        const { data, ...answer } = await takeLease(lease, command);
+        return { ...answer, data: { ...data, askedMs }, again: answer.outcome === 'refused' && waitsFor(data ?? {}) };
+      } catch (error) {
+        const noAnswers = (last?.data?.noAnswers ?? 0) + 1;
+        return { outcome: 'failed', detail: describeError(error), data: { noAnswers }, again: noAnswers < NO_ANSWERS };
+      }
+    },
+  );
+  journal.note('lease', step);
+  if (step.outcome === 'done' && step.data?.askedMs !== undefined) journal.held(step.data.askedMs);
+  return { ...step, inVain: step.timeUp && step.outcome === 'refused' };
+}
+
+interface LeaseAnswer {
+  /** When the table was asked, in milliseconds since 1970: from then on a lease that was taken holds. */
+  readonly askedMs?: number;
+  /** The workflow of the run that has it. */
+  readonly heldBy?: string;
+  /** That run is over, and the time is known by which nothing of it is under way any more. */
+  readonly ended?: boolean;
+  /** In a row. */
+  readonly noAnswers?: number;
 }
 
 /**
  * A dry run changes nothing, so it neither waits for another run nor keeps one away.
- * @returns as its data, where the lease is held: the holder's workflow
+ * @returns as its data, where the lease is held: by whom
  */
-async function takeLease(lease: Lease, { dryRun, parent }: Command): Promise<StepResult<string>> {
+async function takeLease(lease: Lease, { dryRun, parent }: Command): Promise<StepResult<LeaseAnswer>> {
   if (dryRun) return { outcome: 'skipped', detail: 'a dry run changes nothing and takes no lease' };
   if (parent !== undefined) return borrowLease(lease);
   const answer = await lease.acquire();
@@ -134,16 +172,16 @@ async function takeLease(lease: Lease, { dryRun, parent }: Command): Promise<Ste
   const { workflow, by, until, ended } = answer;
   if (ended) {
     const detail = `held until ${until} for what may still be under way of the ${workflow} run ${by}, which was ended from outside`;
-    return { outcome: 'refused', detail, data: ENDED };
+    return { outcome: 'refused', detail, data: { heldBy: workflow, ended } };
   }
   const detail = `held by the ${workflow} run ${by}, until ${until} if nobody renews it`;
-  return { outcome: 'refused', detail, data: workflow };
+  return { outcome: 'refused', detail, data: { heldBy: workflow } };
 }
 
 const NO_TABLE = 'no lease table: not configured';
 
 /** Never taken in the name of a parent that is gone: nobody would let go of it. */
-async function borrowLease(lease: Lease): Promise<StepResult<string>> {
+async function borrowLease(lease: Lease): Promise<StepResult<LeaseAnswer>> {
   try {
     const renewed = await lease.renew();
     if (renewed === 'not-configured') return { outcome: 'not-configured', detail: NO_TABLE };

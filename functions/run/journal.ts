@@ -17,12 +17,25 @@ export type RecordedStep<Data> = StepResult<Data> & {
   readonly durationMs: number;
   /** The guard refused: the work was not begun. */
   readonly unguarded?: true;
+  /** When the lease was last known to be renewed, in milliseconds since 1970; recorded, so that the next invocation knows it. */
+  readonly renewedMs?: number | undefined;
 };
 
 /** Before a step the lease was lost or could not be renewed (R9), or somebody had turned the switch (R16): nothing more was done. */
 export class GuardError extends EtcdMedicError {
   override readonly name = 'GuardError';
 }
+
+/**
+ * Stands before every change, and throws where nothing more may be changed, naming the rule.
+ * @param renewedMs when the lease was last known to be renewed, in milliseconds since 1970
+ * @param neededMs how long what it stands before may take
+ * @returns when it is known to be renewed now
+ */
+export type Guard = (renewedMs: number | undefined, neededMs: number) => Promise<number | undefined>;
+
+/** Most steps are a few calls with deadlines of seconds; what takes longer says so. */
+const STEP_NEEDS_MS = 2 * 60_000;
 
 /** Never retried by the engine: a step's failure is data that the workflow decides on (R5, R14). */
 const noRetry = () => ({ shouldRetry: false });
@@ -33,13 +46,19 @@ const AGAIN_SECONDS = 5;
 export class Journal {
   readonly steps: ReportStep[] = [];
   readonly #context: DurableContext;
-  readonly #guard: () => Promise<void>;
+  readonly #guard: Guard;
+  #renewedMs: number | undefined;
   #switchedOff: () => Promise<string | undefined> = async () => undefined;
 
-  /** @param guard runs inside every guarded step, before its work, and throws where nothing more may be changed, naming the rule */
-  constructor(context: DurableContext, guard: () => Promise<void>) {
+  /** @param guard runs inside every guarded step, before its work */
+  constructor(context: DurableContext, guard: Guard) {
     this.#context = context;
     this.#guard = guard;
+  }
+
+  /** The lease was taken, or renewed, at this time. */
+  held(renewedMs: number): void {
+    this.#renewedMs = renewedMs;
   }
 
   /** R16: from here on, also before every change: why nothing more may be changed, or undefined where the run may go on. */
@@ -60,7 +79,8 @@ export class Journal {
 
   /** The same without a line in the report, for the many small looks of a poll. @throws GuardError */
   async quietStep<Data>(name: StepName, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
-    return this.#permitted(name, await this.#record<Data>(name, async () => (await this.#forbidden()) ?? work()));
+    const guarded = async () => (await this.#forbidden()) ?? work();
+    return this.#permitted(name, await this.#record<Data>(name, async () => this.#renewed(await settled(guarded))));
   }
 
   /** A step that must also be done when the lease is lost: it changes nothing in the cluster. */
@@ -111,13 +131,17 @@ export class Journal {
    */
   async poll<Data>(name: StepName, polling: Polling<Data>, look: LookAgain<Data>): Promise<PolledStep<Data>> {
     const { guarded = true } = polling;
-    const check: LookAgain<Data> = (...seen) =>
-      settled<Look<Data>>(async () => (guarded ? await this.#forbidden() : undefined) ?? look(...seen));
+    const check: LookAgain<Data> = async (n, last, needsMs) => {
+      const forbidden = guarded ? await this.#forbidden(Math.max(needsMs, STEP_NEEDS_MS)) : undefined;
+      return this.#renewed(forbidden ?? (await settled<Look<Data>>(() => look(n, last, needsMs))));
+    };
     const state = await this.#context.waitForCondition<PollState<Data> | null>(
       operationName(name),
       // The time that is left is asked inside of the look, so that its answer is recorded and a replay goes the same way.
-      async (before) =>
-        lookOnce(polling, before ?? undefined, this.#context.lambdaContext.getRemainingTimeInMillis(), check),
+      async (before) => {
+        this.#renewedMs ??= before?.renewedMs;
+        return lookOnce(polling, before ?? undefined, this.#context.lambdaContext.getRemainingTimeInMillis(), check);
+      },
       {
         initialState: null,
         waitStrategy: (after) =>
@@ -142,9 +166,9 @@ export class Journal {
   }
 
   /** Why the work is not begun: undefined where it may be. */
-  async #forbidden(): Promise<Forbidden | undefined> {
+  async #forbidden(neededMs = STEP_NEEDS_MS): Promise<Forbidden | undefined> {
     try {
-      await this.#guard();
+      this.#renewedMs = await this.#guard(this.#renewedMs, neededMs);
     } catch (error) {
       return { outcome: 'failed', detail: describeError(error), unguarded: true };
     }
@@ -154,9 +178,14 @@ export class Journal {
 
   /** @throws GuardError */
   #permitted<Step extends RecordedStep<unknown>>(name: StepName, step: Step): Step {
+    this.#renewedMs = step.renewedMs ?? this.#renewedMs;
     if (step.unguarded === undefined) return step;
     this.note(reportName(name), step);
     throw new GuardError(`${step.detail}: "${reportName(name)}" and all after it were not done`);
+  }
+
+  #renewed<Result extends object>(result: Result): Result & Pick<RecordedStep<never>, 'renewedMs'> {
+    return this.#renewedMs === undefined ? result : { ...result, renewedMs: this.#renewedMs };
   }
 
   #record<Data>(name: StepName, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {

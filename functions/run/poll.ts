@@ -7,8 +7,15 @@ export type Look<Data> = StepResult<Data> & {
   readonly again?: boolean;
 };
 
-/** @param last what the look before answered, also where that was in another invocation; undefined at the first */
-export type LookAgain<Data> = (look: number, last: StepResult<Data> | undefined) => Promise<Look<Data>>;
+/**
+ * @param last what the look before answered, also where that was in another invocation; undefined at the first
+ * @param neededMs as the polling says of this look
+ */
+export type LookAgain<Data> = (
+  look: number,
+  last: StepResult<Data> | undefined,
+  neededMs: number,
+) => Promise<Look<Data>>;
 
 export interface Polling<Data> {
   /** From one look to the next: whole seconds, at least 1. */
@@ -60,7 +67,7 @@ export async function lookOnce<Data>(
     const state = { ...result, startedAt, durationMs, looks: looked, waitedSeconds: waited, timeUp: over, putOff };
     return withPause(state, over ? 0 : 1);
   }
-  const { again = false, ...result } = await work(looked + 1, last);
+  const { again = false, ...result } = await work(looked + 1, last, needsMs);
   const looks = looked + 1;
   const every = typeof everySeconds === 'number' ? everySeconds : everySeconds(result, looks);
   const pause = again ? Math.min(every, withinSeconds - waited) : 0;

@@ -79,7 +79,7 @@ const STEPS: readonly (readonly [string, RegExp, number])[] = [
   ['the last defragmentation', /^defragment cp-\d$/, 3],
   ['disarm', /^disarm$/, 1],
   ['canary', /^canary$/, 1],
-  ['the watch', /^watch, /, 1],
+  ['the watch', /^watch$/, 1],
 ];
 
 describe.each(Object.entries(FAULTS))('%s', (_name, fault) => {

@@ -181,8 +181,8 @@ describe('maintain, when something comes up on the way', () => {
 
     const report = await maintainPlane(plane, {
       policy: { revisionAgeSeconds: 150 },
-      onOperation: ({ name, type, to }) => {
-        if (type === 'WAIT' && to === 'STARTED') waits++;
+      onOperation: ({ name, to }) => {
+        if (name === 'the revision grows old' && to === 'PENDING') waits++;
         if (name === 'revision' && to === 'SUCCEEDED') raiseNospaceMeanwhile(plane, plane.member('cp-1').id);
       },
     });

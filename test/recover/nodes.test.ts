@@ -51,7 +51,7 @@ describe('recover, where all members answer', () => {
     const report = await recover(here, {
       configuration: { recover: { watchSeconds: 1 } },
       onOperation: ({ name, to }) => {
-        if (name !== 'watch, 1 s' || to !== 'SUCCEEDED') return;
+        if (name !== 'watch' || to !== 'SUCCEEDED') return;
         stopped = Promise.all(plane.members.map((member) => plane.stopMember(member.name, 'SIGKILL')));
       },
     });

@@ -288,7 +288,7 @@ describe('recover, when something happens on the way', () => {
 
     const report = await recoverPlane(plane, {
       onOperation: ({ name, to }) => {
-        if (name === 'observe' && to === 'SUCCEEDED') plane.startMember('cp-2');
+        if (name === 'observe' && to === 'PENDING') plane.startMember('cp-2');
       },
       skipTime: false,
     });

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { trackAttempts } from '../../bin/local-attempts.ts';
 import { type LocalExecutionOptions, runLocally } from '../../bin/local-execution.ts';
 import { describeError } from '../../functions/run/errors.ts';
-import { GuardError, Journal } from '../../functions/run/journal.ts';
+import { type Guard, GuardError, Journal } from '../../functions/run/journal.ts';
 import type { LookAgain, PolledStep, Polling } from '../../functions/run/poll.ts';
 import type { StepName } from '../../functions/run/step-name.ts';
 
@@ -24,10 +24,10 @@ async function poll(
   polling: Polling<number>,
   look: LookAgain<number>,
   {
-    guard = async () => {},
+    guard = async () => undefined,
     name = 'poll',
     ...options
-  }: LocalExecutionOptions & { guard?: () => Promise<void>; name?: StepName } = {},
+  }: LocalExecutionOptions & { guard?: Guard; name?: StepName } = {},
 ) {
   const operations: string[] = [];
   const pauses: number[] = [];
@@ -107,6 +107,7 @@ describe('a poll', () => {
         name: { report: 'wait for zürich-1', operation: 'wait for 8e9e05c52164694d' },
         guard: async () => {
           if (++guarded === 3) throw new Error('R9: the lease is lost');
+          return undefined;
         },
       },
     );
@@ -132,7 +133,7 @@ describe('a poll', () => {
     const { ended, pauses } = await poll(
       polling,
       async (look, last) => ({ outcome: 'done', detail: `${last?.detail ?? ''}${look}`, again: look < 3 }),
-      { skipTime: false, speed: 1_000, remainingTimeMs: (invocation) => remaining[invocation - 1] ?? 900_000 },
+      { remainingTimeMs: (invocation) => remaining[invocation - 1] ?? 900_000 },
     );
 
     expect(ended.step).toMatchObject({ detail: '123', looks: 3, waitedSeconds: 60 });
@@ -185,7 +186,7 @@ describe('a poll', () => {
   it('insists for a minute on what is safe to repeat', async () => {
     let calls = 0;
     const handler = withDurableExecution(async (_event: unknown, context: DurableContext) => {
-      const journal = new Journal(context, async () => {});
+      const journal = new Journal(context, async () => undefined);
       return journal.insist('call', async () => {
         calls++;
         throw new Error('500');

@@ -54,7 +54,7 @@ async function run(
     {
       skipTime: true,
       onOperation: ({ name, to }) => {
-        if (name === 'lease held' && to === 'STARTED') waited = onWait(++waits);
+        if (name === 'lease' && to === 'PENDING') waited = onWait(++waits);
       },
     },
   );
