@@ -74,7 +74,7 @@ function groupsOf(
   scope: Construct,
   vpc: IVpc,
   cluster: ClusterConfiguration,
-  { securityGroupId, controlPlane = [], apiServer = controlPlane, ipv6 }: NetworkConfiguration,
+  { securityGroupId, controlPlane = [], apiServer = controlPlane, dnsServers = [], ipv6 }: NetworkConfiguration,
 ): Partial<Record<Reached, ISecurityGroup>> {
   if (securityGroupId !== undefined) {
     // Not mutable: the group is the user's, and what it lets out is theirs to say.
@@ -82,7 +82,7 @@ function groupsOf(
     return { etcd: own, kubernetes: own };
   }
   const access = (id: string, what: string, ports: readonly number[], peers: readonly Peer[]) =>
-    new PeerAccess(scope, id, { vpc, clusterName: cluster.name, what, ports, peers, ipv6 }).securityGroup;
+    new PeerAccess(scope, id, { vpc, clusterName: cluster.name, what, ports, peers, dnsServers, ipv6 }).securityGroup;
   const { kubernetes } = cluster;
   return {
     etcd: access('Etcd', 'etcd', etcdPorts(cluster), controlPlane),

@@ -13,6 +13,8 @@ export interface PeerAccessProps {
   /** Of TCP. */
   readonly ports: readonly number[];
   readonly peers: readonly Peer[];
+  /** Addresses, or blocks of them: asked at port 53, of UDP and, where an answer is long, of TCP. */
+  readonly dnsServers: readonly string[];
   /** AWS's services may be reached by IPv6 as well. */
   readonly ipv6: boolean;
 }
@@ -20,7 +22,11 @@ export interface PeerAccessProps {
 export class PeerAccess extends Construct {
   readonly securityGroup: SecurityGroup;
 
-  constructor(scope: Construct, id: string, { vpc, clusterName, what, ports, peers, ipv6 }: PeerAccessProps) {
+  constructor(
+    scope: Construct,
+    id: string,
+    { vpc, clusterName, what, ports, peers, dnsServers, ipv6 }: PeerAccessProps,
+  ) {
     super(scope, id);
     this.securityGroup = new SecurityGroup(this, 'SecurityGroup', {
       vpc,
@@ -32,6 +38,9 @@ export class PeerAccess extends Construct {
     // Their addresses are many and change: the port is what can be said of them.
     this.securityGroup.addEgressRule(Ec2Peer.anyIpv4(), Port.HTTPS, services);
     if (ipv6) this.securityGroup.addEgressRule(Ec2Peer.anyIpv6(), Port.HTTPS, services);
+    for (const server of new Set(dnsServers)) {
+      for (const port of [Port.DNS_UDP, Port.DNS_TCP]) this.securityGroup.addEgressRule(addresses(server), port, 'DNS');
+    }
     for (const peer of new Set(peers)) {
       for (const port of ports) {
         if (peer.startsWith('sg-')) this.#openBothWays(peer, port, `etcd-medic (${clusterName}) to ${what}`);
@@ -54,6 +63,8 @@ export class PeerAccess extends Construct {
   }
 }
 
+/** @param block of one address, where it says no length */
 function addresses(block: string) {
-  return block.includes(':') ? Ec2Peer.ipv6(block) : Ec2Peer.ipv4(block);
+  const [length, peer] = block.includes(':') ? [128, Ec2Peer.ipv6] : [32, Ec2Peer.ipv4];
+  return peer(block.includes('/') ? block : `${block}/${length}`);
 }

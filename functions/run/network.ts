@@ -27,6 +27,17 @@ export const networkSchema = z
     controlPlane: z.optional(peers),
     /** Where the API server is reached, if not at `controlPlane`: its load balancer. */
     apiServer: z.optional(peers),
+    /** DNS servers of the user's own: Route 53 Resolver, which VPCs have by default, needs no rule. Left out: none. */
+    dnsServers: z.optional(
+      z
+        .array(
+          z.union(
+            [z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()],
+            'an address such as 10.0.0.53, or a block of addresses',
+          ),
+        )
+        .check(z.minLength(1, 'at least one server')),
+    ),
     /** Interface endpoints that the stack makes for its functions: all of them, or these. Left out: none. */
     endpoints: z.optional(
       z.union(
@@ -49,6 +60,10 @@ export const networkSchema = z
     z.refine(({ apiServer, controlPlane }) => apiServer === undefined || controlPlane !== undefined, {
       message: 'nothing, because with a `securityGroupId` of your own nothing is opened here',
       path: ['apiServer'],
+    }),
+    z.refine(({ dnsServers, controlPlane }) => dnsServers === undefined || controlPlane !== undefined, {
+      message: 'nothing, because with a `securityGroupId` of your own nothing is opened here',
+      path: ['dnsServers'],
     }),
     z.refine(({ endpoints = false, ipv6 }) => endpoints === false || !ipv6, {
       message: 'false together with `endpoints`: the AWS SDK takes only one of the two',

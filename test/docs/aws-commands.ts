@@ -27,6 +27,8 @@ const OTHERS: Readonly<Record<string, readonly string[]>> = {
   'cloudformation describe-stacks': ['stack-name'],
   'cloudwatch set-alarm-state': ['alarm-name', 'state-value', 'state-reason'],
   'ec2 create-tags': ['resources', 'tags'],
+  'ec2 describe-subnets': ['subnet-ids'],
+  'ec2 describe-vpc-endpoint-services': ['service-names'],
   'logs tail': ['since', 'follow'],
   's3 cp': [],
   's3 rm': ['recursive'],

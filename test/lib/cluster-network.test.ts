@@ -64,6 +64,25 @@ function nameOf(id: string): string {
 }
 
 describe('ClusterNetwork', () => {
+  it('lets functions ask DNS servers of the user’s own, by UDP and TCP', () => {
+    const { template, findings } = networkStack({
+      controlPlane: ['10.0.8.0/24'],
+      dnsServers: ['10.0.0.53', '10.1.0.0/28', 'fd00:1::53'],
+    });
+
+    expect(rules(template).filter((rule) => rule.startsWith('etcd'))).toEqual([
+      'etcd out 2379 to 10.0.8.0/24',
+      'etcd out 443 to 0.0.0.0/0',
+      'etcd out 53 to 10.0.0.53/32',
+      'etcd out 53 to 10.1.0.0/28',
+      'etcd out 53 to fd00:1::53/128',
+      'etcd out udp 53-53 to 10.0.0.53/32',
+      'etcd out udp 53-53 to 10.1.0.0/28',
+      'etcd out udp 53-53 to fd00:1::53/128',
+    ]);
+    expect(findings).toEqual([]);
+  });
+
   it('lets functions out to exactly etcd’s port and the API server’s at the control plane, and to AWS’s services', () => {
     const { template, findings } = networkStack({ controlPlane: [NODES, '10.0.8.0/24', 'fd00:1::/64'] });
 
