@@ -1,5 +1,5 @@
 // Everything that etcd-medic has in AWS for one control plane.
-import { CfnOutput, Stack, type StackProps, Tags } from 'aws-cdk-lib';
+import { CfnOutput, Stack, type StackProps, type TagProps, Tags } from 'aws-cdk-lib';
 import type { Alarm } from 'aws-cdk-lib/aws-cloudwatch';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { Bucket, type IBucket } from 'aws-cdk-lib/aws-s3';
@@ -20,6 +20,7 @@ import { NodeCommands } from './node-commands.ts';
 import { Notifications } from './notifications.ts';
 import { authoritiesOf } from './presets.ts';
 import { ProbeFunction } from './probe-function.ts';
+import { checkArns } from './regions.ts';
 import { SnapshotBucket } from './snapshot-bucket.ts';
 import { StateTable } from './state-table.ts';
 import { SwitchParameter } from './switch-parameter.ts';
@@ -31,6 +32,9 @@ export interface EtcdMedicStackProps extends StackProps {
   readonly cluster: ClusterConfiguration;
 }
 
+/** Tags on dashboards are new (June 2026); where CloudFormation doesn't know them yet, it refuses the whole stack. */
+const UNTAGGED: TagProps = { excludeResourceTypes: ['AWS::CloudWatch::Dashboard'] };
+
 /** Shares nothing with another cluster's stack, so that each can be deployed and removed by itself. */
 export class EtcdMedicStack extends Stack {
   /** Reports and alarms for people: an app of one's own subscribes to it what it likes. */
@@ -41,14 +45,15 @@ export class EtcdMedicStack extends Stack {
   /** The lease and the reports of all runs. */
   readonly table: StateTable;
 
-  /** @throws InvalidInputError where the configuration is longer than the functions' environment can hold */
+  /** @throws InvalidInputError where the configuration can't be deployed: too long for the functions' environment, ARNs of other regions, too many topics */
   constructor(scope: Construct, id: string, { cluster: configured, ...props }: EtcdMedicStackProps) {
     super(scope, id, {
       description: `etcd-medic for the control plane ${configured.name}: brings its etcd back from NOSPACE, and keeps it from getting there`,
       ...props,
     });
-    Tags.of(this).add('app', 'etcd-medic');
-    Tags.of(this).add('etcd-medic:cluster', configured.name);
+    checkArns(this, configured, `cluster ${JSON.stringify(configured.name)}`);
+    Tags.of(this).add('app', 'etcd-medic', UNTAGGED);
+    Tags.of(this).add('etcd-medic:cluster', configured.name, UNTAGGED);
     const network = ClusterNetwork.of(this, 'Network', configured);
     const issue = issuedBy(configured);
     const credentials =

@@ -57,8 +57,9 @@ export class Notifications extends Construct {
       detailType: [STATUS_CHANGE],
       detail: {
         status: [...DEATHS],
-        // An execution's function always has its version or alias behind the colon: that of `demo` is none of `demo-recover`.
-        functionArn: props.workflowNames.map((name) => ({ prefix: `${functionArn(Stack.of(this), name)}:` })),
+        // Not by `functionArn`, which has a version, an alias or neither (API_Execution: its pattern makes them optional). An execution's own
+        // ARN always has the version behind the colon: that of `demo` is none of `demo-recover`.
+        durableExecutionArn: props.workflowNames.map((name) => ({ prefix: `${functionArn(Stack.of(this), name)}:` })),
       },
     });
   }

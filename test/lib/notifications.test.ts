@@ -105,7 +105,7 @@ describe('Notifications', () => {
         detail: { status: ['FAILED', 'TIMED_OUT', 'STOPPED'] },
       },
     ]);
-    expect(patterns[1].detail.functionArn.map(text)).toEqual([
+    expect(patterns[1].detail.durableExecutionArn.map(text)).toEqual([
       `{ prefix: ${arn}:etcd-medic-demo-recover: }`,
       `{ prefix: ${arn}:etcd-medic-demo-maintain: }`,
     ]);
