@@ -55,6 +55,11 @@ export function scheduleName(cluster: ClusterConfiguration, workflow: Command['w
   return `etcd-medic-${cluster.name}-${workflow}`;
 }
 
+/** Of the schedule that rehearses a workflow: 63 characters at most. */
+export function rehearsalName(cluster: ClusterConfiguration, workflow: Command['workflow']): string {
+  return `etcd-medic-${cluster.name}-dry-${workflow}`;
+}
+
 /** Of the switch in Parameter Store (R16). */
 export function switchParameterName(cluster: ClusterConfiguration): string {
   return `/etcd-medic/${cluster.name}/mode`;

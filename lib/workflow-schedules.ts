@@ -1,12 +1,13 @@
-// The nightly runs: EventBridge Scheduler starts maintenance and pruning at the configured hour, in the configured time zone.
+// What runs by the clock: EventBridge Scheduler starts maintenance and pruning each night and a rehearsal each week, in the configured time zone.
 import { Stack } from 'aws-cdk-lib';
 import { PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { CfnSchedule, ContextAttribute } from 'aws-cdk-lib/aws-scheduler';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import type { Command } from '../functions/run/command.ts';
 import type { ClusterConfiguration } from '../functions/run/configuration.ts';
-import { scheduleName } from './names.ts';
+import { rehearsalName, scheduleName, workflowsOf } from './names.ts';
 
 export interface WorkflowSchedulesProps {
   readonly cluster: ClusterConfiguration;
@@ -22,24 +23,31 @@ const PRUNE_LATE_MINUTES = 60;
 /** The most that Scheduler allows: how late a start may be is what bounds the tries. */
 const MAX_RETRIES = 185;
 
-interface Nightly {
-  readonly workflow: 'maintain' | 'prune';
+/** A rehearsal that could not begin within the hour is not worth a working day's end; the next one comes in a week. */
+const REHEARSAL_LATE_MINUTES = 60;
+
+interface Scheduled {
+  readonly id: string;
+  readonly name: string;
+  readonly workflow: Command['workflow'];
+  /** A dry run, of which people hear only where it fails. */
+  readonly rehearsal: boolean;
   readonly schedule: Exclude<ClusterConfiguration['maintain']['schedule'], false>;
   /** A start that is later than this is dropped. */
   readonly lateMinutes: number;
 }
 
-/** Makes nothing at all, not even a role, where no workflow has a schedule. */
+/** Makes nothing at all, not even a role, where nothing is scheduled. */
 export class WorkflowSchedules extends Construct {
   constructor(scope: Construct, id: string, { cluster, target, deadLetterQueue }: WorkflowSchedulesProps) {
     super(scope, id);
-    const nightlies = nightliesOf(cluster);
-    if (nightlies.length === 0) return;
+    const all = [...nightliesOf(cluster), ...rehearsalsOf(cluster)];
+    if (all.length === 0) return;
     const role = new SchedulerRole(this, 'Role', { target, deadLetterQueue });
-    for (const { workflow, schedule, lateMinutes } of nightlies) {
-      new CfnSchedule(this, workflow, {
-        name: scheduleName(cluster, workflow),
-        description: `Starts ${workflow} on cluster ${cluster.name} through ${target.functionName}`,
+    for (const { id: scheduleId, name, workflow, rehearsal, schedule, lateMinutes } of all) {
+      new CfnSchedule(this, scheduleId, {
+        name,
+        description: `${rehearsal ? 'Rehearses' : 'Starts'} ${workflow} on cluster ${cluster.name} through ${target.functionName}`,
         scheduleExpression: `cron(${schedule.cron})`,
         scheduleExpressionTimezone: schedule.timeZone,
         // The hour is the configuration's; a window of Scheduler's own would only take from it.
@@ -47,11 +55,7 @@ export class WorkflowSchedules extends Construct {
         target: {
           arn: target.functionArn,
           roleArn: role.roleArn,
-          // Scheduler fills in its ARN and the time, the same for each attempt: one night, one run.
-          input: JSON.stringify({
-            workflow,
-            trigger: { kind: 'schedule', source: ContextAttribute.scheduleArn, at: ContextAttribute.scheduledTime },
-          }),
+          input: JSON.stringify(inputOf(workflow, rehearsal)),
           retryPolicy: { maximumEventAgeInSeconds: lateMinutes * 60, maximumRetryAttempts: MAX_RETRIES },
           deadLetterConfig: { arn: deadLetterQueue.queueArn },
         },
@@ -60,15 +64,39 @@ export class WorkflowSchedules extends Construct {
   }
 }
 
-function nightliesOf({ maintain, prune, kubernetes }: ClusterConfiguration): readonly Nightly[] {
-  const nightlies: Nightly[] = [];
-  if (maintain.schedule !== false) {
-    nightlies.push({ workflow: 'maintain', schedule: maintain.schedule, lateMinutes: maintain.windowMinutes });
-  }
-  if (kubernetes && prune.schedule !== false) {
-    nightlies.push({ workflow: 'prune', schedule: prune.schedule, lateMinutes: PRUNE_LATE_MINUTES });
-  }
-  return nightlies;
+/** Scheduler fills in its ARN and the time, the same for each attempt: one night, one run. */
+function inputOf(workflow: Command['workflow'], rehearsal: boolean): object {
+  const trigger = {
+    kind: 'schedule',
+    source: ContextAttribute.scheduleArn,
+    at: ContextAttribute.scheduledTime,
+  };
+  return rehearsal ? { workflow, dryRun: true, trigger: { ...trigger, rehearsal } } : { workflow, trigger };
+}
+
+function nightliesOf(cluster: ClusterConfiguration): readonly Scheduled[] {
+  const { maintain, kubernetes } = cluster;
+  const nightly = (workflow: 'maintain' | 'prune', lateMinutes: number): readonly Scheduled[] => {
+    const { schedule } = cluster[workflow];
+    if (schedule === false) return [];
+    const name = scheduleName(cluster, workflow);
+    return [{ id: workflow, name, workflow, rehearsal: false, schedule, lateMinutes }];
+  };
+  return [...nightly('maintain', maintain.windowMinutes), ...(kubernetes ? nightly('prune', PRUNE_LATE_MINUTES) : [])];
+}
+
+/** All at the same time: a dry run takes no lease. Also of what has no schedule of its own, since alarms and other runs start it. */
+function rehearsalsOf(cluster: ClusterConfiguration): readonly Scheduled[] {
+  const { rehearsal: schedule } = cluster;
+  if (schedule === false) return [];
+  return workflowsOf(cluster).map((workflow) => ({
+    id: `rehearse-${workflow}`,
+    name: rehearsalName(cluster, workflow),
+    workflow,
+    rehearsal: true,
+    schedule,
+    lateMinutes: REHEARSAL_LATE_MINUTES,
+  }));
 }
 
 /** May call dispatch and nothing else, and only for a schedule of this account: the group is the least that Scheduler lets one name. */
@@ -80,7 +108,7 @@ class SchedulerRole extends Role {
       assumedBy: new ServicePrincipal('scheduler.amazonaws.com', {
         conditions: { StringEquals: { 'aws:SourceAccount': stack.account, 'aws:SourceArn': group } },
       }),
-      description: 'Lets EventBridge Scheduler start the nightly runs',
+      description: 'Lets EventBridge Scheduler start the nightly runs and the rehearsals',
       inlinePolicies: {
         Start: new PolicyDocument({
           statements: [

@@ -129,10 +129,17 @@ function readOrder(event: object, { cluster, requestId }: DispatchContext): Disp
         kind: z.literal('schedule', '"schedule", or no trigger for a command of your own'),
         source: z.string().check(z.minLength(1, "the schedule's ARN or name")),
         at: timestamp,
+        rehearsal: z.optional(z.literal(true, 'true, or nothing')),
       }),
     ),
   });
   const { workflow, dryRun, trigger } = validate(schema, event, 'command');
+  if (trigger?.rehearsal && dryRun !== true) {
+    const found = dryRun === undefined ? 'nothing' : dryRun;
+    throw new InvalidInputError('command', [
+      `dryRun: found ${found}, expected true, because a rehearsal changes nothing`,
+    ]);
+  }
   return {
     kind: 'start',
     // A person's command has no time: tried again by Lambda it must be the same, to the letter.

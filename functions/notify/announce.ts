@@ -1,5 +1,6 @@
 // Tells people: each topic gets a report's message once, and one topic that fails keeps nothing from the others.
 import { describeError } from '../run/errors.ts';
+import { rehearsalFailed } from '../run/events.ts';
 import { type RunReport, SWITCH_STEP } from '../run/report.ts';
 import type { NotifyEnvironment } from './environment.ts';
 import { NotificationError } from './errors.ts';
@@ -57,9 +58,13 @@ function identityOf({ workflow, outcome, trigger, dryRun, startedAt, finishedAt 
 /**
  * Nights on which all went well, and answers to a person who asked: told only with `notify.routine`. What an alarm has begun is none
  * where it was planned only (R16: the switch says observe): etcd is still in need. Nor is a switch that nobody can read or understand:
- * no night would do anything any more.
+ * no night would do anything any more. Of a rehearsal (a dry run for which nobody waits) the failure is told.
  */
-export function isRoutine({ outcome, trigger, dryRun, steps }: RunReport): boolean {
+export function isRoutine(report: RunReport): boolean {
+  const { outcome, trigger, dryRun, steps } = report;
+  if (trigger.rehearsal) return !rehearsalFailed(report);
+  // Whoever has asked what would be done has the answer before them.
+  if (dryRun && trigger.kind === 'manual') return true;
   switch (outcome) {
     case 'maintained':
     case 'pruned':

@@ -1,6 +1,6 @@
 // Says what a report says to a person who reads it on a phone, perhaps at night: first what it is, then what to do, then the figures.
 import { redact } from '../run/errors.ts';
-import { needsAPerson } from '../run/events.ts';
+import { needsAPerson, rehearsalFailed } from '../run/events.ts';
 import type { Outcome, RunReport } from '../run/report.ts';
 import { describeMembers, describePruned, list } from './figures.ts';
 import type { Message } from './topic.ts';
@@ -43,12 +43,22 @@ const MAX_SUBJECT_LENGTH = 99;
 /** What doesn't fit on two screens isn't read at night; the rest is in the history. */
 const MAX_REASON_LENGTH = 1_200;
 
+const REHEARSED =
+  'This was a rehearsal: nothing was changed, and nothing had to be. A real run would have met with the same. Mend it today, and no night needs you for it.';
+
+function failedSteps({ steps }: RunReport): string[] {
+  return steps.filter(({ outcome }) => outcome === 'failed').map(({ name, detail }) => `${name}: ${detail}`);
+}
+
 /** R15: what is in the message was redacted in the report, and is once more. */
 export function composeMessage(report: RunReport, place: Place): Message {
-  const word = `${needsAPerson(report) ? 'ACT NOW - ' : ''}${WORDS[report.outcome]}`;
+  const failed = rehearsalFailed(report);
+  const word = `${needsAPerson(report) ? 'ACT NOW - ' : ''}${failed ? 'Rehearsal failed' : WORDS[report.outcome]}`;
   const subject = `${word}: ${report.cluster}, ${WORKFLOWS[report.workflow]}`;
   const parts = [
+    failed ? REHEARSED : '',
     cut(report.reason, MAX_REASON_LENGTH),
+    list('What failed on the way:', failed ? failedSteps(report) : []),
     facts(report),
     describeMembers(report.members),
     describePruned(report.pruned ?? []),
@@ -64,7 +74,7 @@ function facts({ cluster, workflow, outcome, trigger, dryRun, startedAt, finishe
   const took = duration(Date.parse(finishedAt) - Date.parse(startedAt));
   return [
     `Cluster: ${cluster}`,
-    `What: ${dryRun ? 'dry run, ' : ''}${WORKFLOWS[workflow]}`,
+    `What: ${trigger.rehearsal ? 'rehearsal, ' : dryRun ? 'dry run, ' : ''}${WORKFLOWS[workflow]}`,
     `Result: ${WORDS[outcome].toLowerCase()}`,
     ...(trigger.source === UNKNOWN_SOURCE ? [] : [`Started by: ${startedBy(trigger)}`]),
     `When: ${startedAt.slice(0, 16).replace('T', ' ')} UTC, took ${took}`,
@@ -88,6 +98,9 @@ function whatToDo(report: RunReport, { switchParameter }: Place): string {
     return ['To have it done, turn the switch:', turn('auto'), `then ${press({ workflow })}`].join('\n');
   }
   if (!needsAPerson(report)) return '';
+  if (trigger.rehearsal) {
+    return ['To rehearse once more when it is mended, changing nothing:', press({ workflow, dryRun: true })].join('\n');
+  }
   return [
     'To see what is left to do, changing nothing:',
     press({ workflow, dryRun: true }),

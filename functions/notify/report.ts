@@ -51,6 +51,7 @@ const report = z.object({
     kind: z.enum(['alarm', 'schedule', 'manual']),
     source: z.string(),
     at: z.optional(z.string()),
+    rehearsal: z.optional(z.literal(true)),
   }),
   dryRun: z.boolean(),
   startedAt: moment,

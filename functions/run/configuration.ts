@@ -101,6 +101,13 @@ const schedule = z.union(
   'false or { "cron", "timeZone" }',
 );
 
+/**
+ * A dry run of each workflow. Weekly, because Lambda takes back what a function in a VPC needs after some two weeks without a call; on a Tuesday,
+ * because there is somebody then, and the rest of the week to mend what it finds; at 10:00 UTC, when it is day from Europe to India, and morning
+ * not long after in America.
+ */
+const REHEARSAL = { cron: '0 10 ? * TUE *', timeZone: 'UTC' };
+
 const share = z.number().check(z.gt(0, 'more than 0'), z.lte(1, 'at most 1'));
 const wholeNumber = (from: number, to: number, of: string) =>
   z.number().check(z.int(`whole ${of}`), z.gte(from, `at least ${from} ${of}`), z.lte(to, `at most ${to} ${of}`));
@@ -204,6 +211,7 @@ const writtenSchema = z
     recover: z._default(recover, () => recover.parse({})),
     maintain: z._default(maintain, () => maintain.parse({})),
     prune: z._default(prune, () => prune.parse({})),
+    rehearsal: z._default(schedule, REHEARSAL),
     snapshot: z.optional(
       z.union([z.literal(false), snapshot], 'false or { "bucket", "onFailure": "stop" or "continue" }'),
     ),

@@ -62,10 +62,22 @@ export async function publishReport({ bus, report, execution }: PublishOptions):
 }
 
 /**
- * Whether somebody has to act. A refusal is an answer to the person who asked; to an alarm at night it is none, where it is a recovery
- * that was refused: what maintenance and pruning refuse has alarms of its own, or can wait.
+ * A rehearsal is to show that a real run would come through: whatever else it ended with, and a step that failed on its way, would have been
+ * in that run's way.
  */
-export function needsAPerson({ outcome, trigger, workflow }: RunReport): boolean {
+export function rehearsalFailed({ trigger, outcome, steps }: RunReport): boolean {
+  if (trigger.rehearsal !== true) return false;
+  if (steps.some((step) => step.outcome === 'failed')) return true;
+  return outcome !== 'planned' && outcome !== 'nothing-to-do';
+}
+
+/**
+ * Whether somebody has to act. A refusal is an answer to the person who asked; to an alarm at night it is none, where it is a recovery
+ * that was refused: what maintenance and pruning refuse has alarms of its own, or can wait. A rehearsal stands for all three.
+ */
+export function needsAPerson(report: RunReport): boolean {
+  const { outcome, trigger, workflow } = report;
+  if (rehearsalFailed(report)) return true;
   if (outcome === 'escalated' || outcome === 'failed') return true;
   return outcome === 'refused' && trigger.kind === 'alarm' && workflow === 'recover';
 }

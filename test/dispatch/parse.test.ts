@@ -67,6 +67,20 @@ describe('what starts a workflow', () => {
       },
       `schedule ${SCHEDULES}/etcd-medic-demo-prune 2026-11-20T01:30:00.000Z`,
     ],
+    [
+      'schedule-rehearsal',
+      {
+        ...byHand,
+        dryRun: true,
+        trigger: {
+          kind: 'schedule',
+          source: `${SCHEDULES}/etcd-medic-demo-dry-recover`,
+          at: '2026-11-24T10:00:00.000Z',
+          rehearsal: true,
+        },
+      },
+      `schedule ${SCHEDULES}/etcd-medic-demo-dry-recover 2026-11-24T10:00:00.000Z`,
+    ],
     ['manual-recover', byHand, `manual ${context.requestId}`],
     ['manual-dry-run', { ...byHand, dryRun: true }, `manual ${context.requestId}`],
     ['manual-maintain', { ...byHand, workflow: 'maintain' }, `manual ${context.requestId}`],
@@ -96,6 +110,16 @@ describe('what starts a workflow', () => {
     expect(first?.name).toMatch(/^recover-demo-/);
     expect(second?.name).toMatch(/^recover-demo-/);
     expect(first?.name).not.toBe(second?.name);
+  });
+
+  it('a rehearsal of the very moment at which its workflow runs is a run of its own', () => {
+    const night = JSON.parse(text('schedule'));
+    const { source, at } = night.trigger;
+    const trigger = { kind: 'schedule', source, at, rehearsal: true };
+
+    const [run, rehearsal] = [night, { ...night, dryRun: true, trigger }].flatMap(startsOf).map(toRequest);
+
+    expect(run?.name).not.toBe(rehearsal?.name);
   });
 
   it("what the stack's own alarms start isn't configurable", () => {
@@ -233,6 +257,16 @@ describe('what is refused', () => {
     ['an unknown field', { workflow: 'recover', dryrun: true }, 'dryrun: found a field that is not known'],
     ['a dry run in words', { workflow: 'recover', dryRun: 'true' }, 'dryRun: found "true", expected boolean'],
     ['a schedule without a time', { ...schedule, trigger: { ...schedule.trigger, at: 'x' } }, 'trigger.at: found "x"'],
+    [
+      'a rehearsal that would act',
+      { ...schedule, trigger: { ...schedule.trigger, rehearsal: true } },
+      'dryRun: found nothing, expected true, because a rehearsal changes nothing',
+    ],
+    [
+      'a rehearsal that is told to act',
+      { ...schedule, dryRun: false, trigger: { ...schedule.trigger, rehearsal: true } },
+      'dryRun: found false, expected true',
+    ],
     ['a schedule without input', sample('schedule-without-input'), 'workflow: found nothing, because the schedule'],
     ['an unknown detail-type', { ...alarm, 'detail-type': 'EC2 State' }, 'detail-type: found "EC2 State", expected'],
     ['another source', { ...alarm, source: 'mine' }, 'source: found "mine", expected "aws.cloudwatch"'],

@@ -30,6 +30,8 @@ export const PRICES = {
 const HOURS = 730;
 const PROBES = HOURS * 60;
 const NIGHTS = 30;
+/** Rounded up. */
+const WEEKS = 5;
 const GB = 1024 ** 3;
 
 /** What is not in the template. Measured here where nothing else is said. */
@@ -45,6 +47,9 @@ export const USE = {
   /** Of one night's maintenance or pruning, without its waits, which cost nothing; a guess. */
   runSeconds: 60,
   runOperations: 100,
+  /** Of a dry run, which looks and decides. */
+  rehearsalSeconds: 20,
+  rehearsalOperations: 20,
   /** Of etcd's file: what a cluster of some hundred nodes with reports has. */
   fileBytes: 0.5 * GB,
   /** Snapshots are kept for 30 days, and as an old version for 7 more. */
@@ -73,7 +78,9 @@ export type Resources = Readonly<Record<string, Resource>>;
 /** @returns a line for each thing that costs anything in this template */
 export function costOf(resources: Resources, secretsOfTheUser = 0): readonly CostLine[] {
   const of = (type: string) => Object.values(resources).filter((resource) => resource.Type === type);
-  const workflows = of('AWS::Scheduler::Schedule').length;
+  const schedules = of('AWS::Scheduler::Schedule');
+  const rehearsals = schedules.filter(({ Properties }) => /-dry-\w+$/.test(String(Properties?.Name))).length;
+  const workflows = schedules.length - rehearsals;
   const probe = of('AWS::Lambda::Function').find(({ Properties }) => named(Properties).endsWith('-probe'));
   const alarmMetrics = of('AWS::CloudWatch::Alarm').reduce((sum, alarm) => sum + metricsOf(alarm), 0);
   const metrics = Object.keys(CLUSTER_METRICS).length + USE.members * Object.keys(MEMBER_METRICS).length;
@@ -123,6 +130,13 @@ export function costOf(resources: Resources, secretsOfTheUser = 0): readonly Cos
       'Lambda: the nights',
       `${runs} runs of ${USE.runSeconds} s and ${USE.runOperations} durable operations`,
       runGbSeconds * PRICES.lambdaArmPerGbSecond + runs * USE.runOperations * PRICES.durableOperation,
+    ),
+    line(
+      'Lambda: the rehearsals',
+      `${rehearsals * WEEKS} runs of ${USE.rehearsalSeconds} s and ${USE.rehearsalOperations} durable operations`,
+      rehearsals *
+        WEEKS *
+        (USE.rehearsalSeconds * 0.5 * PRICES.lambdaArmPerGbSecond + USE.rehearsalOperations * PRICES.durableOperation),
     ),
     line('X-Ray', traced ? `${count(PROBES)} traces` : '', traced ? PROBES * PRICES.xrayTrace : 0),
     line(

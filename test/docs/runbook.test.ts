@@ -47,6 +47,9 @@ const TAILS: readonly string[] = [
   'The step that it was at may go on',
   'Start a dry run to see what is left to do',
   // A dry run's and the message's own words, which are no reason.
+  'Rehearsal failed',
+  'What failed on the way',
+  'To rehearse once more',
   'Only planned',
   'Nothing to do',
   'Started by: …',

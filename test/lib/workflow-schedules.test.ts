@@ -7,8 +7,9 @@ import { anyQueue, clusterWith, sampleKubernetes, smallStack } from './small-sta
 
 const HERE = `arn:\${AWS::Partition}:scheduler:\${AWS::Region}:\${AWS::AccountId}`;
 
+/** Without rehearsals, which have tests of their own. */
 function scheduleStack(others: Readonly<Record<string, unknown>> = {}) {
-  const cluster = clusterWith(others);
+  const cluster = clusterWith({ rehearsal: false, ...others });
   const { template, findings } = smallStack((stack) => {
     const target = new LambdaFunction(stack, 'Dispatch', {
       runtime: Runtime.NODEJS_24_X,
@@ -105,6 +106,55 @@ describe('WorkflowSchedules', () => {
     );
   });
 
+  it('rehearses every workflow each Tuesday, if nothing else is said', () => {
+    const { rehearsal } = clusterWith();
+
+    const { schedules } = scheduleStack({ kubernetes: sampleKubernetes, rehearsal });
+
+    expect(
+      schedules
+        .filter(({ ScheduleExpression }) => ScheduleExpression === 'cron(0 10 ? * TUE *)')
+        .map(({ Name, ScheduleExpressionTimezone, Target }) => [
+          Name,
+          ScheduleExpressionTimezone,
+          Target.RetryPolicy.MaximumEventAgeInSeconds,
+        ]),
+    ).toEqual(['recover', 'maintain', 'prune'].map((workflow) => [`etcd-medic-demo-dry-${workflow}`, 'UTC', 3_600]));
+  });
+
+  it.each([
+    ['where nothing runs by night', { maintain: { schedule: false } }, ['dry-recover', 'dry-maintain']],
+    ['at a time of one’s own', { rehearsal: { cron: '0 8 ? * WED *' } }, ['maintain', 'dry-recover', 'dry-maintain']],
+    ['not where it is switched off', { rehearsal: false }, ['maintain']],
+  ])('rehearses %s', (_, others, names) => {
+    const { schedules } = scheduleStack({ rehearsal: clusterWith().rehearsal, ...others });
+
+    expect(schedules.map(({ Name }) => Name)).toEqual(names.map((name) => `etcd-medic-demo-${name}`));
+  });
+
+  it('hands dispatch a rehearsal as a dry run, and nothing that could act', () => {
+    const { schedules } = scheduleStack({
+      kubernetes: sampleKubernetes,
+      rehearsal: clusterWith().rehearsal,
+      maintain: { schedule: false },
+      prune: { schedule: false },
+    });
+
+    const decisions = schedules.flatMap(({ Name, Target }) => {
+      const filled = String(Target.Input)
+        .replace('<aws.scheduler.schedule-arn>', `arn:aws:scheduler:eu-central-1:111122223333:schedule/default/${Name}`)
+        .replace('<aws.scheduler.scheduled-time>', '2026-11-24T10:00:00Z');
+      return parseTrigger(JSON.parse(filled), { cluster: 'demo', alarms: [], requestId: 'x' });
+    });
+
+    expect(decisions).toMatchObject(
+      ['recover', 'maintain', 'prune'].map((workflow) => ({
+        kind: 'start',
+        command: { workflow, dryRun: true, trigger: { kind: 'schedule', rehearsal: true } },
+      })),
+    );
+  });
+
   it('lets Scheduler call dispatch and write to the dead-letter queue, for schedules of this account, and nothing else', () => {
     const { roles, targetId } = scheduleStack({ kubernetes: sampleKubernetes });
 
@@ -125,8 +175,13 @@ describe('WorkflowSchedules', () => {
   });
 
   it('has names that fit into the 64 characters of Scheduler, for the longest cluster too', () => {
-    const { schedules } = scheduleStack({ name: 'a'.repeat(39), kubernetes: sampleKubernetes });
+    const { schedules } = scheduleStack({
+      name: 'a'.repeat(39),
+      kubernetes: sampleKubernetes,
+      rehearsal: { cron: '0 10 ? * TUE *' },
+    });
 
+    expect(schedules).toHaveLength(5);
     expect(schedules.every(({ Name }) => Name.length <= 64)).toBe(true);
   });
 

@@ -42,6 +42,51 @@ describe('a message', () => {
     `);
   });
 
+  it('of a rehearsal that failed says that nothing was changed, what a real run would have met with, and how to rehearse again', () => {
+    const failed = {
+      ...step('switch', 'parameter /etcd-medic/demo/mode could not be read'),
+      outcome: 'failed',
+    } as const;
+    const message = composeMessage(
+      report('run-finished', {
+        outcome: 'nothing-to-do',
+        reason: 'No alarm is raised.',
+        dryRun: true,
+        trigger: {
+          kind: 'schedule',
+          source: 'arn:aws:scheduler:eu-central-1:111122223333:schedule/default/etcd-medic-demo-dry-recover',
+          rehearsal: true,
+        },
+        members: [],
+        steps: [failed, step('observe', '3 members')],
+      }),
+      place,
+    );
+
+    expect(message.subject).toBe('ACT NOW - Rehearsal failed: demo, recovery from NOSPACE');
+    expect(message.body).toMatchInlineSnapshot(`
+      "This was a rehearsal: nothing was changed, and nothing had to be. A real run would have met with the same. Mend it today, and no night needs you for it.
+
+      No alarm is raised.
+
+      What failed on the way:
+      switch: parameter /etcd-medic/demo/mode could not be read
+
+      Cluster: demo
+      What: rehearsal, recovery from NOSPACE
+      Result: nothing to do
+      Started by: schedule etcd-medic-demo-dry-recover
+      When: 2026-11-20 02:13 UTC, took 2 min 51 s
+
+      To rehearse once more when it is mended, changing nothing:
+      press Test on etcd-medic-demo-dispatch (Lambda console) with {"workflow":"recover","dryRun":true}
+
+      Step by step: Lambda, etcd-medic-demo-recover, Durable executions, recover-demo-3f1c0a9b5d7e2468
+      https://console.aws.amazon.com/lambda/home?region=eu-central-1#/functions/etcd-medic-demo-recover
+      "
+    `);
+  });
+
   it('of an escalation says first what to do', () => {
     const message = composeMessage(report('escalation'), place);
 

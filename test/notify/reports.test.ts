@@ -9,6 +9,7 @@ import { finished, type Setting, sampleEvent, startSetting } from './setting.ts'
 const OTHER_TOPIC = 'arn:aws:sns:us-east-1:111122223333:on-call';
 const byHand = { kind: 'manual', source: 'manual' } as const;
 const bySchedule = { kind: 'schedule', source: 'etcd-medic-demo-maintain' } as const;
+const rehearsed = { kind: 'schedule', source: 'etcd-medic-demo-dry-recover', rehearsal: true } as const;
 const byAlarm = { kind: 'alarm', source: 'etcd-medic-demo-nospace' } as const;
 
 const unreadSwitch: RunReport['steps'][number] = {
@@ -77,6 +78,19 @@ describe('a run that ended with a report', () => {
     ],
     ['planned, in a dry run', false, { outcome: 'planned', trigger: byAlarm, dryRun: true }],
     ['skipped, on a schedule', false, { outcome: 'skipped', trigger: bySchedule }],
+    ['refused, in a dry run that a person asked for', false, { outcome: 'refused', trigger: byHand, dryRun: true }],
+    ['failed, in a dry run that a person asked for', false, { outcome: 'failed', trigger: byHand, dryRun: true }],
+    ['planned, in a rehearsal', false, { outcome: 'planned', trigger: rehearsed, dryRun: true }],
+    ['nothing to do, in a rehearsal', false, { outcome: 'nothing-to-do', trigger: rehearsed, dryRun: true }],
+    ['refused, in a rehearsal', true, { outcome: 'refused', trigger: rehearsed, dryRun: true }],
+    ['skipped, in a rehearsal', true, { outcome: 'skipped', trigger: rehearsed, dryRun: true }],
+    ['escalated, in a rehearsal', true, { outcome: 'escalated', trigger: rehearsed, dryRun: true }],
+    ['failed, in a rehearsal', true, { outcome: 'failed', trigger: rehearsed, dryRun: true }],
+    [
+      'nothing to do, in a rehearsal that could not read the switch',
+      true,
+      { outcome: 'nothing-to-do', trigger: rehearsed, dryRun: true, steps: [unreadSwitch] },
+    ],
     ['maintained', false, { outcome: 'maintained', trigger: bySchedule }],
     ['pruned', false, { outcome: 'pruned', trigger: bySchedule }],
     ['healthy', false, { outcome: 'healthy', trigger: byHand }],

@@ -33,7 +33,7 @@ export function permissionsPage({ functions, otherRoles }: Deployed): string {
   const tables = roles.map(([role, { statements }]) => `## ${role}\n\n${table(role, statements)}`);
   const schedules = [...otherRoles].map(
     ([role, statements]) =>
-      `## ${role}\n\nOf EventBridge Scheduler, which starts the nightly runs.\n\n${rows(
+      `## ${role}\n\nOf EventBridge Scheduler, which starts the nightly runs and the rehearsals.\n\n${rows(
         statements.flatMap(({ actions, resources }) => [
           [
             actions.map(code).join('<br>'),

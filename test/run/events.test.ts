@@ -50,6 +50,18 @@ describe('publishing a report', () => {
     },
   );
 
+  it.each([
+    ['refused', true],
+    ['nothing-to-do', false],
+    ['planned', false],
+  ] as const)('calls a person where a rehearsal is %s: %s', async (outcome, escalates) => {
+    const trigger = { kind: 'schedule', source: 'test', rehearsal: true } as const;
+
+    const { detailTypes } = await publish(sampleReport({ outcome, workflow: 'prune', dryRun: true, trigger }));
+
+    expect(detailTypes.includes('Etcd Medic Escalation')).toBe(escalates);
+  });
+
   it('fails when the bus refuses an event, and says which and why', async () => {
     aws.eventBridge.refuse('entries');
 
