@@ -16,6 +16,7 @@ const SEND_AGAIN_SECONDS = 5;
 
 /**
  * Sends it, again where that is known not to have come through: each try looks first for what an earlier one sent (R5).
+ * @param confirm asked before each try, of a command that changes something. @default nobody is asked
  * @returns without data where it was not sent: `failed`; `unknown` where an answer was lost and the command never showed up
  * @throws GuardError
  */
@@ -24,9 +25,11 @@ export async function sendPatiently(
   name: StepName,
   detail: string,
   options: SendCommandOptions,
+  confirm: () => Promise<unknown> = async () => undefined,
 ): Promise<RecordedStep<SentCommand>> {
   const polling = { everySeconds: SEND_AGAIN_SECONDS, withinSeconds: SEND_WITHIN_SECONDS };
   return journal.poll<SentCommand>(name, polling, async (_look, last) => {
+    await confirm();
     try {
       return { outcome: 'done', detail, data: await sendCommandOnce(options) };
     } catch (error) {

@@ -77,13 +77,15 @@ async function restartGroup(
   group: readonly ObservedNode[],
 ): Promise<KubeletRestarts> {
   const names = group.map(({ name }) => name).join(', ');
-  const sent = await sendPatiently(journal, ofNodes('restart kubelet on', group), `sent to ${names}`, {
+  const command = {
     document: documentName(configuration.name, 'RestartKubelet'),
     instanceIds: group.map(({ instanceId }) => instanceId),
     parameters: { KubeletUnit: configuration.nodes?.kubeletUnit ?? 'kubelet' },
     stepId: `${context.executionContext.durableExecutionArn} restart ${names}`,
     timeoutSeconds: DELIVERY_TIMEOUT_SECONDS,
-  });
+  };
+  const name = ofNodes('restart kubelet on', group);
+  const sent = await sendPatiently(journal, name, `sent to ${names}`, command, () => journal.confirm());
   if (sent.data === undefined) {
     for (const { name } of group) journal.note(`restart kubelet ${name}`, sent);
     const names = group.map(({ name }) => name);

@@ -15,8 +15,10 @@ export interface StepResult<Data> {
 export type RecordedStep<Data> = StepResult<Data> & {
   readonly startedAt: string;
   readonly durationMs: number;
-  /** The guard refused: the work was not begun. */
+  /** The guard refused: the work was not begun, or ended before its change. */
   readonly unguarded?: true;
+  /** A change was let through by `confirm`: it may have been made, whatever the outcome says. */
+  readonly changing?: true;
   /** When the lease was last known to be renewed, in milliseconds since 1970; recorded, so that the next invocation knows it. */
   readonly renewedMs?: number | undefined;
 };
@@ -24,6 +26,13 @@ export type RecordedStep<Data> = StepResult<Data> & {
 /** Before a step the lease was lost or could not be renewed (R9), or somebody had turned the switch (R16): nothing more was done. */
 export class GuardError extends EtcdMedicError {
   override readonly name = 'GuardError';
+  /** A person has turned the switch (R16); otherwise the lease is lost (R9). */
+  readonly switchedOff: boolean;
+
+  constructor(message: string, { switchedOff }: { readonly switchedOff: boolean }) {
+    super(message);
+    this.switchedOff = switchedOff;
+  }
 }
 
 /**
@@ -43,8 +52,14 @@ const noRetry = () => ({ shouldRetry: false });
 /** Calls that are safe to repeat are tried for so long, when what they met was an accident (a restart, an election, a hiccup). */
 const INSIST_SECONDS = 60;
 const AGAIN_SECONDS = 5;
+/** What the guard said so short a time ago still holds directly before a change. */
+const FRESH_MS = 3_000;
+
 export class Journal {
   readonly steps: ReportStep[] = [];
+  #askedAtMs = 0;
+  #letThrough = false;
+  #changing = false;
   readonly #context: DurableContext;
   readonly #guard: Guard;
   #renewedMs: number | undefined;
@@ -80,7 +95,7 @@ export class Journal {
   /** The same without a line in the report, for the many small looks of a poll. @throws GuardError */
   async quietStep<Data>(name: StepName, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
     const guarded = async () => (await this.#forbidden()) ?? work();
-    return this.#permitted(name, await this.#record<Data>(name, async () => this.#renewed(await settled(guarded))));
+    return this.#permitted(name, await this.#record<Data>(name, guarded));
   }
 
   /** A step that must also be done when the lease is lost: it changes nothing in the cluster. */
@@ -107,7 +122,7 @@ export class Journal {
     const polling = { everySeconds: AGAIN_SECONDS, withinSeconds: INSIST_SECONDS, guarded: !unguarded };
     return this.poll<Data>(name, polling, async () => {
       const result = await settled(work);
-      return { ...result, again: result.outcome === 'failed' };
+      return { ...result, again: result.outcome === 'failed' && !('unguarded' in result) };
     });
   }
 
@@ -131,10 +146,12 @@ export class Journal {
    */
   async poll<Data>(name: StepName, polling: Polling<Data>, look: LookAgain<Data>): Promise<PolledStep<Data>> {
     const { guarded = true } = polling;
-    const check: LookAgain<Data> = async (n, last, needsMs) => {
+    const work: LookAgain<Data> = async (n, last, needsMs) => {
       const forbidden = guarded ? await this.#forbidden(Math.max(needsMs, STEP_NEEDS_MS)) : undefined;
-      return this.#renewed(forbidden ?? (await settled<Look<Data>>(() => look(n, last, needsMs))));
+      return forbidden ?? look(n, last, needsMs);
     };
+    const check = async (n: number, last: (StepResult<Data> & Changing) | undefined, needsMs: number) =>
+      this.#noting(last, () => settled<Look<Data>>(() => work(n, last, needsMs)));
     const state = await this.#context.waitForCondition<PollState<Data> | null>(
       operationName(name),
       // The time that is left is asked inside of the look, so that its answer is recorded and a replay goes the same way.
@@ -152,6 +169,26 @@ export class Journal {
     );
     if (state === null) throw new Error(`"${operationName(name)}" has ended without a look`);
     return this.#permitted(name, state);
+  }
+
+  /**
+   * Asks the guard and the switch once more: inside of a step, directly before its change, since what stands between the step's beginning
+   * and the change may take its time. What was asked a moment ago is not asked again.
+   * @param neededMs how long the change may take
+   * @returns whether they were asked; then what was checked before is a little older
+   * @throws GuardError which ends the step as if it had not been begun
+   */
+  async confirm(neededMs = STEP_NEEDS_MS): Promise<boolean> {
+    const asks = Date.now() - this.#askedAtMs >= FRESH_MS;
+    const refused = asks ? await this.#forbidden(neededMs) : undefined;
+    if (refused) throw new GuardError(refused.detail, { switchedOff: refused.outcome === 'skipped' });
+    this.#letThrough = true;
+    return asks;
+  }
+
+  /** Whether a change of this run's may have been made by now. */
+  get changing(): boolean {
+    return this.#changing;
   }
 
   /** A line for what was done over several quiet steps. */
@@ -173,15 +210,30 @@ export class Journal {
       return { outcome: 'failed', detail: describeError(error), unguarded: true };
     }
     const why = await this.#switchedOff();
-    return why === undefined ? undefined : { outcome: 'skipped', detail: `R16: ${why}`, unguarded: true };
+    if (why !== undefined) return { outcome: 'skipped', detail: `R16: ${why}`, unguarded: true };
+    this.#askedAtMs = Date.now();
+    return undefined;
   }
 
   /** @throws GuardError */
   #permitted<Step extends RecordedStep<unknown>>(name: StepName, step: Step): Step {
     this.#renewedMs = step.renewedMs ?? this.#renewedMs;
+    if (step.changing) this.#changing = true;
     if (step.unguarded === undefined) return step;
     this.note(reportName(name), step);
-    throw new GuardError(`${step.detail}: "${reportName(name)}" and all after it were not done`);
+    const own = reportName(name);
+    const left = step.changing
+      ? `"${own}" may have been done, and all after it were not done`
+      : `"${own}" and all after it were not done`;
+    throw new GuardError(`${step.detail}: ${left}`, { switchedOff: step.outcome === 'skipped' });
+  }
+
+  /** Adds to the result what has to be known of it later: the lease, and whether a change was let through, now or in an earlier look. */
+  async #noting<Result extends object>(before: Changing | undefined, work: () => Promise<Result>) {
+    this.#letThrough = false;
+    const result = this.#renewed(await work());
+    const changing = this.#letThrough || before?.changing === true;
+    return changing ? { ...result, changing } : result;
   }
 
   #renewed<Result extends object>(result: Result): Result & Pick<RecordedStep<never>, 'renewedMs'> {
@@ -193,7 +245,7 @@ export class Journal {
       operationName(name),
       async () => {
         const started = Date.now();
-        const result = await settled(work);
+        const result = await this.#noting(undefined, () => settled(work));
         return { ...result, startedAt: new Date(started).toISOString(), durationMs: Date.now() - started };
       },
       { retryStrategy: noRetry },
@@ -202,6 +254,7 @@ export class Journal {
 }
 
 type Forbidden = StepResult<never> & { readonly unguarded: true };
+type Changing = { readonly changing?: true };
 
 /** An error becomes `failed` with the error's words. */
 async function settled<Result extends StepResult<unknown>>(
@@ -210,6 +263,11 @@ async function settled<Result extends StepResult<unknown>>(
   try {
     return await work();
   } catch (error) {
+    if (error instanceof GuardError) return forbidden(error);
     return { outcome: 'failed', detail: describeError(error) };
   }
+}
+
+function forbidden({ message, switchedOff }: GuardError): Forbidden {
+  return { outcome: switchedOff ? 'skipped' : 'failed', detail: message, unguarded: true };
 }

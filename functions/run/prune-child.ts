@@ -40,7 +40,10 @@ export async function pruneFirst({ journal, context, command, pruneFunction }: P
     journal.missing('prune', 'no prune function: not configured');
     return { kind: 'not-configured' };
   }
-  const begin = await journal.quietStep('before prune', async () => ({ outcome: 'done', detail: 'the lease is held' }));
+  const begin = await journal.quietStep('before prune', async () => {
+    await journal.confirm();
+    return { outcome: 'done', detail: 'the lease is held' };
+  });
   const parent = command.parent ?? context.executionContext.durableExecutionArn;
   const order: Command = { ...command, workflow: 'prune', parent };
   const ended = await invokeAwake(context, pruneFunction, order);
