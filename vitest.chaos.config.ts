@@ -2,8 +2,9 @@ import { defineConfig } from 'vitest/config';
 
 /** A crash at every checkpoint: what takes its time, and whose time does not matter. */
 const CRASHES = ['test/chaos/{crash,crash-pruning,maintain-crash}.test.ts'];
+const AWAY = ['test/chaos/away.test.ts'];
 
-// Both take minutes, and real members.
+// All take minutes, and real members.
 const common = { testTimeout: 600_000, hookTimeout: 120_000 };
 
 // Every crash, every fault at every step. `npm run test:chaos`.
@@ -12,13 +13,24 @@ export default defineConfig({
     reporters: ['default'],
     projects: [
       { test: { ...common, name: 'crashes', include: CRASHES, maxWorkers: 2, sequence: { groupOrder: 1 } } },
+      // Each case is a process of its own that mostly waits: 13 s for a member, in real time.
+      {
+        test: {
+          ...common,
+          name: 'away',
+          include: AWAY,
+          maxWorkers: 1,
+          maxConcurrency: 8,
+          sequence: { groupOrder: 3 },
+        },
+      },
       // One at a time: what is tested here is time-critical, and two real cores are all there is.
       {
         test: {
           ...common,
           name: 'faults',
           include: ['test/chaos/**/*.test.ts'],
-          exclude: CRASHES,
+          exclude: [...CRASHES, ...AWAY],
           maxWorkers: 1,
           sequence: { groupOrder: 2 },
         },

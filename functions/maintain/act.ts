@@ -1,5 +1,4 @@
 // Carries out a night's maintenance, beat by beat, and ends it before the next change as soon as something speaks against it.
-
 import { nameOf, type Observation } from '../recover/decide.ts';
 import { lookForAlarms } from '../recover/disarm.ts';
 import { inspectDisks } from '../recover/disks.ts';
@@ -10,8 +9,9 @@ import { EtcdMedicError } from '../run/errors.ts';
 import { GuardError } from '../run/journal.ts';
 import { pruneFirst } from '../run/prune-child.ts';
 import type { PrunedResource } from '../run/report.ts';
+import { type Patience, patiently } from '../sweep/patience.ts';
 import { snapshotFirst } from '../sweep/snapshot-first.ts';
-import { refusing, Stop, Sweep, type SweptMember } from '../sweep/sweep.ts';
+import { Stop, Sweep, type SweptMember } from '../sweep/sweep.ts';
 import type { Voter } from '../sweep/voters.ts';
 import { checkBefore, commitCanary, timeWrites } from './checks.ts';
 import { decide, type Judgement, type MaintenancePlan } from './decide.ts';
@@ -39,6 +39,8 @@ export interface Ending {
 export interface Acted {
   /** By member id. */
   readonly defragmented: Readonly<Record<string, SweptMember>>;
+  /** By member id: why it was left out at its turn. */
+  readonly skipped: Readonly<Record<string, string>>;
   readonly pruned: readonly PrunedResource[] | undefined;
   /** Why a pruning that was wanted ended without a report, which nobody else may have said; undefined: it did not. */
   readonly unpruned: string | undefined;
@@ -63,7 +65,10 @@ export interface Night {
   readonly nodesProblem: string | undefined;
 }
 
-/** Never throws for what speaks against going on: that is `ended`, and what is done stays done. */
+/**
+ * Never throws for what speaks against going on: that is `ended`, and what is done stays done.
+ * @throws GuardError where the switch was turned before the first change
+ */
 export async function act(night: Night): Promise<Acted> {
   const acting = new Acting(night);
   let ended: Ending | undefined;
@@ -72,12 +77,13 @@ export async function act(night: Night): Promise<Acted> {
   } catch (error) {
     if (error instanceof Ended) ended = error.ending;
     else if (error instanceof Stop) ended = { outcome: 'escalated', reason: error.message };
-    else if (error instanceof GuardError)
+    // R16: with nothing changed yet it is as if the switch had been turned before the run.
+    else if (error instanceof GuardError && !(error.switchedOff && !night.reached.journal.changing))
       ended = { outcome: 'escalated', reason: `${error.message}. ${acting.done()}` };
     else throw error;
   }
-  const { defragmented, pruned, unpruned, compactedTo, judgements, judged } = acting;
-  return { defragmented, pruned, unpruned, compactedTo, judgements, judged, ended };
+  const { defragmented, skipped, pruned, unpruned, compactedTo, judgements, judged } = acting;
+  return { defragmented, skipped, pruned, unpruned, compactedTo, judgements, judged, ended };
 }
 
 /** Ends the night where it is. */
@@ -93,6 +99,7 @@ class Ended extends EtcdMedicError {
 
 class Acting {
   defragmented: Readonly<Record<string, SweptMember>> = {};
+  skipped: Readonly<Record<string, string>> = {};
   pruned: readonly PrunedResource[] | undefined;
   unpruned: string | undefined;
   compactedTo: string | undefined;
@@ -104,6 +111,11 @@ class Acting {
 
   constructor(night: Night) {
     this.#night = night;
+  }
+
+  /** Who is away is waited for in the window only. */
+  get #patience(): Patience {
+    return { journal: this.#night.reached.journal, untilMs: this.#night.windowEndMs };
   }
 
   /** @throws Ended, Stop, GuardError */
@@ -136,7 +148,7 @@ class Acting {
 
   async #snapshot(): Promise<void> {
     const { reached, observation } = this.#night;
-    const unsaved = await snapshotFirst(reached, votersOf(observation));
+    const unsaved = await snapshotFirst({ ...reached, untilMs: this.#patience.untilMs }, votersOf(observation));
     if (unsaved !== undefined) throw new Ended({ outcome: 'escalated', reason: unsaved });
   }
 
@@ -186,7 +198,9 @@ class Acting {
   async #countAgain(revision: string): Promise<void> {
     const { journal, cluster } = this.#night.reached;
     const voters = votersOf(this.#night.observation);
-    const step = await journal.insist('canary', () => refusing(() => commitCanary(cluster, voters, BigInt(revision))));
+    const step = await patiently(this.#patience, 'canary', (attempt) =>
+      commitCanary(cluster, voters, BigInt(revision), attempt),
+    );
     journal.note('canary', step);
     if (step.outcome === 'done') return;
     await this.#lookAgain('observe again'); // an alarm has words of its own
@@ -213,6 +227,7 @@ class Acting {
     const observation = this.judged ?? this.#night.observation;
     const sweep = this.#newSweep(observation);
     this.defragmented = Object.assign(sweep.defragmented, this.defragmented);
+    this.skipped = Object.assign(sweep.skipped, this.skipped);
     const { reached, rates } = this.#night;
     const { journal, cluster } = reached;
     const voters = votersOf(observation);
@@ -231,8 +246,8 @@ class Acting {
       before: async (target) => {
         if (!mayLead(target)) await this.#letDisksSettle(target, sweep);
         const name = { report: `check before ${target.name}`, operation: `check before ${target.id}` };
-        const check = await journal.insist(name, () =>
-          refusing(() => checkBefore(cluster, voters, this.#night.windowEndMs)),
+        const check = await patiently(this.#patience, name, (attempt) =>
+          checkBefore(cluster, voters, this.#night.windowEndMs, attempt),
         );
         if (check.outcome === 'done') return undefined;
         journal.note(name.report, check);
@@ -267,7 +282,10 @@ class Acting {
   /** A look with the gates that stand before every change. */
   async #lookAgain(name: string): Promise<Observation> {
     const { reached, observation: before, rates, windowEndMs } = this.#night;
-    const { observation, detail, atMs } = await look(reached, name, before.nodes);
+    const { observation, detail, atMs } = await look(reached, name, before.nodes, {
+      patient: true,
+      untilMs: windowEndMs,
+    });
     const outcome = this.compactedTo === undefined ? 'refused' : 'escalated';
     if (observation === undefined) throw new Ended({ outcome, reason: `${detail} ${this.done()}` });
     this.#decide(observation, rates);
@@ -290,9 +308,13 @@ class Acting {
   }
 
   #newSweep(observation: Observation): Sweep {
-    const { journal, context, cluster } = this.#night.reached;
-    const dbSizes = Object.fromEntries(observation.members.map(({ id, dbSize = 0 }) => [id, dbSize]));
-    return new Sweep({ journal, context, cluster, voters: votersOf(observation), dbSizes });
+    const { cluster } = this.#night.reached;
+    // Those of the compaction's end where it is the sweep that compacts; else of the look that the members were judged by, after it.
+    const dbSizes =
+      observation === this.judged
+        ? Object.fromEntries(observation.members.map(({ id, dbSize = 0 }) => [id, dbSize]))
+        : undefined;
+    return new Sweep({ ...this.#patience, cluster, voters: votersOf(observation), dbSizes, skipsStreaming: true });
   }
 }
 

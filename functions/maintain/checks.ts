@@ -1,8 +1,15 @@
 // What stands directly before a night's changes: a last check before each member, and the write that makes the sizes true.
 import { nameOf } from '../recover/decide.ts';
-import { CANARY_PREFIX, canary } from '../recover/disarm.ts';
+import { CANARY_PREFIX, canary, deleteCanaries } from '../recover/disarm.ts';
 import type { StepResult } from '../run/journal.ts';
-import { checkOthersHealthy, clientOf, type OpenCluster, reach, type Voter } from '../sweep/voters.ts';
+import {
+  type BeforeChange,
+  checkOthersHealthy,
+  clientOf,
+  type OpenCluster,
+  reach,
+  type Voter,
+} from '../sweep/voters.ts';
 import { windowOver } from './window.ts';
 
 /** From which on what a compaction has freed is counted as free. */
@@ -10,16 +17,18 @@ const COMMITS = 2;
 
 /**
  * `skipped`: the window is over. `refused`: an alarm stands.
- * @throws SweepStoppedError where a voter is away (R2) or an alarm other than NOSPACE stands (R1)
+ * @throws AwayError where a voter is away (R2); SweepStoppedError where an alarm other than NOSPACE stands (R1)
  */
 export async function checkBefore(
   open: OpenCluster,
   voters: readonly Voter[],
   windowEndMs: number,
+  { patienceMs }: BeforeChange = {},
 ): Promise<StepResult<never>> {
   const over = windowOver(windowEndMs, Date.now());
   if (over !== undefined) return { outcome: 'skipped', detail: over };
-  const statuses = await checkOthersHealthy(await reach(open, voters), voters, undefined);
+  const cluster = await reach(open, voters, patienceMs);
+  const statuses = await checkOthersHealthy(cluster, voters, undefined, patienceMs);
   const raised = [...statuses.values()].flatMap(({ alarms }) => alarms);
   if (raised.length === 0) return { outcome: 'done', detail: 'every voter is healthy, no alarm' };
   const named = [...new Set(raised.map(({ type, memberId }) => `${type} on ${nameOf(voters, memberId)}`))].join(', ');
@@ -36,10 +45,12 @@ export async function commitCanary(
   open: OpenCluster,
   voters: readonly Voter[],
   compactedTo: bigint,
+  before: BeforeChange = {},
 ): Promise<StepResult<never>> {
   for (let commits = 1; ; commits++) {
-    const written = await canary(open, voters);
-    const cluster = await reach(open, voters);
+    const written = await canary(open, voters, before);
+    const cluster = await reach(open, voters, before.patienceMs);
+    await before.confirm?.();
     await Promise.all(voters.map((voter) => clientOf(cluster, voter).compact(compactedTo)));
     if (commits === COMMITS) return written;
   }
@@ -52,7 +63,6 @@ const TIMED_WRITES = 4;
 export async function timeWrites(open: OpenCluster, voters: readonly Voter[]): Promise<StepResult<number>> {
   const cluster = await reach(open, voters);
   const key = `${CANARY_PREFIX}timed`;
-  const [first] = voters;
   let slowestMs = 0;
   try {
     for (const voter of Array.from({ length: TIMED_WRITES }, () => voters).flat()) {
@@ -61,7 +71,7 @@ export async function timeWrites(open: OpenCluster, voters: readonly Voter[]): P
       slowestMs = Math.max(slowestMs, performance.now() - began);
     }
   } finally {
-    if (first !== undefined) await clientOf(cluster, first).delete(key);
+    await deleteCanaries(cluster, voters);
   }
   const ms = Math.ceil(slowestMs);
   return { outcome: 'done', detail: `the slowest of ${TIMED_WRITES * voters.length} writes took ${ms} ms`, data: ms };

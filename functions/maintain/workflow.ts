@@ -3,7 +3,7 @@ import { readMode } from '../nodes/mode.ts';
 import type { Observation, ObservedMember } from '../recover/decide.ts';
 import { inspectDisks } from '../recover/disks.ts';
 import { whatFillsIt } from '../recover/live-data.ts';
-import { look } from '../recover/look.ts';
+import { awayIn, look } from '../recover/look.ts';
 import { reportMember } from '../recover/members.ts';
 import { listNodes } from '../recover/nodes.ts';
 import { nowhere, reach, unread } from '../recover/reach.ts';
@@ -11,9 +11,10 @@ import { missingRights } from '../recover/rights.ts';
 import { quotaOf, withoutQuota } from '../recover/verify.ts';
 import type { Reached, Recovery } from '../recover/workflow.ts';
 import type { Conclusion } from '../run/conduct.ts';
+import { GuardError } from '../run/journal.ts';
 import { formatBytes, type ReportMember } from '../run/report.ts';
 import { type Acted, act, type Night } from './act.ts';
-import { decide, isFull, type Judgement } from './decide.ts';
+import { decide, isFull, type Judgement, type MaintenancePlan } from './decide.ts';
 import { readRates } from './history.ts';
 import { describePlan } from './plan.ts';
 import type { SeenRate } from './stall.ts';
@@ -24,8 +25,29 @@ export interface Maintenance extends Recovery {
   readonly table: string | undefined;
 }
 
+/** What a run knows by now, for a report that has to be made in the middle of it. */
+interface Known {
+  observation?: Observation;
+  plan?: Exclude<MaintenancePlan, { kind: 'refusal' }>;
+}
+
 /** One night, from the first look to the last. Everything it finds out or does is in the journal's steps. */
 export async function maintain(maintenance: Maintenance): Promise<Conclusion> {
+  const known: Known = {};
+  try {
+    return await observeAndAct(maintenance, known);
+  } catch (error) {
+    // R16: turned before the first change it is as if it had been turned before the run. Later ones `act` has put into words.
+    const { observation, plan } = known;
+    if (!(error instanceof GuardError && error.switchedOff)) throw error;
+    if (observation === undefined || plan === undefined) {
+      return { outcome: 'planned', reason: `${error.message}. Nothing was changed.`, members: [], plan: [] };
+    }
+    return planned(error.message, plan, observation, maintenance);
+  }
+}
+
+async function observeAndAct(maintenance: Maintenance, known: Known): Promise<Conclusion> {
   const { configuration, journal, command } = maintenance;
   const { maintain: policy } = configuration;
   const { mode, why: standing } = await readMode(maintenance);
@@ -34,34 +56,52 @@ export async function maintain(maintenance: Maintenance): Promise<Conclusion> {
   if (reached === undefined) return nowhere(problem);
   const rates = await earlierRates(maintenance);
 
-  const first = await look(reached, 'observe', nodes);
-  if (first.observation === undefined) return unread(first.detail);
+  const startedMs = Date.parse(journal.steps[0]?.startedAt ?? '');
+  const standsStill = command.dryRun || mode === 'observe';
+  let first = await look(reached, 'observe', nodes);
+  let plan = first.observation && decide(first.observation, policy, rates);
+  const startedAt = new Date(Number.isNaN(startedMs) ? first.atMs : startedMs).toISOString();
+  const windowEndMs = windowEnd(command.trigger, startedAt, policy.windowMinutes);
+  const away = first.observation === undefined || awayIn(first.observation).length > 0;
+  if (!standsStill && away && (plan === undefined || (plan.kind === 'refusal' && plan.rule === 'R2'))) {
+    first = await look(reached, 'wait for voters', nodes, { patient: true, untilMs: windowEndMs });
+    plan = first.observation && decide(first.observation, policy, rates);
+  }
+  if (first.observation === undefined || plan === undefined) return unread(first.detail);
   let observation = first.observation;
-  let plan = decide(observation, policy, rates);
   const unchanged = observation.members.map((member) => reportMember(member, observation, observation));
   if (plan.kind === 'refusal') {
     return { outcome: plan.outcome, reason: `${plan.rule}: ${plan.reason} Nothing was changed.`, members: unchanged };
   }
   const missing = await missingRights(reached, observation);
   if (missing !== undefined) return { outcome: 'escalated', reason: missing, members: unchanged };
-  if (command.dryRun || mode === 'observe') {
+  known.observation = observation;
+  known.plan = plan;
+  if (standsStill) {
     if (plan.kind === 'steps') {
       observation = { ...observation, disks: await inspectDisks(reached, observation, problem) };
       const withDisks = decide(observation, policy, rates);
       if (withDisks.kind !== 'refusal') plan = withDisks;
     }
-    const steps = describePlan(plan, observation, maintenance);
-    const why = command.dryRun ? 'A dry run' : standing;
-    const reason = `${why}: nothing was changed. ${plan.kind === 'steps' ? plan.memberIds.length : 'No'} members are worth a defragmentation as of now.`;
-    return { outcome: 'planned', reason, members: withNotes(unchanged, plan.judgements), plan: steps };
+    return planned(command.dryRun ? 'A dry run' : standing, plan, observation, maintenance);
   }
-  const startedAt = journal.steps[0]?.startedAt ?? new Date(first.atMs).toISOString();
-  const windowEndMs = windowEnd(command.trigger, startedAt, policy.windowMinutes);
   const over = windowOver(windowEndMs, first.atMs);
   if (over !== undefined) {
     return { outcome: 'refused', reason: `Too late: ${over}. Nothing was changed.`, members: unchanged };
   }
   return carryOut({ reached, observation, rates, windowEndMs, nodesProblem: problem });
+}
+
+function planned(
+  why: string,
+  plan: Exclude<MaintenancePlan, { kind: 'refusal' }>,
+  observation: Observation,
+  maintenance: Maintenance,
+): Conclusion {
+  const members = observation.members.map((member) => reportMember(member, observation, observation));
+  const steps = describePlan(plan, observation, maintenance);
+  const reason = `${why}: nothing was changed. ${plan.kind === 'steps' ? plan.memberIds.length : 'No'} members are worth a defragmentation as of now.`;
+  return { outcome: 'planned', reason, members: withNotes(members, plan.judgements), plan: steps };
 }
 
 /** What cannot be read is guessed cautiously: a night's stall estimates must not depend on a service's hiccup. */
@@ -87,11 +127,13 @@ async function earlierRates({ journal, table, configuration }: Maintenance): Pro
 async function carryOut(night: Night): Promise<Conclusion> {
   const { reached, observation: before } = night;
   const acted = await act(night);
-  const verified = await look(reached, 'verify', before.nodes);
+  const patient = acted.ended === undefined || acted.ended.outcome === 'maintained';
+  const verified = await look(reached, 'verify', before.nodes, { patient, guarded: false });
   const after = verified.observation;
   const swept = before.members.map((member) => ({
     ...reportMember(member, before, after),
     ...acted.defragmented[member.id],
+    ...(acted.skipped[member.id] !== undefined && { note: acted.skipped[member.id] }),
   }));
   const conclusion = { members: withNotes(swept, acted.judgements), pruned: acted.pruned };
   const { ended } = acted;
@@ -128,7 +170,7 @@ function withNotes(members: readonly ReportMember[], judgements: readonly Judgem
 }
 
 function summary(
-  { compactedTo, defragmented, judgements, judged }: Acted,
+  { compactedTo, defragmented, skipped, judgements, judged }: Acted,
   before: Observation,
   after?: Observation,
 ): string {
@@ -141,7 +183,8 @@ function summary(
     .map(({ memberId, name }) => `${name} ${sizeIn(judged ?? before, memberId)} → ${sizeIn(after, memberId)}`);
   const left = judgements
     .filter(({ verdict }) => verdict !== 'defragment')
-    .map(({ name, reason }) => `${name}: ${reason}`);
+    .map(({ name, reason }) => `${name}: ${reason}`)
+    .concat(Object.values(skipped));
   return [
     `Compacted to revision ${compactedTo}; defragmented ${done.join(', ') || 'none'}.`,
     ...(left.length > 0 ? [`Left alone: ${left.join('; ')}.`] : []),

@@ -1,19 +1,23 @@
 // Carries out a recovery's steps one after the other, and stops at the first that does not end well (R14).
+import type { Alarm } from '../etcd/types.ts';
 import { GuardError } from '../run/journal.ts';
 import { pruneFirst } from '../run/prune-child.ts';
 import type { PrunedResource } from '../run/report.ts';
 import { formatBytes } from '../run/report.ts';
 import type { Defragmented } from '../sweep/defragmentation.ts';
-import { refusing, Stop, Sweep, type SweptMember } from '../sweep/sweep.ts';
+import { AWAY_SECONDS, patiently } from '../sweep/patience.ts';
+import { Stop, Sweep, type SweptMember } from '../sweep/sweep.ts';
 import type { Voter } from '../sweep/voters.ts';
 import type { Observation, RecoveryStep } from './decide.ts';
 import { canary, disarm, lookForAlarms } from './disarm.ts';
 import { type LiveShare, tooMuchLiveData, whatFillsIt } from './live-data.ts';
+import { look } from './look.ts';
 import { votersOf } from './members.ts';
-import { observe } from './observe.ts';
 import type { Reached } from './workflow.ts';
 
 const WATCH_INTERVAL_SECONDS = 15;
+/** From one look to the next where the watch is over and nobody answers. */
+const AGAIN_SECONDS = 5;
 
 export interface Acted {
   /** By member id: what the report says of a member that was defragmented. */
@@ -24,7 +28,10 @@ export interface Acted {
   readonly stopped: string | undefined;
 }
 
-/** Never throws for a step that fails: that is `stopped`, and what is done stays done. */
+/**
+ * Never throws for a step that fails: that is `stopped`, and what is done stays done.
+ * @throws GuardError where the switch was turned before the first change
+ */
 export async function act(recovery: Reached, steps: readonly RecoveryStep[], observation: Observation): Promise<Acted> {
   const acting = new Acting(recovery, observation);
   let stopped: string | undefined;
@@ -32,6 +39,8 @@ export async function act(recovery: Reached, steps: readonly RecoveryStep[], obs
     await acting.carryOut(steps);
   } catch (error) {
     if (!(error instanceof Stop || error instanceof GuardError)) throw error;
+    // R16: with nothing changed yet it is as if the switch had been turned before the run.
+    if (error instanceof GuardError && error.switchedOff && !recovery.journal.changing) throw error;
     stopped = error instanceof GuardError ? `${error.message}. ${acting.sweep.done()}` : error.message;
   }
   return { defragmented: acting.defragmented, pruned: acting.pruned, stopped };
@@ -49,7 +58,7 @@ class Acting {
     this.#recovery = recovery;
     this.#observation = observation;
     this.#voters = votersOf(observation);
-    this.sweep = this.#newSweep(observation);
+    this.sweep = this.#newSweep();
   }
 
   /** @throws Stop, GuardError */
@@ -71,7 +80,7 @@ class Acting {
     const { mayHelp, words } = await this.#prune();
     if (!mayHelp) throw await this.#stopFullOfLiveData(full, words);
     const after = await this.#lookAgain();
-    this.sweep = this.#newSweep(after);
+    this.sweep = this.#newSweep();
     // Also who was already done: the pruned reports are in its file as well.
     const stillFull = await this.#compactAndDefragment(BigInt(after.revision), toDefragment);
     if (stillFull !== undefined) throw await this.#stopFullOfLiveData(stillFull, words);
@@ -84,7 +93,8 @@ class Acting {
     );
     let full: FullMember | undefined;
     let measured = false;
-    // `dbSizeInUse` is stale after a compaction, so the first defragmented file is the measure of what is live.
+    // `dbSizeInUse` is stale after a compaction, so the first defragmented file is the measure of what is live: it was done after the
+    // barrier, by this run or by somebody else.
     const after = async (target: Voter, { dbSize }: Defragmented): Promise<string | undefined> => {
       if (measured) return undefined;
       measured = true;
@@ -120,19 +130,12 @@ class Acting {
     return { mayHelp: false, words: `Pruning stale reports deleted none (${outcome}: ${reason})` };
   }
 
-  /** The deletions have a revision of their own, and the files the sizes that the next defragmentation is told by. */
+  /** The deletions have a revision of their own. */
   async #lookAgain(): Promise<Observation> {
-    const { journal, cluster, configuration } = this.#recovery;
-    const look = await journal.insist('look after prune', async () => {
-      const observation = await observe(await cluster(), configuration.etcd.quotaBytes);
-      const away = observation.members.filter(({ healthy, isLearner }) => !healthy && !isLearner);
-      const detail =
-        away.length === 0 ? `revision ${observation.revision}` : `${away.map(({ name }) => name).join(', ')} away`;
-      return { outcome: away.length === 0 ? 'done' : 'failed', detail, data: observation };
-    });
-    journal.note('look after prune', look);
-    if (look.outcome === 'done' && look.data !== undefined) return look.data;
-    throw new Stop(`R2: stale reports were pruned, then ${look.detail}. ${this.sweep.done()} The alarm stays armed.`);
+    const seen = await look(this.#recovery, 'look after prune', undefined, { patient: true });
+    const away = seen.observation?.members.filter(({ healthy, isLearner }) => !healthy && !isLearner) ?? [];
+    if (seen.observation !== undefined && away.length === 0) return seen.observation;
+    throw new Stop(`R2: stale reports were pruned, then ${seen.detail}. ${this.sweep.done()} The alarm stays armed.`);
   }
 
   async #stopFullOfLiveData({ voter, liveBytes, quotaBytes }: FullMember, unhelped: string): Promise<Stop> {
@@ -147,14 +150,16 @@ class Acting {
   async #disarm(): Promise<void> {
     const { journal, cluster, configuration } = this.#recovery;
     const quotaBytes = configuration.etcd.quotaBytes;
-    const step = await journal.insist('disarm', () => refusing(() => disarm(cluster, this.#voters, quotaBytes)));
+    const step = await patiently({ journal }, 'disarm', (attempt) =>
+      disarm(cluster, this.#voters, quotaBytes, attempt),
+    );
     journal.note('disarm', step);
     if (step.outcome === 'failed' || step.outcome === 'refused') throw new Stop(`${step.detail}. ${this.sweep.done()}`);
   }
 
   async #canary(): Promise<void> {
     const { journal, cluster } = this.#recovery;
-    const step = await journal.insist('canary', () => refusing(() => canary(cluster, this.#voters)));
+    const step = await patiently({ journal }, 'canary', (attempt) => canary(cluster, this.#voters, attempt));
     journal.note('canary', step);
     if (step.outcome === 'done') return;
     throw new Stop(
@@ -162,14 +167,23 @@ class Acting {
     );
   }
 
+  /** Where nobody answers at its end, it goes on until somebody does. */
   async #watch(seconds: number): Promise<void> {
     if (seconds === 0) return;
     const { journal, cluster } = this.#recovery;
-    const polling = { everySeconds: WATCH_INTERVAL_SECONDS, withinSeconds: seconds };
-    const last = await journal.poll('watch', polling, async () => {
-      const seen = await lookForAlarms(cluster, this.#voters);
-      return { ...seen, again: seen.outcome !== 'failed' };
-    });
+    const watchedAt = (number: number) => Math.min((number - 1) * WATCH_INTERVAL_SECONDS, seconds);
+    const last = await journal.poll<readonly Alarm[]>(
+      'watch',
+      {
+        everySeconds: (_last, number) => Math.min(WATCH_INTERVAL_SECONDS, seconds - watchedAt(number)) || AGAIN_SECONDS,
+        withinSeconds: seconds + AWAY_SECONDS,
+      },
+      async (number) => {
+        const seen = await lookForAlarms(cluster, this.#voters);
+        const again = seen.outcome !== 'failed' && (watchedAt(number) < seconds || seen.outcome === 'unknown');
+        return { ...seen, again };
+      },
+    );
     journal.note('watch', last);
     if (last.outcome === 'done') return;
     if (last.outcome === 'unknown') {
@@ -185,10 +199,9 @@ class Acting {
     throw new Stop(`R7: ${last.detail} while it was watched; nothing is disarmed again. ${hint}`);
   }
 
-  #newSweep({ members }: Observation): Sweep {
-    const { journal, context, cluster } = this.#recovery;
-    const dbSizes = Object.fromEntries(members.map(({ id, dbSize = 0 }) => [id, dbSize]));
-    return new Sweep({ journal, context, cluster, voters: this.#voters, dbSizes });
+  #newSweep(): Sweep {
+    const { journal, cluster } = this.#recovery;
+    return new Sweep({ journal, cluster, voters: this.#voters });
   }
 }
 

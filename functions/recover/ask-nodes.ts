@@ -32,7 +32,7 @@ export async function askNodes(
     return { observation: { ...seen, nodes: told }, reached };
   }
   const further: Reached = { ...reached, endpoints, cluster: () => recovery.cluster(endpoints) };
-  const { observation } = await look(further, 'observe at the nodes', told, ofNobody);
+  const { observation } = await look(further, 'observe at the nodes', told, { ofNobody });
   return { observation: observation ?? { ...seen, nodes: told }, reached: further };
 }
 

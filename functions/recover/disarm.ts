@@ -4,6 +4,8 @@ import type { Alarm } from '../etcd/types.ts';
 import { describeError, EtcdMedicError } from '../run/errors.ts';
 import type { StepResult } from '../run/journal.ts';
 import {
+  type BeforeChange,
+  checkBeforeChange,
   checkOthersHealthy,
   clientOf,
   type OpenCluster,
@@ -26,33 +28,39 @@ export class QuotaUnknownError extends EtcdMedicError {
 
 /**
  * Disarms NOSPACE, member by member, by exact id, and reads the list back.
- * @throws SweepStoppedError when a voter is away, or at or above DISARM_BELOW_SHARE; QuotaUnknownError. Nothing is disarmed then
+ * @throws AwayError when a voter is away; SweepStoppedError when one is at or above DISARM_BELOW_SHARE; QuotaUnknownError. Nothing is
+ * disarmed then
  */
 export async function disarm(
   open: OpenCluster,
   voters: readonly Voter[],
   configuredQuotaBytes: number | undefined,
+  before: BeforeChange = {},
 ): Promise<StepResult<never>> {
-  const cluster = await reach(open, voters);
-  const healthy = checkOthersHealthy(cluster, voters, undefined);
-  await Promise.all([
-    healthy,
-    ...voters.map(async (voter) => {
-      const quota = await readQuota(clientOf(cluster, voter), configuredQuotaBytes);
-      const size = (await healthy).get(voter.id)?.dbSize ?? Number.POSITIVE_INFINITY;
-      // Not a rule's refusal yet: a member that was just restarting can be asked again.
-      if (quota.kind === 'unknown') throw new QuotaUnknownError(`R8: ${voter.name}: ${quota.problem}`);
-      if (quota.kind === 'limit' && size >= DISARM_BELOW_SHARE * quota.bytes) {
-        throw new SweepStoppedError(
-          `R7: ${voter.name} still has ${size} of ${quota.bytes} bytes: the alarm would come back, so it stays armed`,
-        );
-      }
-    }),
-  ]);
-  const learners = await lookAtLearners(cluster);
+  const cluster = await reach(open, voters, before.patienceMs);
+  const healthy = checkOthersHealthy(cluster, voters, undefined, before.patienceMs);
   const client = clientOf(cluster, anyOf(voters));
-  const armed = await client.alarms();
+  const quotasOf = voters.map(async (voter) => ({
+    voter,
+    quota: await readQuota(clientOf(cluster, voter), configuredQuotaBytes),
+  }));
+  const reading = Promise.all([client.alarms(), lookAtLearners(cluster), Promise.all(quotasOf)]);
+  reading.catch(() => {}); // seen below, unless somebody is away, whose name says more
+  await healthy;
+  const [armed, learners, quotas] = await reading;
   refuseOthers(armed, cluster);
+  // The sizes last: whatever was waited for before, they are of now.
+  const statuses = await checkBeforeChange(cluster, voters, undefined, before);
+  for (const { voter, quota } of quotas) {
+    const size = statuses.get(voter.id)?.dbSize ?? Number.POSITIVE_INFINITY;
+    // Not a rule's refusal yet: a member that was just restarting can be asked again.
+    if (quota.kind === 'unknown') throw new QuotaUnknownError(`R8: ${voter.name}: ${quota.problem}`);
+    if (quota.kind === 'limit' && size >= DISARM_BELOW_SHARE * quota.bytes) {
+      throw new SweepStoppedError(
+        `R7: ${voter.name} still has ${size} of ${quota.bytes} bytes: the alarm would come back, so it stays armed`,
+      );
+    }
+  }
   await Promise.all(armed.map(({ memberId }) => client.disarmNospace(memberId)));
   const left = await client.alarms();
   if (left.length > 0)
@@ -66,25 +74,61 @@ export async function disarm(
   };
 }
 
-/** Writes one small key through every voter and deletes it: the cluster takes writes again, through each of its members. */
-export async function canary(open: OpenCluster, voters: readonly Voter[]): Promise<StepResult<never>> {
-  const cluster = await reach(open, voters);
-  for (const voter of voters) {
-    const key = `${CANARY_PREFIX}${voter.id}`;
-    const client = clientOf(cluster, voter);
-    try {
+/**
+ * Writes one small key through every voter and deletes it: the cluster takes writes again, through each of its members. What an earlier
+ * canary has left behind, of this run or another, goes with it.
+ */
+export async function canary(
+  open: OpenCluster,
+  voters: readonly Voter[],
+  before: BeforeChange = {},
+): Promise<StepResult<never>> {
+  const cluster = await reach(open, voters, before.patienceMs);
+  await checkBeforeChange(cluster, voters, undefined, before);
+  const left = await deleteCanaries(cluster, voters);
+  try {
+    for (const voter of voters) {
+      const key = `${CANARY_PREFIX}${voter.id}`;
+      const client = clientOf(cluster, voter);
       await client.put(key, new Date().toISOString());
-    } catch (error) {
-      // A put that was not answered may be there all the same. Why it failed counts, and not that a delete fails as well.
-      await client.delete(key).catch(() => {});
-      throw error;
+      await client.delete(key);
     }
-    await client.delete(key);
+  } catch (error) {
+    // A put that was not answered may be there all the same. Why it failed counts, and not that a delete fails as well: the next
+    // canary deletes it.
+    await deleteCanaries(cluster, voters).catch(() => 0);
+    throw error;
   }
+  const swept = left === 0 ? '' : `; ${left} left by an earlier one deleted`;
   return {
     outcome: 'done',
-    detail: `a key was written and deleted through ${voters.map(({ name }) => name).join(', ')}`,
+    detail: `a key was written and deleted through ${voters.map(({ name }) => name).join(', ')}${swept}`,
   };
+}
+
+/** More than one a member, and one more for the timed writes, there never are. */
+const MOST_CANARIES = 1_000;
+
+/**
+ * Deletes every canary, through the first voter that does it: whoever wrote one may be gone. Deletes work under NOSPACE, too.
+ * @returns how many there were
+ * @throws what the last voter said, where none did it
+ */
+export async function deleteCanaries(cluster: EtcdCluster, voters: readonly Voter[]): Promise<number> {
+  const from = CANARY_PREFIX;
+  const to = CANARY_PREFIX.replace(/\/$/, '0'); // the character after it
+  let problem: unknown = new SweepStoppedError('the cluster has no voter');
+  for (const voter of voters) {
+    try {
+      const client = clientOf(cluster, voter);
+      const { keys } = await client.keyRange({ from, to, limit: MOST_CANARIES });
+      for (const { key } of keys) await client.delete(key);
+      return keys.length;
+    } catch (error) {
+      problem = error;
+    }
+  }
+  throw problem;
 }
 
 /**

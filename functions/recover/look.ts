@@ -1,12 +1,13 @@
 // One look at all members as a step, repeated while a voter is away: it may be in an election or just restarting.
 import { NoMemberAnsweredError } from '../etcd/errors.ts';
 import { formatBytes } from '../run/report.ts';
+import { AWAY_SECONDS, lookAgainSeconds } from '../sweep/patience.ts';
 import { nameOf, type Observation, type ObservedNode } from './decide.ts';
 import { observe } from './observe.ts';
 import type { Reached } from './workflow.ts';
 
-/** What is still away after so long is away. */
-const LOOK_WITHIN_SECONDS = 10;
+/** What is still away after so many looks may be so for long: a decision that can do something about it does not wait. */
+const LOOKS = 3;
 const LOOK_AGAIN_SECONDS = 5;
 
 export interface Look {
@@ -18,38 +19,73 @@ export interface Look {
   readonly atMs: number;
 }
 
+export interface LookOptions {
+  /** What is seen where no member answers. @default nothing */
+  readonly ofNobody?: ((error: NoMemberAnsweredError) => Observation | undefined) | undefined;
+  /** Whoever is away is waited for as long as in any step of the sweep. @default 10 s */
+  readonly patient?: boolean;
+  /** The lease is renewed meanwhile, and the switch heeded. @default where it is `patient` */
+  readonly guarded?: boolean;
+  /** Milliseconds since 1970: nobody is waited for any more from then on. */
+  readonly untilMs?: number | undefined;
+}
+
+interface Seen {
+  readonly observation: Observation | undefined;
+  /** Names of who was away at the looks before. */
+  readonly waitedFor: readonly string[];
+}
+
 /**
  * @param nodes to be remembered with what is seen
- * @param ofNobody what is seen where no member answers. @default nothing
+ * @throws GuardError where it is `guarded`
  */
 export async function look(
   { journal, configuration, cluster }: Pick<Reached, 'journal' | 'configuration' | 'cluster'>,
   name: string,
   nodes: readonly ObservedNode[] | undefined,
-  ofNobody: (error: NoMemberAnsweredError) => Observation | undefined = () => undefined,
+  {
+    ofNobody = () => undefined,
+    patient = false,
+    guarded = patient,
+    untilMs = Number.POSITIVE_INFINITY,
+  }: LookOptions = {},
 ): Promise<Look> {
-  const polling = { everySeconds: LOOK_AGAIN_SECONDS, withinSeconds: LOOK_WITHIN_SECONDS, guarded: false };
-  const step = await journal.poll<Observation | undefined>(name, polling, async () => {
+  const everySeconds = (_last: unknown, number: number) => (patient ? lookAgainSeconds(number) : LOOK_AGAIN_SECONDS);
+  const withinSeconds = patient ? AWAY_SECONDS : (LOOKS - 1) * LOOK_AGAIN_SECONDS;
+  const step = await journal.poll<Seen>(name, { everySeconds, withinSeconds, guarded }, async (_, last) => {
+    const waitedFor = last?.data?.waitedFor ?? [];
+    const may = Date.now() < untilMs;
     try {
       const observation = await observe(await cluster(), configuration.etcd.quotaBytes);
-      return { outcome: 'done', detail: describe(observation), data: observation, again: isUnsettled(observation) };
+      const away = awayIn(observation);
+      const data = { observation, waitedFor: [...new Set([...waitedFor, ...away])] };
+      return { outcome: 'done', detail: describe(observation), data, again: may && isUnsettled(observation) };
     } catch (error) {
       if (!(error instanceof NoMemberAnsweredError)) throw error;
-      const again = error.problems.some(({ silent }) => silent);
-      return { outcome: 'failed', detail: error.message, data: ofNobody(error), again };
+      const again = may && error.problems.some(({ silent }) => silent);
+      const data = { observation: ofNobody(error), waitedFor: [...new Set([...waitedFor, 'every member'])] };
+      return { outcome: 'failed', detail: error.message, data, again };
     }
   });
-  journal.note(name, step);
-  const observation = step.data;
+  const { observation, waitedFor = [] } = step.data ?? {};
+  const waited = step.looks > 1 ? `; waited ${Math.round(step.durationMs / 1000)} s for ${waitedFor.join(', ')}` : '';
+  journal.note(name, { ...step, detail: step.detail + waited });
   const atMs = Date.parse(step.startedAt) + step.durationMs;
   return { observation: observation && { ...observation, nodes }, detail: step.detail, atMs };
 }
 
-/** R1 needs no second look. */
-function isUnsettled({ members, alarms }: Observation): boolean {
-  return (
-    alarms.every(({ type }) => type === 'NOSPACE') && members.some(({ healthy, isLearner }) => !healthy && !isLearner)
+/** Names of the voters that may be back if they are waited for. */
+export function awayIn({ members }: Observation): string[] {
+  // Waiting gives nobody an address of its own (R19).
+  return members.flatMap(({ id, name, healthy, isLearner, shared }) =>
+    healthy || isLearner || shared ? [] : [name || id],
   );
+}
+
+/** R1 needs no second look. */
+function isUnsettled(observation: Observation): boolean {
+  return observation.alarms.every(({ type }) => type === 'NOSPACE') && awayIn(observation).length > 0;
 }
 
 function describe({ members, alarms, revision }: Observation): string {

@@ -5,16 +5,16 @@ import { readMode } from '../nodes/mode.ts';
 import type { Command } from '../run/command.ts';
 import type { Conclusion } from '../run/conduct.ts';
 import type { ClusterConfiguration } from '../run/configuration.ts';
-import type { Journal } from '../run/journal.ts';
-import { formatBytes } from '../run/report.ts';
+import { GuardError, type Journal } from '../run/journal.ts';
+import { formatBytes, type PlannedStep } from '../run/report.ts';
 import { snapshotFirst } from '../sweep/snapshot-first.ts';
 import { act } from './act.ts';
 import { askNodes } from './ask-nodes.ts';
-import { decide, type Observation, type Plan } from './decide.ts';
+import { decide, type KubeletRestarts, type Observation, type Plan } from './decide.ts';
 import { inspectDisks } from './disks.ts';
 import { restartKubelets } from './kubelets.ts';
 import { whatFillsIt } from './live-data.ts';
-import { look } from './look.ts';
+import { awayIn, look } from './look.ts';
 import { reportMember, votersOf } from './members.ts';
 import { listNodes } from './nodes.ts';
 import { observeNobody } from './observe.ts';
@@ -44,34 +44,78 @@ export interface Reached extends Omit<Recovery, 'cluster'> {
   readonly cluster: () => Promise<EtcdCluster>;
 }
 
+/** What a run knows by now, for a report that has to be made in the middle of it. */
+interface Known {
+  observation?: Observation;
+  plan?: Plan;
+}
+
 /** One recovery, from the first look to the last. Everything it finds out or does is in the journal's steps. */
 export async function recover(recovery: Recovery): Promise<Conclusion> {
+  const known: Known = {};
+  try {
+    return await observeAndAct(recovery, known);
+  } catch (error) {
+    if (!(error instanceof GuardError)) throw error;
+    const { observation, plan } = known;
+    const members = observation?.members.map((member) => reportMember(member, observation, observation)) ?? [];
+    // R16: turned before the first change it is as if it had been turned before the run.
+    if (error.switchedOff && !recovery.journal.changing) {
+      const steps = observation && plan ? planned(plan, observation, recovery) : [];
+      return { outcome: 'planned', reason: nothingChanged(error.message, steps), members, plan: steps };
+    }
+    if (!recovery.journal.changing) throw error;
+    return {
+      outcome: 'escalated',
+      reason: `${error.message}. What was done before stays done: see the steps.`,
+      members,
+    };
+  }
+}
+
+async function observeAndAct(recovery: Recovery, known: Known): Promise<Conclusion> {
   const { configuration, journal } = recovery;
   for (const { name, detail } of missingParts(recovery)) journal.missing(name, detail);
   const { mode, why: standing } = await readMode(recovery);
   const { nodes, problem } = await listNodes(recovery);
-  const known = reach(recovery, nodes);
-  if (known === undefined) return nowhere(problem);
+  const found = reach(recovery, nodes);
+  if (found === undefined) return nowhere(problem);
 
   // Where nodes are known, a cluster of which nobody answers is something to go by (R11).
   const ofNobody = nodes === undefined ? undefined : observeNobody;
-  const first = await look(known, 'observe', nodes, ofNobody);
-  if (first.observation === undefined) return unread(first.detail);
-  const located = await askNodes(recovery, known, first.observation, observeNobody);
-  const { reached } = located;
   const standsStill = recovery.command.dryRun || mode === 'observe';
-  let observation = located.observation;
-  let plan = decide(observation, configuration.recover);
-  if (plan.kind === 'restart-kubelets' && !standsStill) {
-    const kubelets = await restartKubelets(reached, plan, observation);
-    const second = await look(reached, 'observe again', observation.nodes, ofNobody);
-    if (second.observation === undefined) return unread(second.detail);
-    observation = { ...second.observation, kubelets };
-    plan = decide(observation, configuration.recover);
+  const judge = (observation: Observation) => {
+    known.observation = observation;
+    known.plan = decide(observation, configuration.recover);
+    return known.plan;
+  };
+  let seen = await look(found, 'observe', nodes, { ofNobody });
+  let reached = found;
+  let plan: Plan | undefined;
+  if (seen.observation !== undefined) {
+    const located = await askNodes(recovery, found, seen.observation, observeNobody);
+    reached = located.reached;
+    seen = { ...seen, observation: located.observation };
+    plan = judge(located.observation);
   }
+  let kubelets: KubeletRestarts | undefined;
+  for (let waited = false; !standsStill; ) {
+    const told = known.observation?.nodes ?? nodes;
+    if (plan?.kind === 'restart-kubelets' && known.observation !== undefined) {
+      kubelets = await restartKubelets(reached, plan, known.observation);
+      seen = await look(reached, 'observe again', told, { ofNobody });
+    } else if (!waited && isAboutAway(plan, known.observation)) {
+      // Nothing can be done about it but to wait: a kubelet may be about to start it again.
+      waited = true;
+      seen = await look(reached, 'wait for voters', told, { ofNobody, patient: true });
+    } else break;
+    plan = seen.observation && judge({ ...seen.observation, kubelets });
+  }
+  let { observation } = known;
+  if (seen.observation === undefined || plan === undefined || observation === undefined) return unread(seen.detail);
   if (plan.kind === 'steps') {
     observation = { ...observation, disks: await inspectDisks(reached, observation, problem) };
-    plan = decide(observation, configuration.recover);
+    plan = judge(observation);
   }
 
   const members = observation.members.map((member) => reportMember(member, observation, observation));
@@ -92,16 +136,25 @@ export async function recover(recovery: Recovery): Promise<Conclusion> {
   }
   if (plan.kind === 'refusal') return { outcome: plan.outcome, reason: `${plan.rule}: ${plan.reason}`, members };
   if (standsStill || plan.kind === 'restart-kubelets') {
-    const steps = describePlan(plan, observation, recovery);
+    const steps = planned(plan, observation, recovery);
     const why = recovery.command.dryRun ? 'A dry run' : standing;
-    return {
-      outcome: 'planned',
-      reason: `${why}: nothing was changed. ${steps.length} steps are planned.`,
-      members,
-      plan: steps,
-    };
+    return { outcome: 'planned', reason: nothingChanged(why, steps), members, plan: steps };
   }
   return carryOut(reached, plan, observation);
+}
+
+/** Whether it says no only because a voter is away that may come back, or nobody could be read at all. */
+function isAboutAway(plan: Plan | undefined, observation: Observation | undefined): boolean {
+  if (plan === undefined || observation === undefined || observation.nobody !== undefined) return true;
+  return plan.kind === 'refusal' && plan.rule === 'R2' && awayIn(observation).length > 0;
+}
+
+function planned(plan: Plan, observation: Observation, recovery: Recovery): readonly PlannedStep[] {
+  return plan.kind === 'steps' || plan.kind === 'restart-kubelets' ? describePlan(plan, observation, recovery) : [];
+}
+
+function nothingChanged(why: string, steps: readonly PlannedStep[]): string {
+  return `${why}: nothing was changed. ${steps.length} steps are planned.`;
 }
 
 async function carryOut(
@@ -115,7 +168,9 @@ async function carryOut(
     return { outcome: 'escalated', reason: `${unsaved} The alarm stays armed.`, members };
   }
   const acted = await act(recovery, plan.steps, observation);
-  const verified = await look(recovery, 'verify', observation.nodes);
+  // Who has stopped with words does not wait to add some more.
+  const patient = acted.stopped === undefined;
+  const verified = await look(recovery, 'verify', observation.nodes, { patient, guarded: false });
   const after = verified.observation;
   const members = observation.members.map((member) => ({
     ...reportMember(member, observation, after),

@@ -3,7 +3,15 @@ import type { EtcdCluster } from '../etcd/discovery.ts';
 import type { MemberStatus } from '../etcd/types.ts';
 import { describeError } from '../run/errors.ts';
 import type { StepResult } from '../run/journal.ts';
-import { checkOthersHealthy, clientOf, type OpenCluster, reach, SweepStoppedError, type Voter } from './voters.ts';
+import {
+  AwayError,
+  type BeforeChange,
+  checkBeforeChange,
+  clientOf,
+  type OpenCluster,
+  reach,
+  type Voter,
+} from './voters.ts';
 
 /** How far a voter's applied log may be behind the leader's to take over: fewer than this is caught up within one heartbeat. */
 export const CAUGHT_UP_ENTRIES = 100n;
@@ -13,21 +21,24 @@ const LOOK_AGAIN_MS = 5;
 
 /**
  * Moves the leadership away from `from`, if it has it, and returns once another voter says that it leads.
- * @throws SweepStoppedError when no voter is fit, or none leads in time
+ * @throws AwayError when a voter is away, no other is fit yet, or none leads in time; SweepStoppedError
  */
 export async function moveLeaderAway(
   open: OpenCluster,
   voters: readonly Voter[],
   from: Voter,
+  before: BeforeChange = {},
 ): Promise<StepResult<never>> {
-  const cluster = await reach(open, voters);
-  const statuses = await checkOthersHealthy(cluster, voters, undefined);
+  const cluster = await reach(open, voters, before.patienceMs);
+  const statuses = await checkBeforeChange(cluster, voters, undefined, before);
   if (statuses.get(from.id)?.leaderId !== from.id) {
     return { outcome: 'nothing-to-do', detail: `${from.name} is not the leader any more` };
   }
   const to = fittest(voters, statuses, from);
   if (to === undefined) {
-    throw new SweepStoppedError(`R3: no voter is caught up, so the leadership stays with ${from.name}`);
+    // One that was just restarted catches up within seconds.
+    const others = voters.filter(({ id }) => id !== from.id);
+    throw new AwayError(`R3: no voter is caught up, so the leadership stays with ${from.name}`, others);
   }
   // The server answers MoveLeader at its next tick of 100 ms; the new leader itself says so at once. Whichever comes first.
   const request = clientOf(cluster, from)
@@ -64,7 +75,7 @@ async function untilLeads(cluster: EtcdCluster, to: Voter, problem = 'no answer'
         () => false, // what it does not answer now it may at the next look
       );
     if (leads) return undefined;
-    if (Date.now() > giveUpAt) throw new SweepStoppedError(`R3: the leadership did not move to ${to.name}: ${problem}`);
+    if (Date.now() > giveUpAt) throw new AwayError(`R3: the leadership did not move to ${to.name}: ${problem}`, [to]);
     await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
   }
 }

@@ -2,8 +2,12 @@
 import type { ClusterConfiguration } from '../run/configuration.ts';
 import type { Journal } from '../run/journal.ts';
 import type { PlannedStep } from '../run/report.ts';
+import { patiently } from './patience.ts';
 import { takeSnapshot } from './snapshot.ts';
 import type { OpenCluster, Voter } from './voters.ts';
+
+/** Each may be a stream of gigabytes that broke half-way. */
+const ACCIDENTS = 2;
 
 export interface SnapshotSetting {
   readonly journal: Journal;
@@ -11,11 +15,13 @@ export interface SnapshotSetting {
   /** Undefined: none is configured, or none is wanted. */
   readonly snapshotBucket: string | undefined;
   readonly cluster: OpenCluster;
+  /** Milliseconds since 1970: nobody who is away is waited for any more from then on. */
+  readonly untilMs?: number | undefined;
 }
 
 /** @returns why the run must stop, with nothing changed; undefined where it may go on */
 export async function snapshotFirst(
-  { journal, configuration, snapshotBucket: bucket, cluster }: SnapshotSetting,
+  { journal, configuration, snapshotBucket: bucket, cluster, untilMs }: SnapshotSetting,
   voters: readonly Voter[],
 ): Promise<string | undefined> {
   if (bucket === undefined) {
@@ -23,8 +29,11 @@ export async function snapshotFirst(
     journal.missing(name, detail, configuration.snapshot === false ? 'skipped' : 'not-configured');
     return undefined;
   }
-  const step = await journal.insist('snapshot', async () =>
-    takeSnapshot({ cluster: await cluster(), voters, bucket, clusterName: configuration.name }),
+  const step = await patiently(
+    { journal, untilMs },
+    'snapshot',
+    async () => takeSnapshot({ cluster: await cluster(), voters, bucket, clusterName: configuration.name }),
+    { accidents: ACCIDENTS, lostIsAway: false },
   );
   journal.note('snapshot', step);
   if (step.outcome === 'done' || (configuration.snapshot && configuration.snapshot.onFailure === 'continue')) {

@@ -2,14 +2,14 @@
 import type { EtcdCluster } from '../etcd/discovery.ts';
 import { verifiedSnapshot } from '../etcd/snapshot.ts';
 import type { MemberClient, MemberStatus } from '../etcd/types.ts';
-import { describeError, EtcdMedicError } from '../run/errors.ts';
+import { describeError } from '../run/errors.ts';
 import type { StepResult } from '../run/journal.ts';
 import { formatBytes } from '../run/report.ts';
-import type { Voter } from './voters.ts';
+import { AwayError, type Voter } from './voters.ts';
 
 /** No voter is well enough to take a snapshot of: it would be of data that the cluster has moved on from. */
-export class NoSnapshotSourceError extends EtcdMedicError {
-  override readonly name = 'NoSnapshotSourceError';
+export class NoSnapshotSourceError extends AwayError {
+  override readonly name: string = 'NoSnapshotSourceError';
 }
 
 export interface SnapshotOrder {
@@ -133,7 +133,7 @@ async function findSource({ cluster, voters }: SnapshotOrder): Promise<ReachedSo
   });
   const source = chooseSnapshotSource((await Promise.all(looks)).flat());
   if (source !== undefined) return source;
-  throw new NoSnapshotSourceError(`R13: no voter is healthy enough for a snapshot: ${problems.join('; ')}`);
+  throw new NoSnapshotSourceError(`R13: no voter is healthy enough for a snapshot: ${problems.join('; ')}`, voters);
 }
 
 /** ISO 8601's basic form: sorts by time, and has no colon, which S3's tools and file systems stumble over. */

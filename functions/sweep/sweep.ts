@@ -1,25 +1,24 @@
 // Carries a sweep through the voters: a compaction on each as a barrier, then one defragmentation after the other, the leader
 // last. It stops at the first that does not end well (R14). Recovery and maintenance share it.
-import type { DurableContext } from '@aws/durable-execution-sdk-js';
-import { NoSpaceError } from '../etcd/errors.ts';
 import { DEFAULT_DEADLINES } from '../etcd/member-client.ts';
-import { describeError, EtcdMedicError } from '../run/errors.ts';
-import type { Journal, RecordedStep, StepResult } from '../run/journal.ts';
-import { compactEach } from './compaction.ts';
-import { DEFRAGMENT_NEEDS_MS, type Defragmentation, type Defragmented, defragment, settle } from './defragmentation.ts';
+import { EtcdMedicError } from '../run/errors.ts';
+import type { Journal } from '../run/journal.ts';
+import type { PolledStep } from '../run/poll.ts';
+import { type CompactionProgress, compactEach } from './compaction.ts';
+import {
+  type Defragmentation,
+  type Defragmented,
+  LOOK_AGAIN_SECONDS,
+  takeTurn,
+  turnNeedsMs,
+} from './defragmentation.ts';
 import { moveLeaderAway } from './leadership.ts';
-import { type OpenCluster, SweepStoppedError, type Voter } from './voters.ts';
+import { AWAY_SECONDS, patiently } from './patience.ts';
+import type { OpenCluster, Voter } from './voters.ts';
 
-/** How often a barrier that timed out is asked for again, 10 s apart: with the call's own deadline, up to 26 minutes. */
-const COMPACTION_ATTEMPTS = 5;
-const LOOK_AGAIN_SECONDS = 10;
-/** A defragmentation of unknown outcome is looked at for 30 to 45 minutes: a file of 8 GiB on a slow disk takes less. */
-const SETTLE_LOOKS = 180;
-/** Where nothing was sent by this attempt, and so in all likelihood nothing is under way: 5 minutes. */
-const UNSENT_LOOKS = 30;
-/** A member that serves reads has no defragmentation under way; so often in a row, and its file did not shrink: it failed. */
-const SERVING_LOOKS = 3;
 const COMPACT_NEEDS_MS = DEFAULT_DEADLINES.compactMs + 30_000;
+/** Somebody's backup is waited for as long as a member that is away: most take less. */
+const STREAM_LOOKS = AWAY_SECONDS / LOOK_AGAIN_SECONDS;
 
 /** R14: ends a run's steps, with the reason for the report. What is done stays done. */
 export class Stop extends EtcdMedicError {
@@ -28,12 +27,18 @@ export class Stop extends EtcdMedicError {
 
 export interface SweepSetting {
   readonly journal: Journal;
-  readonly context: DurableContext;
   readonly cluster: OpenCluster;
   /** All of them, also those that are not to be defragmented: each is asked for its health and gets the compaction. */
   readonly voters: readonly Voter[];
-  /** Every voter's file as it was observed, in bytes, by member id: a smaller one later is one that was defragmented (R5). */
-  readonly dbSizes: Readonly<Record<string, number>>;
+  /**
+   * Every voter's file in bytes, by member id, measured after a barrier: a smaller one later is one that was defragmented (R5), with the
+   * history gone. @default what `compact` measures at its end
+   */
+  readonly dbSizes?: Readonly<Record<string, number>> | undefined;
+  /** Milliseconds since 1970: no voter that is away is waited for any more from then on. */
+  readonly untilMs?: number | undefined;
+  /** A member whose defragmentation would wait for somebody's Snapshot stream is left out in the end. @default it stops the sweep */
+  readonly skipsStreaming?: boolean | undefined;
 }
 
 /** What looks on while the members are swept; each answers why the sweep is to end there, or undefined. */
@@ -49,38 +54,42 @@ export interface SweepWatch {
 /** How one member's defragmentation went, for the report. */
 export interface SweptMember {
   readonly defragmented: true;
-  /** Of the defragmentation itself, which is what a later run's estimate goes by; with the looks around it where it was waited for. */
-  readonly durationMs: number;
+  /**
+   * Of the defragmentation itself, which is what a later run's estimate goes by; with the looks around it where it was waited for.
+   * Left out where it was only found to have been done.
+   */
+  readonly durationMs?: number | undefined;
 }
 
 export class Sweep {
   /** By member id. */
   readonly defragmented: Record<string, SweptMember> = {};
+  /** By member id: why it was left out, a sentence each. */
+  readonly skipped: Record<string, string> = {};
   readonly #setting: SweepSetting;
+  #dbSizes: Readonly<Record<string, number>> | undefined;
 
   constructor(setting: SweepSetting) {
     this.#setting = setting;
+    this.#dbSizes = setting.dbSizes;
   }
 
   /** R4. @throws Stop when it did not get through on every voter; GuardError */
   async compact(revision: bigint): Promise<void> {
-    const { journal, context, cluster, voters } = this.#setting;
-    let pending = voters;
-    let last: RecordedStep<unknown> | undefined;
-    for (let attempt = 1; attempt <= COMPACTION_ATTEMPTS; attempt++) {
-      const ask = pending;
-      const name = attempt === 1 ? 'compact' : `compact, asked again (${attempt})`;
-      const step = await journal.inTime(name, COMPACT_NEEDS_MS, () => compactEach(cluster, voters, ask, revision));
-      last = last ? { ...step, startedAt: last.startedAt, durationMs: last.durationMs + step.durationMs } : step;
-      if (step.outcome !== 'unknown' || step.data === undefined) break;
-      pending = step.data.pending;
-      if (attempt < COMPACTION_ATTEMPTS) await context.wait('compaction goes on', { seconds: LOOK_AGAIN_SECONDS });
-    }
-    if (last !== undefined) journal.note('compact', last);
-    if (last?.outcome === 'done') return;
-    throw new Stop(
-      `R4: the compaction did not get through on every voter, so nothing was defragmented after it: ${last?.detail}. Look at that member's log and disk, then run again.`,
+    const { journal, cluster, voters } = this.#setting;
+    const step = await patiently<CompactionProgress>(
+      this.#setting,
+      'compact',
+      (attempt) => compactEach(cluster, voters, revision, attempt),
+      { neededMs: COMPACT_NEEDS_MS },
     );
+    journal.note('compact', step);
+    if (step.outcome !== 'done' || step.data?.dbSizes === undefined) {
+      throw new Stop(
+        `R4: the compaction did not get through on every voter, so nothing was defragmented after it: ${step.detail}. Look at that member's log and disk, then run again.`,
+      );
+    }
+    this.#dbSizes = step.data.dbSizes;
   }
 
   /**
@@ -89,21 +98,38 @@ export class Sweep {
    * @throws Stop when a member did not end well; GuardError
    */
   async defragment(memberIds: readonly string[], watch: SweepWatch = {}): Promise<string | undefined> {
-    const { voters } = this.#setting;
+    const { voters, skipsStreaming = false } = this.#setting;
     const queue = memberIds.map((id) => this.#voter(id));
     // Every member may be put back once for leading at its turn: more often, and the cluster is electing again and again.
     let putBack = 0;
+    const streaming = new Set<string>();
     for (let target = queue.shift(); target !== undefined; target = queue.shift()) {
       const early = await watch.before?.(target);
       if (early !== undefined) return early;
       const mayLead = voters.length === 1 || (queue.length === 0 && watch.mayLead?.(target) === true);
       if (queue.length === 0 && !mayLead) await this.#moveLeaderAway(target);
-      const result = await this.#defragmentOne(target, mayLead);
+      // Somebody's backup may be through by the time that the others are.
+      const waits = queue.length === 0 || streaming.has(target.id);
+      const result = await this.#defragmentOne(target, mayLead, waits ? STREAM_LOOKS : 0);
       if (result.data?.kind === 'leads') {
         if (++putBack > memberIds.length) {
           throw new Stop(`R3: the leadership keeps changing: ${result.detail}. ${this.done()}`);
         }
         queue.push(target);
+        continue;
+      }
+      if (result.data?.kind === 'streaming') {
+        if (!waits) {
+          streaming.add(target.id);
+          queue.push(target);
+          continue;
+        }
+        if (!skipsStreaming) {
+          throw new Stop(
+            `R14: the sweep stopped at ${target.name}: ${result.detail}. It was waited for in vain: end it, then run again. ${this.done()}`,
+          );
+        }
+        this.skipped[target.id] = result.detail;
         continue;
       }
       if (result.data?.kind !== 'defragmented') {
@@ -125,34 +151,27 @@ export class Sweep {
 
   async #moveLeaderAway(target: Voter): Promise<void> {
     const { journal, cluster, voters } = this.#setting;
-    const name = `move leader from ${target.name}`;
-    const moved = await journal.insist(name, () => refusing(() => moveLeaderAway(cluster, voters, target)));
+    const name = { report: 'move leader', operation: `move leader from ${target.id}` };
+    const moved = await patiently(this.#setting, name, (attempt) => moveLeaderAway(cluster, voters, target, attempt));
     if (moved.outcome !== 'nothing-to-do') journal.note('move leader', moved);
     if (moved.outcome === 'failed' || moved.outcome === 'refused') throw new Stop(`${moved.detail}. ${this.done()}`);
   }
 
-  async #defragmentOne(target: Voter, mayLead: boolean): Promise<RecordedStep<Defragmentation>> {
-    const { journal, context, cluster, voters, dbSizes } = this.#setting;
-    const name = `defragment ${target.name}`;
-    const before = dbSizes[target.id] ?? 0;
-    const sent = await journal.inTime(name, DEFRAGMENT_NEEDS_MS, () =>
-      defragment(cluster, voters, target, { dbSizeBefore: before, mayLead }),
+  async #defragmentOne(target: Voter, mayLead: boolean, streamLooks: number): Promise<PolledStep<Defragmentation>> {
+    const { journal, cluster, voters } = this.#setting;
+    const dbSizeBefore = this.#dbSizes?.[target.id];
+    if (dbSizeBefore === undefined) throw new Error(`${target.name} was not measured after a compaction`);
+    const name = { report: `defragment ${target.name}`, operation: `defragment ${target.id}` };
+    const step = await patiently<Defragmentation>(
+      this.#setting,
+      name,
+      (attempt) => takeTurn(cluster, voters, target, { dbSizeBefore, mayLead, streamLooks }, attempt),
+      // A member that refuses its defragmentation (no space on its disk, say) is not asked again.
+      { neededMs: turnNeedsMs, againSeconds: LOOK_AGAIN_SECONDS, accidents: 0 },
     );
-    let step = sent;
-    let serving = 0;
-    const looks = sent.data?.kind === 'unknown' && !sent.data.sent ? UNSENT_LOOKS : SETTLE_LOOKS;
-    for (let look = 1; step.data?.kind === 'unknown' && look <= looks && serving < SERVING_LOOKS; look++) {
-      await context.wait(`${name} goes on`, { seconds: LOOK_AGAIN_SECONDS });
-      const settled = await journal.quietStep(`${name}, look ${look}`, () => settle(cluster, target, before));
-      const durationMs = Date.parse(settled.startedAt) + settled.durationMs - Date.parse(sent.startedAt);
-      // What the server said at first is often the only word on why.
-      const detail = settled.outcome === 'done' ? settled.detail : `${sent.detail}; last look: ${settled.detail}`;
-      step = { ...settled, data: settled.data ?? step.data, startedAt: sent.startedAt, durationMs, detail };
-      serving = settled.data?.kind === 'unknown' && settled.data.serving ? serving + 1 : 0;
-    }
-    journal.note(name, step);
-    if (step.data?.kind === 'defragmented') {
-      this.defragmented[target.id] = { defragmented: true, durationMs: step.data.tookMs ?? step.durationMs };
+    journal.note(name.report, step);
+    if (step.outcome === 'done' && step.data?.kind === 'defragmented') {
+      this.defragmented[target.id] = { defragmented: true, durationMs: step.data.withinMs };
     }
     return step;
   }
@@ -161,17 +180,5 @@ export class Sweep {
     const voter = this.#setting.voters.find((other) => other.id === id);
     if (voter === undefined) throw new Error(`member ${id} is planned but is no voter`);
     return voter;
-  }
-}
-
-/** A rule that forbids a step is `refused`: asking again would be answered the same. */
-export async function refusing<Data>(work: () => Promise<StepResult<Data>>): Promise<StepResult<Data>> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof SweepStoppedError || error instanceof NoSpaceError) {
-      return { outcome: 'refused', detail: describeError(error) };
-    }
-    throw error;
   }
 }

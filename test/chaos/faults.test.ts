@@ -1,7 +1,8 @@
 // A recovery with something going wrong at each of its steps. Afterwards no acknowledged write is lost, no rule was broken, and the
 // cluster is recovered, or was left so that the next run recovers it.
 
-import { DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
 import { writeAllAlong } from '../control-plane/acknowledged.ts';
@@ -73,10 +74,10 @@ const STEPS: readonly (readonly [string, RegExp, number])[] = [
   ['observe', /^observe$/, 1],
   ['snapshot', /^snapshot$/, 1],
   ['compact', /^compact$/, 1],
-  ['the first defragmentation', /^defragment cp-\d$/, 1],
-  ['the second defragmentation', /^defragment cp-\d$/, 2],
+  ['the first defragmentation', /^defragment [0-9a-f]+$/, 1],
+  ['the second defragmentation', /^defragment [0-9a-f]+$/, 2],
   ['moving the leader', /^move leader/, 1],
-  ['the last defragmentation', /^defragment cp-\d$/, 3],
+  ['the last defragmentation', /^defragment [0-9a-f]+$/, 3],
   ['disarm', /^disarm$/, 1],
   ['canary', /^canary$/, 1],
   ['the watch', /^watch$/, 1],
@@ -151,6 +152,51 @@ describe('the services', () => {
     await steal('nobody', 0);
   });
 
+  it('R9: a lease that is lost while a step waits for a member ends it before its change', async () => {
+    const before = await defragmentations(plane);
+    const { name: leader } = await leaderOf(plane);
+    let trouble: Promise<void> | undefined;
+
+    const report = await recoverPlane(plane, {
+      skipTime: false,
+      speed: SPEED,
+      onOperation: ({ name = '', from, to }) => {
+        if (trouble !== undefined || from !== undefined || to !== 'STARTED' || !/^defragment /.test(name)) return;
+        // Neither the one whose turn it is nor the leader: the turn waits for it.
+        const other = plane.members.find((member) => member.name !== leader && !name.endsWith(member.id))?.name ?? '';
+        plane.pause(other);
+        trouble = stealBehind(other);
+      },
+    });
+
+    await trouble;
+    expect(report.outcome, report.reason).toBe('escalated');
+    expect(report.reason).toContain('R9');
+    expect(await defragmentations(plane)).toEqual(before);
+    await steal('nobody', 0);
+  });
+
+  it('R16: a switch turned before the first change ends in the plan, with the members', async () => {
+    const before = await defragmentations(plane);
+    const armed = await listAlarms(plane);
+
+    const report = await recoverPlane(plane, {
+      skipTime: false,
+      speed: SPEED,
+      onOperation: ({ name, to }) => {
+        if (name === 'observe' && to === 'SUCCEEDED') aws.ssm.parameters.set(aws.switchParameter, 'observe');
+      },
+    });
+
+    aws.ssm.parameters.set(aws.switchParameter, 'auto');
+    expect(report.outcome, report.reason).toBe('planned');
+    expect(report.reason).toMatch(/^R16: .*nothing was changed/);
+    expect(report.plan?.map(({ name }) => name)).toEqual(expect.arrayContaining(['compact', 'disarm']));
+    expect(report.members.map(({ before: sizes }) => sizes?.alarms)).toEqual([['NOSPACE'], ['NOSPACE'], ['NOSPACE']]);
+    expect(await defragmentations(plane)).toEqual(before);
+    expect(await listAlarms(plane)).toEqual(armed);
+  });
+
   it('a bus that refuses: recovered all the same, and the report says that nobody was told', async () => {
     aws.eventBridge.refuse('request');
 
@@ -174,6 +220,26 @@ describe('the services', () => {
     expect(aws.s3.openUploads).toEqual([]);
   });
 });
+
+/** Once the step has renewed its lease, takes it; and only then, when that is no news any more, lets the member go on. */
+async function stealBehind(paused: string): Promise<void> {
+  const earlier = await renewedAt();
+  while ((await renewedAt()) === earlier) await sleep(10);
+  await steal();
+  await sleep(TROUBLE_MS);
+  plane.resume(paused);
+}
+
+async function renewedAt(): Promise<string | undefined> {
+  const client = new DynamoDBClient({});
+  try {
+    const Key = { cluster: { S: 'control-plane' }, record: { S: 'lease' } };
+    const { Item } = await client.send(new GetItemCommand({ TableName: aws.table, Key, ConsistentRead: true }));
+    return Item?.renewedAt?.N;
+  } finally {
+    client.destroy();
+  }
+}
 
 /** Writes another owner into the lease. */
 async function steal(

@@ -45,19 +45,19 @@ async function sweptSince(): Promise<readonly string[]> {
   return Object.entries(now).flatMap(([name, count]) => (count > (earlier[name] ?? 0) ? [name] : []));
 }
 
-const isDefragmentation = (name: string | undefined) => /^defragment cp-\d$/.test(name ?? '');
+const isDefragmentation = (name: string | undefined) => /^defragment [0-9a-f]+$/.test(name ?? '');
 
 describe('maintain', () => {
   it.each([
     ['while the revision grows old: nothing is changed', 'refused', /^revision$/, 0],
-    ['after the first member: the others are left as they are', 'escalated', /^defragment cp-\d$/, 1],
+    ['after the first member: the others are left as they are', 'escalated', /^defragment [0-9a-f]+$/, 1],
   ] as const)('R2: a member hangs %s', async (_name, outcome, at, swept) => {
     const rules = watchRules(plane, { leaderStallMs: LEADER_STALL_MS });
 
     const report = await maintainPlane(plane, {
       onOperation: ({ name = '', to }) => {
         if (!at.test(name) || to !== 'SUCCEEDED' || paused.length > 0) return;
-        const follower = plane.members.find((member) => !name.endsWith(member.name))?.name ?? '';
+        const follower = plane.members.find(({ id }) => !name.endsWith(id))?.name ?? '';
         paused.push(follower);
         plane.pause(follower);
       },
@@ -83,7 +83,7 @@ describe('maintain', () => {
     const report = await maintainPlane(plane, {
       onOperation: ({ name = '', to }) => {
         if (!isDefragmentation(name) || to !== 'SUCCEEDED' || killed !== undefined) return;
-        killed = plane.members.find((member) => !name.endsWith(member.name))?.name ?? '';
+        killed = plane.members.find(({ id }) => !name.endsWith(id))?.name ?? '';
         plane.kill(killed);
       },
     });
@@ -111,6 +111,21 @@ describe('maintain', () => {
     expect(report.outcome, report.reason).toBe('escalated');
     expect(report.reason).toContain('R9');
     expect(outcomes(report)).not.toHaveProperty('canary');
+    expect(await sweptSince()).toEqual([]);
+  });
+
+  it('R16: ends in the plan where the switch is turned before the first change', async () => {
+    const report = await maintainPlane(plane, {
+      onOperation: ({ name, to }) => {
+        if (name === 'observe' && to === 'SUCCEEDED') aws.ssm.parameters.set(aws.switchParameter, 'observe');
+      },
+    });
+
+    aws.ssm.parameters.set(aws.switchParameter, 'auto');
+    expect(report.outcome, report.reason).toBe('planned');
+    expect(report.reason).toMatch(/^R16: .*nothing was changed/);
+    expect(report.plan?.map(({ name }) => name)).toContain('compact');
+    expect(report.members).toHaveLength(3);
     expect(await sweptSince()).toEqual([]);
   });
 

@@ -216,7 +216,7 @@ describe('maintain, when something comes up on the way', () => {
     const report = await maintainPlane(plane, {
       onOperation: ({ name = '', to }) => {
         if (!name.startsWith('defragment ') || to !== 'SUCCEEDED' || first !== undefined) return;
-        first = name.slice('defragment '.length);
+        first = plane.members.find(({ id }) => name.endsWith(id))?.name;
         vi.setSystemTime(Date.now() + 121 * 60_000);
       },
     });

@@ -8,7 +8,7 @@ import { fillWithReports } from '../control-plane/fill.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
 import { settled } from '../control-plane/settle.ts';
 import { defragmentations, executeRecover, outcomes, recoverPlane } from './harness.ts';
-import { writeMeanwhile } from './write-meanwhile.ts';
+import { writeMeanwhile } from './meanwhile.ts';
 
 const MiB = 1024 * 1024;
 const QUOTA_BYTES = 16 * MiB;
@@ -307,7 +307,8 @@ describe('recover, when something happens on the way', () => {
     let stopped: Promise<void> | undefined;
     const report = await recoverPlane(plane, {
       onOperation: ({ name, to }) => {
-        if (name === `defragment ${first}` && to === 'SUCCEEDED') stopped = plane.stopMember(second ?? '', 'SIGKILL');
+        if (name === `defragment ${plane.member(first ?? '').id}` && to === 'SUCCEEDED')
+          stopped = plane.stopMember(second ?? '', 'SIGKILL');
       },
     });
 

@@ -5,7 +5,8 @@ import { discoverMembers } from '../../functions/etcd/discovery.ts';
 import { connectMember } from '../../functions/etcd/member-client.ts';
 import { tryRights } from '../../functions/etcd/rights.ts';
 import type { MemberClient, TlsMaterial } from '../../functions/etcd/types.ts';
-import { defragment } from '../../functions/sweep/defragmentation.ts';
+import { takeTurn } from '../../functions/sweep/defragmentation.ts';
+import { HEALTHY_WITHIN_MS } from '../../functions/sweep/voters.ts';
 import { listAlarms, raiseNospace, snapshotOfState } from '../control-plane/alarms.ts';
 import { type CredentialFiles, openAuthority } from '../control-plane/certificates.ts';
 import { startControlPlane } from '../control-plane/control-plane.ts';
@@ -136,7 +137,9 @@ it('R2: on etcd 3.4.23, a read that is refused is not waited for as if the membe
   await using cluster = await discoverMembers({ endpoints: plane.endpoints, tls });
   const voter = { id: plane.member('cp-1').id, name: 'cp-1' };
 
-  const sweeping = defragment(async () => cluster, [voter], voter, { dbSizeBefore: 0, mayLead: true });
+  const attempt = { last: undefined, patienceMs: HEALTHY_WITHIN_MS, confirm: async () => false };
+  const turn = { dbSizeBefore: 0, mayLead: true, streamLooks: 0 };
+  const sweeping = takeTurn(async () => cluster, [voter], voter, turn, attempt);
 
   await expect(sweeping).rejects.toThrow("etcd's authorization refused it");
   const page = await metricsOf(plane, plane.endpoints[0] ?? '');

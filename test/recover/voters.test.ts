@@ -1,10 +1,11 @@
 // The checks that stand before a change, alone, on real etcd: they are asked again and again while a run goes on.
 import { afterEach, describe, expect, it } from 'vitest';
 import { discoverMembers } from '../../functions/etcd/discovery.ts';
-import { disarm } from '../../functions/recover/disarm.ts';
+import { CANARY_PREFIX, canary, deleteCanaries, disarm } from '../../functions/recover/disarm.ts';
 import { loadTlsMaterial } from '../../functions/run/credentials.ts';
 import { checkOthersHealthy, reach } from '../../functions/sweep/voters.ts';
 import { listAlarms, raiseCorrupt } from '../control-plane/alarms.ts';
+import { within, withMember } from '../control-plane/client.ts';
 import { startControlPlane } from '../control-plane/control-plane.ts';
 import { fillWithReports } from '../control-plane/fill.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
@@ -71,4 +72,42 @@ describe('the checks before a change', () => {
 
     await expect(reach(() => open(current), voters)).rejects.toThrow(/cp-3 cannot be reached/);
   });
+
+  it('a canary that a member has left behind is deleted through another', async () => {
+    plane = await startControlPlane({ quotaBytes: 16 * MiB });
+    const current = plane;
+    await putCanary(plane);
+    await using cluster = await open(current);
+    await plane.stopMember('cp-1', 'SIGKILL');
+
+    expect(await deleteCanaries(cluster, votersOf(plane))).toBe(1);
+
+    expect(await canariesOf(plane)).toBe(0);
+  });
+
+  it('a canary that an earlier run has left behind goes with the next one', async () => {
+    plane = await startControlPlane({ quotaBytes: 16 * MiB });
+    await putCanary(plane);
+    await using cluster = await open(plane);
+
+    const { detail } = await canary(async () => cluster, votersOf(plane));
+
+    expect(detail).toContain('1 left by an earlier one deleted');
+    expect(await canariesOf(plane)).toBe(0);
+  });
 });
+
+/** As a run leaves it whose member died before the delete. */
+async function putCanary(plane: ControlPlane): Promise<void> {
+  const key = Buffer.from(`${CANARY_PREFIX}8e9e05c52164694d`);
+  await withMember(plane, plane.member('cp-2').endpoint, (client) =>
+    client.kv.put({ key, value: Buffer.from('2026-01-01T00:00:00Z') }, within(10_000)),
+  );
+}
+
+async function canariesOf(plane: ControlPlane): Promise<number> {
+  const range = { key: Buffer.from('/etcd-medic/'), range_end: Buffer.from('/etcd-medic0'), count_only: true };
+  return withMember(plane, plane.member('cp-2').endpoint, async (client) =>
+    Number((await client.kv.range(range, within(10_000))).count),
+  );
+}

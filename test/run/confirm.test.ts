@@ -17,7 +17,7 @@ interface Ended {
 /** A step whose checks take so long before its change. */
 async function change(
   checksMs: number,
-  { guard, turned }: { guard: () => Promise<void>; turned?: () => string | undefined },
+  { guard, turned }: { guard: () => Promise<undefined>; turned?: () => string | undefined },
 ) {
   let changed = false;
   const handler = withDurableExecution(async (_event: unknown, context: DurableContext): Promise<Ended> => {
@@ -41,9 +41,10 @@ async function change(
 }
 
 /** Says yes so often. */
-function yes(times: number): () => Promise<void> {
+function yes(times: number): () => Promise<undefined> {
   return async () => {
     if (times-- <= 0) throw new Error('R9: the lease is not this run’s any more');
+    return undefined;
   };
 }
 

@@ -1,5 +1,5 @@
-// A process of its own that writes reports until the largest file has a given share of its quota, so that a test can have it happen
-// between two steps of a run: it waits for the process to end, and the run can't go on meanwhile.
+// What somebody else does to a plane between two steps of a run, by a process of its own: it is waited for, and the run can't go on
+// meanwhile.
 import { spawnSync } from 'node:child_process';
 import { type Reachable, within, withMember } from '../control-plane/client.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
@@ -10,19 +10,31 @@ import { settled } from '../control-plane/settle.ts';
 const REPORT_BYTES = 20_000;
 const CALL_TIMEOUT_MS = 10_000;
 
-type Arguments = readonly [Reachable, number];
+type Deed =
+  | { readonly kind: 'write'; readonly share: number }
+  | { readonly kind: 'defragment'; readonly names: readonly string[] };
+type Arguments = readonly [Reachable, Deed];
 
-/** @param share of the first member's quota. @throws Error with the process's words where it failed */
-export function writeMeanwhile({ members, credentials }: ControlPlane, share: number): void {
+/** Writes reports until the largest file has that share of the first member's quota. @throws Error with the process's words */
+export function writeMeanwhile(plane: ControlPlane, share: number): void {
+  meanwhile(plane, { kind: 'write', share });
+}
+
+/** `etcdctl defrag`, as somebody on call does it. @throws Error with the process's words */
+export function defragmentMeanwhile(plane: ControlPlane, ...names: string[]): void {
+  meanwhile(plane, { kind: 'defragment', names });
+}
+
+function meanwhile({ members, credentials }: ControlPlane, deed: Deed): void {
   const reachable = {
     members: members.map(({ name, id, endpoint, quotaBytes }) => ({ name, id, endpoint, quotaBytes })),
     credentials,
   };
-  const args: Arguments = [reachable, share];
+  const args: Arguments = [reachable, deed];
   const { status, stderr } = spawnSync(process.execPath, [import.meta.filename, JSON.stringify(args)], {
     encoding: 'utf8',
   });
-  if (status !== 0) throw new Error(`nothing could be written: ${stderr}`);
+  if (status !== 0) throw new Error(`${deed.kind} failed: ${stderr}`);
 }
 
 async function write(plane: Reachable, share: number): Promise<void> {
@@ -44,8 +56,15 @@ async function write(plane: Reachable, share: number): Promise<void> {
   }
 }
 
+async function defragment(plane: Reachable, names: readonly string[]): Promise<void> {
+  for (const { endpoint } of plane.members.filter(({ name }) => names.includes(name))) {
+    await withMember(plane, endpoint, (client) => client.maintenance.defragment(within(CALL_TIMEOUT_MS)));
+  }
+}
+
 const [, script, given] = process.argv;
 if (script === import.meta.filename && given !== undefined) {
-  const args: Arguments = JSON.parse(given);
-  await write(...args);
+  const [plane, deed]: Arguments = JSON.parse(given);
+  if (deed.kind === 'write') await write(plane, deed.share);
+  else await defragment(plane, deed.names);
 }
