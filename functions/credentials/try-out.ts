@@ -5,6 +5,7 @@ import {
   ApiUnavailableError,
   ForbiddenError,
   NotServedError,
+  StorageReadError,
   ThrottledError,
   UnauthorizedError,
 } from '../kubernetes/errors.ts';
@@ -69,6 +70,8 @@ async function listOne(client: KubernetesClient): Promise<string> {
       // A cluster that does not have a kind says so only to those who may list it.
       if (error instanceof NotServedError)
         return `the API server let them ask for ${name}, which the cluster does not have`;
+      if (error instanceof StorageReadError)
+        return `the API server let them list ${name}, though it can't read all of it`;
       if (!(error instanceof ForbiddenError)) throw error;
       forbidden ??= error;
     }
