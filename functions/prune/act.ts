@@ -25,10 +25,17 @@ import { survey } from './survey.ts';
 /** What a crash may leave unrecorded, and how often the lease is renewed and a lost one noticed. */
 const BATCH_REPORTS = 500;
 const BATCH_MS = 60_000;
+/** An execution may have 3,000 durable operations: after so many batches of one size they are twice as large, so that a million fit. */
+export const BATCHES_OF_A_SIZE = 100;
 /** What a batch's reports rest on is one list for each kind of owner in each of their namespaces: seconds. */
 const OWNERS_NEED_MS = 120_000;
 /** The owners' lists, a batch, and the deletes that are under way at its end with all the patience that the client has for them. */
 const BATCH_NEEDS_MS = OWNERS_NEED_MS + BATCH_MS + 120_000;
+
+/** How many reports a run's batch may have. @param before how many batches it has had */
+export function batchSize(before: number): number {
+  return BATCH_REPORTS * 2 ** Math.floor(before / BATCHES_OF_A_SIZE);
+}
 
 /** One run's deleting: its budget is for all kinds together. */
 export class Acting {
@@ -36,6 +43,7 @@ export class Acting {
   /** Reports that are gone by this run, and those that in all likelihood are. */
   #spent = 0;
   #beganMs: number | undefined;
+  #batches = 0;
 
   constructor(pruning: Reached) {
     this.#pruning = pruning;
@@ -80,10 +88,11 @@ export class Acting {
     // Where nothing is remembered, the kind is listed again first. This decides nothing but how long the step may wait.
     const neededMs = BATCH_NEEDS_MS + (session.candidates.has(kind.name) ? 0 : SURVEY_NEEDS_MS);
     const spent = this.#spent;
-    return journal.inTime(name, neededMs, () => this.#work(kind, left, spent));
+    const most = batchSize(this.#batches++);
+    return journal.inTime(name, neededMs, () => this.#work(kind, left, spent, most));
   }
 
-  async #work(kind: ReportKind, left: number, spent: number): Promise<StepResult<BatchData>> {
+  async #work(kind: ReportKind, left: number, spent: number, most: number): Promise<StepResult<BatchData>> {
     const { session, api, configuration } = this.#pruning;
     let missing = 0;
     try {
@@ -97,7 +106,7 @@ export class Acting {
         candidates = again;
         missing = Math.max(0, left - candidates.left);
       }
-      const reports = Math.min(BATCH_REPORTS, configuration.prune.maxDeletes - spent - missing);
+      const reports = Math.min(most, configuration.prune.maxDeletes - spent - missing);
       const { alive, stopped } = await this.#dropAlive(kind, candidates.list, reports);
       if (stopped !== undefined) return ended({ ...NOTHING, missing, left: candidates.left }, stopped);
       const overNow = this.#budget(reports);
