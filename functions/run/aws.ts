@@ -9,6 +9,35 @@ export const clientDefaults = {
   requestHandler: { connectionTimeout: 2_000, requestTimeout: 5_000, throwOnRequestTimeout: true },
 };
 
+const AGAIN_AFTER_MS = 500;
+const AGAIN_AT_MOST_MS = 10_000;
+
+/**
+ * For a read in the middle of something that can't be put off to the durable engine: tried again for so long, while the service is in
+ * trouble, throttles it or is not reached. What it refuses is not asked again.
+ * @throws what the last try threw
+ */
+export async function patiently<Answer>(withinMs: number, read: () => Promise<Answer>): Promise<Answer> {
+  const beganMs = performance.now();
+  for (let pauseMs = AGAIN_AFTER_MS; ; pauseMs = Math.min(pauseMs * 2, AGAIN_AT_MOST_MS)) {
+    try {
+      return await read();
+    } catch (error) {
+      if (!isAccident(error) || performance.now() - beganMs + pauseMs > withinMs) throw error;
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+  }
+}
+
+function isAccident(error: unknown): boolean {
+  if (!(error instanceof Error) || isSetupProblem(error)) return false;
+  if (/^(Throttl|TooManyRequests|RequestLimitExceeded|RequestThrottled)/.test(error.name)) return true;
+  const metadata: unknown = Reflect.get(error, '$metadata');
+  const status =
+    typeof metadata === 'object' && metadata !== null ? Reflect.get(metadata, 'httpStatusCode') : undefined;
+  return typeof status !== 'number' || status >= 500;
+}
+
 /** True for errors that trying again won't mend: what was asked for isn't there, or isn't allowed. */
 export function isSetupProblem(error: unknown): boolean {
   if (!(error instanceof Error)) return false;

@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { TlsMaterial } from '../etcd/types.ts';
-import { clientDefaults } from './aws.ts';
+import { clientDefaults, patiently } from './aws.ts';
 import type { EtcdCredentials } from './configuration.ts';
 import { SetupError } from './errors.ts';
 
@@ -60,6 +60,9 @@ export async function readCredentialFile(field: string, path: string): Promise<s
   }
 }
 
+/** Every step that opens a connection needs it: a minute of trouble there must not end a run between two members. */
+const READ_WITHIN_MS = 75_000;
+
 /**
  * @param field the place in the configuration that has `secretArn`
  * @param expected what its JSON object should have, for the message
@@ -70,7 +73,8 @@ export async function readSecret(field: string, secretArn: string, expected: str
   const client = new SecretsManagerClient(clientDefaults);
   let text: string | undefined;
   try {
-    ({ SecretString: text } = await client.send(new GetSecretValueCommand({ SecretId: secretArn })));
+    const get = () => client.send(new GetSecretValueCommand({ SecretId: secretArn }));
+    ({ SecretString: text } = await patiently(READ_WITHIN_MS, get));
   } catch (cause) {
     const name = cause instanceof Error ? cause.name : 'unknown error';
     const remedy =

@@ -78,7 +78,7 @@ export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<Tak
   const key = `${clusterName}/${timeForKey(startedAt)}-${revision}.db`;
   const metadata = {
     cluster: clusterName,
-    member: name,
+    ...(isMetadata(name) && { member: name }),
     'member-id': memberId,
     'etcd-version': status.version,
     revision,
@@ -93,6 +93,11 @@ export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<Tak
   const what = `${formatBytes(bytes)} (${bytes} bytes) of ${from}`;
   const detail = `s3://${bucket}/${key}: ${what}, in ${seconds.toFixed(1)} s; SHA-256 ${sha256}; encryption ${encryption}${cleared}`;
   return { outcome: 'done', detail, data: { bucket, key, bytes, sha256, revision, memberId, seconds } };
+}
+
+/** S3 takes ASCII alone here, 2 KB of all values ("Working with object metadata"): a name of another kind is left to the id beside it. */
+function isMetadata(name: string): boolean {
+  return /^[\x21-\x7e][\x20-\x7e]{0,255}$/.test(name);
 }
 
 /** Not worth a failure: the bucket's lifecycle does the same a day later. @returns what to add to the report */

@@ -21,6 +21,7 @@ const REFUSALS = {
   InvalidPart: [400, 'One or more of the specified parts could not be found.'],
   InvalidPartOrder: [400, 'The list of parts was not in ascending order.'],
   InvalidRequest: [400, 'Invalid request.'],
+  MetadataTooLarge: [400, 'Your metadata headers exceed the maximum allowed metadata size.'],
   NoSuchBucket: [404, 'The specified bucket does not exist'],
   NoSuchKey: [404, 'The specified key does not exist.'],
   NoSuchUpload: [404, 'The specified multipart upload does not exist.'],
@@ -77,9 +78,13 @@ export function encryptionOf(headers: IncomingHttpHeaders): Record<string, strin
   return { 'x-amz-server-side-encryption': String(headers['x-amz-server-side-encryption'] ?? 'AES256') };
 }
 
+/** @throws Refusal: over REST it is US-ASCII and 2 KB of names and values ("Working with object metadata") */
 export function metadataOf(headers: IncomingHttpHeaders): Record<string, string> {
   const prefix = 'x-amz-meta-';
   const named = Object.entries(headers).filter(([name]) => name.startsWith(prefix));
+  if (named.some(([, value]) => !/^[\x20-\x7e]*$/.test(String(value)))) throw new Refusal('InvalidRequest');
+  const bytes = named.reduce((sum, [name, value]) => sum + name.length - prefix.length + String(value).length, 0);
+  if (bytes > 2_048) throw new Refusal('MetadataTooLarge');
   return Object.fromEntries(named.map(([name, value]) => [name.slice(prefix.length), String(value)]));
 }
 
