@@ -122,7 +122,9 @@ function isSilentAtOwn(member: Member, search: Search): boolean {
 }
 
 function problemOf(member: Member, search: Search, list: readonly Member[]): string {
-  if (member.clientUrls.length === 0) return 'it was added to the cluster and has never been started';
+  if (member.clientUrls.length === 0) {
+    return `it was added to the cluster and has never been started, so it has no name and no client URL. Start it, or take it out again: etcdctl member remove ${member.id}`;
+  }
   const unusable = member.clientUrls.filter((url) => !isUsable(url));
   const problems = [
     ...search.attemptsAt(member).map(whyNot),

@@ -2,7 +2,7 @@
 import { request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
 import { hostAndPort, isTls } from './endpoint.ts';
-import { EtcdTimeoutError, NotEtcdError, WrongMemberError } from './errors.ts';
+import { EtcdError, EtcdTimeoutError, NotEtcdError, WrongMemberError } from './errors.ts';
 import { toEtcdError } from './translate.ts';
 import type { TlsMaterial } from './types.ts';
 
@@ -32,12 +32,25 @@ export async function fetchMetrics(
     if (error instanceof Error && error.name === 'AbortError') {
       throw new EtcdTimeoutError(call, 'not-done', `no answer within ${timeoutMs} ms`);
     }
-    throw toEtcdError(error, call);
+    throw isGrpcAlone(error) ? new EtcdError(call, 'not-done', grpcAlone(error)) : toEtcdError(error, call);
   }
   const [, found] = SERVER_ID.exec(page) ?? [];
   if (found === memberId) return page;
   if (found !== undefined) throw new WrongMemberError(call, { meant: memberId, found, done: false });
   throw new NotEtcdError(call, 'not-done', 'the page has no etcd_server_id, so it is not etcd or still starting');
+}
+
+/**
+ * A member with --listen-client-http-urls serves gRPC alone at its client URLs: the connection comes about, and a request of HTTP/1.1 is answered with
+ * frames of HTTP/2 (3.5.16) or by closing it (3.5.30, 3.6.16, 3.7.3).
+ */
+function isGrpcAlone(error: unknown): error is Error {
+  if (!(error instanceof Error) || !('code' in error)) return false;
+  return (error.code === 'ECONNRESET' && /socket hang up/.test(error.message)) || /^HPE_/.test(String(error.code));
+}
+
+function grpcAlone({ message }: Error): string {
+  return `no HTTP/1.1 is served there (${message}): the member has --listen-client-http-urls, so its /metrics is at that other URL, or it is just stopping`;
 }
 
 /** How many Snapshot streams the member has open: begun and not ended. Undefined: the page does not count them. */

@@ -48,7 +48,7 @@ export function parseQuota(page: string): Quota | undefined {
 }
 
 function unreadable(call: EtcdCall, why: string): QuotaUnreadableError {
-  const text = `the quota could not be read: ${why}. Configure \`etcd.quotaBytes\` if this member can't be asked`;
+  const text = `the quota could not be read: ${why}. Configure \`etcd.quotaBytes\` if this member can't be asked (from etcd 3.6.6 on it tells its quota without this page)`;
   return new QuotaUnreadableError(call, 'not-done', text);
 }
 

@@ -267,7 +267,9 @@ function refuseUnhealthyVoter(
 
 /** R8, found before the first change rather than after it. */
 function refuseUnknownQuota(voters: readonly ObservedMember[]): Plan | undefined {
-  const unknown = voters.flatMap(({ name, quota }) => (quota.kind === 'unknown' ? [`${name}: ${quota.problem}`] : []));
+  const unknown = voters.flatMap(({ id, name, quota }) =>
+    quota.kind === 'unknown' ? [`${name || id}: ${quota.problem}`] : [],
+  );
   if (unknown.length === 0) return undefined;
   return {
     kind: 'refusal',
@@ -341,9 +343,9 @@ function isSmallEnough({ dbSize, quota }: ObservedMember): boolean {
 export function troubles(members: readonly ObservedMember[]): string {
   return members
     .filter((member) => !member.healthy)
-    .map(({ name, endpoint, shared, busy, problem }) => {
+    .map(({ id, name, endpoint, shared, busy, problem }) => {
       const what = shared ? 'has no address of its own' : busy ? 'has to be waited for' : 'does not answer';
-      return `${name} (${endpoint}) ${what}: ${problem ?? 'no reason given'}.`;
+      return `${name || id} (${endpoint}) ${what}: ${problem ?? 'no reason given'}.`;
     })
     .join(' ');
 }

@@ -33,7 +33,7 @@ export function unwell(after: Observation | undefined, before: Observation): Unw
   if (alarms.length + away.length + full.length + untold.length === 0) return undefined;
   return {
     problems: [
-      ...away.map(({ name, problem }) => `${name} does not answer: ${problem}.`),
+      ...away.map(({ id, name, problem }) => `${name || id} does not answer: ${problem}.`),
       ...full.map(
         ({ member: { name, id, dbSize = 0 }, bytes, share }) =>
           `${name || id} has ${formatBytes(dbSize)} (${dbSize} bytes), ${Math.round(100 * share)} % of its quota of ${formatBytes(bytes)} (${bytes} bytes): NOSPACE comes with one of its next writes. Look at what writes, delete what is not needed or raise --quota-backend-bytes, then run again.`,

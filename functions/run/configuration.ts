@@ -8,7 +8,9 @@ import { PRESETS } from './presets.ts';
 import { validate } from './validate.ts';
 
 const text = z.string().check(z.minLength(1, 'a text that is not empty'));
-const bytes = z.number().check(z.int('a whole number of bytes'), z.positive('more than 0 bytes'));
+const bytes = z
+  .number({ error: ({ input }) => numberOfBytes(input) })
+  .check(z.int('a whole number of bytes'), z.positive('more than 0 bytes'));
 const port = z
   .number()
   .check(z.int('a port number'), z.gte(1, 'a port number from 1'), z.lte(65535, 'a port number up to 65535'));
@@ -33,17 +35,13 @@ const topicArn = z
   .string()
   .check(z.regex(/^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}$/, "a standard SNS topic's ARN"));
 
-const endpoint = z.string().check(
-  z.refine((value) => {
-    const url = URL.canParse(value) ? new URL(value) : undefined;
-    return (
-      url !== undefined &&
-      ['http:', 'https:'].includes(url.protocol) &&
-      url.hostname !== '' &&
-      url.pathname === '/' &&
-      !url.username
-    );
-  }, 'a client URL such as https://10.0.0.1:2379'),
+const endpoint = z.string().check(z.refine(isClientUrl, 'a client URL such as https://10.0.0.1:2379'));
+/** Of etcd, which nobody reaches at the port that a URL means without saying so. */
+const etcdEndpoint = endpoint.check(
+  z.refine((url) => !isClientUrl(url) || /:\d+\/?$/.test(url), {
+    error: ({ input }) =>
+      `its port, too (${String(input).replace(/\/$/, '')}:2379 as a rule): without one ${portMeant(String(input))} would be tried`,
+  }),
 );
 
 const secret = z.strictObject({ secretArn: arn });
@@ -53,7 +51,7 @@ const clientCertificate = z.strictObject({ caFile: text, certFile: text, keyFile
 const token = z.strictObject({ caFile: text, tokenFile: text });
 
 const etcd = z.strictObject({
-  endpoints: z.optional(z.array(endpoint).check(z.minLength(1, 'at least one client URL'))),
+  endpoints: z.optional(z.array(etcdEndpoint).check(z.minLength(1, 'at least one client URL'))),
   /** Of members that are found by their nodes. Left out: the preset's. */
   clientPort: z.optional(port),
   credentials: z.optional(
@@ -262,6 +260,31 @@ function withPreset({ nodes: written, ...cluster }: z.output<typeof writtenSchem
     recover: { ...cluster.recover, restartKubelets },
     ...(written && { nodes: { ...written, kubeletUnit, manifestPath } }),
   };
+}
+
+function isClientUrl(value: string): boolean {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  return (
+    url !== undefined &&
+    ['http:', 'https:'].includes(url.protocol) &&
+    url.hostname !== '' &&
+    url.pathname === '/' &&
+    !url.username
+  );
+}
+
+function portMeant(url: string): number {
+  return url.startsWith('https:') ? 443 : 80;
+}
+
+/** What stands behind "expected": of "8G" and its like the number that is meant, as etcd's own flag takes it. */
+function numberOfBytes(found: unknown): string {
+  const [, amount, unit = ''] =
+    /^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?\s*$/i.exec(typeof found === 'string' ? found : '') ?? [];
+  if (amount === undefined) return 'a number of bytes, such as 8589934592 for 8 GiB';
+  const exponent = ['', 'k', 'm', 'g', 't'].indexOf(unit.toLowerCase());
+  const meant = Math.round(Number(amount) * 1024 ** exponent);
+  return `a number of bytes, without quotes and unit: ${meant}${exponent === 0 ? '' : ` is ${amount} ${unit.toUpperCase()}iB`}`;
 }
 
 /** What certificates the stack is to issue. */

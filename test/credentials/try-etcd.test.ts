@@ -142,7 +142,8 @@ describe('a new client certificate for etcd', () => {
     try {
       expect(await trying()).toBe(
         '3 of 4 members took them, 3 of those with a linearizable read; ' +
-          `not asked: member ${added}: it was added to the cluster and has never been started`,
+          `not asked: member ${added}: it was added to the cluster and has never been started, so it has no name and no client URL. ` +
+          `Start it, or take it out again: etcdctl member remove ${added}`,
       );
     } finally {
       await withMember(plane, endpoint, ({ cluster }) =>
