@@ -43,7 +43,7 @@ export function drawActions({ workflows, cluster, dispatchArn, mode }: Situation
     <div>${workflows.map((workflow) => button(workflow, false))}</div>
     <span class="em-note">${
       mode.mode === 'observe'
-        ? 'The switch stops every run after its plan.'
+        ? 'The switch stops every run after its plan, one at work before its next change.'
         : 'A dry run plans and changes nothing. The others ask first.'
     }</span>
   </div>`;
