@@ -123,7 +123,7 @@ describe('a defragmentation that takes more than 15 s', () => {
     const { result } = await executeRecover(plane, {
       crashAfterCheckpoint: firstTurn,
       onOperation: ({ name = '', to }) => {
-        const turn = /^defragment (cp-\d)$/.exec(name)?.[1];
+        const turn = memberAtItsTurn(name)?.name;
         if (turn !== undefined && to === 'STARTED' && slow === undefined) {
           slow = { name: turn, ...defragmentSlowly(turn) };
         }
@@ -140,6 +140,11 @@ describe('a defragmentation that takes more than 15 s', () => {
     expect(await rules.violations()).toEqual([]);
   });
 
+  /** By the name of a durable operation. */
+  function memberAtItsTurn(operation: string) {
+    return plane.members.find(({ id }) => operation === `defragment ${id}`);
+  }
+
   /** Of a recovery that nothing happens to. */
   async function checkpointOfFirstTurn(): Promise<number> {
     let checkpoint = 0;
@@ -149,7 +154,7 @@ describe('a defragmentation that takes more than 15 s', () => {
         checkpoint = number;
       },
       onOperation: ({ name = '', to }) => {
-        if (/^defragment cp-\d$/.test(name) && to === 'STARTED') first ??= checkpoint;
+        if (memberAtItsTurn(name) && to === 'STARTED') first ??= checkpoint;
       },
     });
     const report = result as RunReport | undefined;
