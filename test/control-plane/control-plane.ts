@@ -15,6 +15,8 @@ import { readSavedPlane, type SavedPlane } from './saved-plane.ts';
 export interface ControlPlaneOptions {
   /** How many voters, named `cp-1`, `cp-2`, … @default 3 */
   readonly members?: number;
+  /** What the members' etcd are called in the cluster, in order; no comma and no equals sign, as in `--initial-cluster`. @default their names */
+  readonly etcdNames?: readonly string[];
   /** Of etcd. @default what this machine has, see findEtcd */
   readonly version?: string;
   /** Mutual TLS for clients and peers; otherwise plain http. @default true */

@@ -30,7 +30,7 @@ export async function prepareLayout(
   options: ControlPlaneOptions,
 ): Promise<SavedPlane> {
   const { members: count = 3, tls = true, quotaBytes = DEFAULT_QUOTA_BYTES } = options;
-  const { memberQuotaBytes = {}, dataDirectories = {} } = options;
+  const { memberQuotaBytes = {}, dataDirectories = {}, etcdNames = [] } = options;
   const names = Array.from({ length: count }, (_, i) => `cp-${i + 1}`);
   for (const name of [...Object.keys(memberQuotaBytes), ...Object.keys(dataDirectories)]) {
     if (!names.includes(name)) throw new RangeError(`there is no member ${name}, there are ${names.join(', ')}`);
@@ -38,6 +38,7 @@ export async function prepareLayout(
   const places = await findPlaces(names.length, placementOf(options));
   const members: MemberSpec[] = names.map((name, i) => ({
     name,
+    etcdName: etcdNames[i],
     quotaBytes: memberQuotaBytes[name] ?? quotaBytes,
     dataDir: dataDirectories[name],
     ...present(places[i]),

@@ -8,6 +8,8 @@ import { type KubeadmGeneration, kubeadmProbes } from './probes.ts';
 /** What a member is started with, and, saved with the plane, started again with. */
 export interface MemberSpec {
   readonly name: string;
+  /** What its etcd is called in the cluster. @default its name */
+  readonly etcdName?: string | undefined;
   readonly clientPort: number;
   readonly peerPort: number;
   /** Negative: no quota. */
@@ -116,7 +118,7 @@ function memberFlags(spec: MemberSpec, setting: MemberSetting): string[] {
   const listening = spec.behindProxies ? { ...spec, ...spec.behindProxies, address: LOOPBACK } : spec;
   const metrics = metricsUrl(spec);
   return [
-    `--name=${spec.name}`,
+    `--name=${spec.etcdName ?? spec.name}`,
     `--data-dir=${memberFiles(directory, spec).dataDir}`,
     `--listen-client-urls=${clientUrl(listening, tls)}`,
     `--advertise-client-urls=${clientUrl(spec, tls)}`,

@@ -204,7 +204,10 @@ export class ControlPlane implements AsyncDisposable {
 
   /** For startControlPlane. */
   async start(specs: readonly MemberSpec[]): Promise<void> {
-    const cluster = specs.map((spec) => ({ name: spec.name, peerUrl: peerUrl(spec, this.#setting.tls) }));
+    const cluster = specs.map((spec) => ({
+      name: spec.etcdName ?? spec.name,
+      peerUrl: peerUrl(spec, this.#setting.tls),
+    }));
     for (const spec of specs) await this.#add(spec, { joining: false, cluster });
     // Probes by a clock that is sped up would give members up that take their time for their first start.
     for (const { kubelet } of this.#members) kubelet.start({ probes: false });

@@ -13,6 +13,7 @@ const schema = z.strictObject({
   members: z.array(
     z.strictObject({
       name: z.string(),
+      etcdName: z.optional(z.string()),
       clientPort: z.number(),
       peerPort: z.number(),
       quotaBytes: z.number(),
