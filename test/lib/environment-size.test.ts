@@ -21,7 +21,7 @@ const EVERYTHING = {
   kubernetes: { ...fullCluster.kubernetes, credentials: issued },
 };
 const { routeTableIds: _, endpoints: __, ...network } = fullCluster.network;
-const LONG_PATHS = { etcd: files(`/${'a'.repeat(64)}`), kubernetes: files(`/${'b'.repeat(64)}/${'c'.repeat(64)}`) };
+const LONG_PATHS = { etcd: files(`/${'a'.repeat(62)}`), kubernetes: files(`/${'b'.repeat(62)}/${'c'.repeat(62)}`) };
 
 describe('the functions’ environment', () => {
   it.each([
@@ -59,7 +59,7 @@ describe('the functions’ environment', () => {
   );
 
   it('names the authorities’ paths where it is these that are too long', () => {
-    const authority = files(`/${'a'.repeat(64)}`.repeat(14));
+    const authority = files(`/${'a'.repeat(62)}`.repeat(15));
 
     expect(refusal({ ...EVERYTHING, nodes: { ...EVERYTHING.nodes, authorities: { etcd: authority } } })).toMatch(
       /-credentials, .*to be shortened: nodes\.authorities \(\d{4} bytes\)/,
