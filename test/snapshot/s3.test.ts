@@ -50,6 +50,15 @@ async function download(Key: string): Promise<Buffer> {
 }
 
 describe("the S3 stand-in, by AWS's own client", () => {
+  it.each([
+    ['more than 2 KB of it', 'x'.repeat(2_049)],
+    ['what is no ASCII', 'zürich-1'],
+  ])('refuses metadata as S3 does: %s', async (_what, member) => {
+    const put = new PutObjectCommand({ Bucket: environment.s3.bucket, Key: 'a.db', Body: 'x', Metadata: { member } });
+
+    await expect(client.send(put)).rejects.toMatchObject({ $metadata: { httpStatusCode: 400 } });
+  });
+
   it.each<[string, () => { Body: Buffer | Readable; ContentLength?: number }, object]>([
     ['bytes, with the default CRC-32', () => ({ Body: bytes }), {}],
     ['bytes, with a SHA-256', () => ({ Body: bytes }), { ChecksumSHA256: sha256 }],

@@ -164,6 +164,17 @@ describe('R13: a snapshot that goes wrong', () => {
     expect(environment.s3.openUploads).toEqual([]);
   });
 
+  it('is taken of a member whose name S3 takes in no metadata, with its id', async () => {
+    await using cluster = await discover(plane);
+    const voters = plane.members.map(({ id }) => ({ id, name: '北京一号' }));
+
+    const { outcome, data } = await takeSnapshot({ ...(await order(plane, cluster)), voters });
+
+    expect(outcome).toBe('done');
+    expect(environment.s3.objects.at(-1)?.metadata).toMatchObject({ 'member-id': data?.memberId });
+    expect(environment.s3.objects.at(-1)?.metadata).not.toHaveProperty('member');
+  });
+
   it('fails where S3 refuses it, and the member goes on', async () => {
     await using cluster = await discover(plane);
     environment.s3.fail({ operation: 'UploadPart', how: 'AccessDenied', after: 2 });
