@@ -19,7 +19,7 @@ import { mayLeadOn, type SeenRate } from './stall.ts';
 import { windowOver } from './window.ts';
 
 /** While a revision grows old the alarms are looked at, and the lease is renewed, so often. */
-const AGING_LOOK_SECONDS = 60;
+export const AGING_LOOK_SECONDS = 60;
 
 /**
  * A defragmentation leaves the disks busy for some seconds. While the leadership moves, which takes a write to the new leader's disk,

@@ -110,6 +110,11 @@ const share = z.number().check(z.gt(0, 'more than 0'), z.lte(1, 'at most 1'));
 const wholeNumber = (from: number, to: number, of: string) =>
   z.number().check(z.int(`whole ${of}`), z.gte(from, `at least ${from} ${of}`), z.lte(to, `at most ${to} ${of}`));
 
+/** The most that a configuration may say; a run's durable operations are counted with them. */
+export const MOST_REVISION_AGE_SECONDS = 3_600;
+export const MOST_PRUNE_MINUTES = 180;
+export const MOST_STALE_COUNT = 10_000_000;
+
 const maintain = z.strictObject({
   schedule: z._default(schedule, { cron: '30 2 * * ? *', timeZone: 'UTC' }),
   /** Nothing new is begun later than this after a scheduled start. */
@@ -117,7 +122,7 @@ const maintain = z.strictObject({
   /** Delete stale reports first, in the same run; needs `kubernetes`. */
   prune: z._default(z.boolean(), false),
   /** The compaction is to a revision that is this old, so that no watch or list in flight loses its place. */
-  revisionAgeSeconds: z._default(wholeNumber(1, 3600, 'seconds'), 300),
+  revisionAgeSeconds: z._default(wholeNumber(1, MOST_REVISION_AGE_SECONDS, 'seconds'), 300),
   /** A member is defragmented where this share of its file is free… */
   freeShare: z._default(share, 0.45),
   /** …and at least so many bytes come back… */
@@ -152,10 +157,10 @@ const prune = z.strictObject({
   /** How many reports one run may delete. */
   maxDeletes: z._default(wholeNumber(1, 1_000_000, 'reports'), 20_000),
   /** How long one run may go on deleting. */
-  maxMinutes: z._default(wholeNumber(1, 180, 'minutes'), 30),
+  maxMinutes: z._default(wholeNumber(1, MOST_PRUNE_MINUTES, 'minutes'), 30),
   /** Where a larger share of a kind seems stale, or more reports than `maxStaleCount`, a person has to look first. */
   maxStaleShare: z._default(share, 0.5),
-  maxStaleCount: z._default(wholeNumber(1, 10_000_000, 'reports'), 200_000),
+  maxStaleCount: z._default(wholeNumber(1, MOST_STALE_COUNT, 'reports'), 200_000),
 });
 
 const consoleSchema = z.strictObject({

@@ -14,7 +14,7 @@ const ASLEEP =
   /function is inactive|in the following state: (Pending|Inactive)|isn't ready yet|Rate exceeded|throttled/i;
 /** A minute and a half: so long the slowest took that others have seen. */
 const WAKING_PAUSE_SECONDS = 15;
-const WAKING_TRIES = 7;
+export const WAKING_TRIES = 7;
 
 export interface PruneOrder {
   readonly journal: Journal;
