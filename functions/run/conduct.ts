@@ -5,6 +5,7 @@ import { describeError, EtcdMedicError, LeaseLostError, redact } from './errors.
 import { Journal, type RecordedStep, type StepResult } from './journal.ts';
 import type { Lease } from './lease.ts';
 import type { Outcome, PlannedStep, PrunedResource, ReportMember, RunReport, StepOutcome } from './report.ts';
+import { fitReport, MOST_PAYLOAD_BYTES } from './shorten.ts';
 
 /** What a workflow's own part comes to; the rest of the report is the same for all of them. */
 export interface Conclusion {
@@ -72,7 +73,9 @@ export async function conduct(run: Conduct, work: (journal: Journal) => Promise<
       return { outcome: 'done', detail: released ? 'released' : 'this run did not hold it' };
     });
   }
-  return report();
+  // A parent waits for it: it is handed on as a durable operation's result, and may be no larger.
+  const { json, shortened } = fitReport(report(), MOST_PAYLOAD_BYTES);
+  return shortened ? JSON.parse(json) : report();
 }
 
 /** A lease that nothing is left of is tried to be renewed for so long, before the run ends for it. */

@@ -3,6 +3,7 @@ import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import { describeError, EtcdMedicError } from './errors.ts';
 import { type Look, type LookAgain, lookOnce, type PolledStep, type Polling, type PollState } from './poll.ts';
 import type { ReportStep, StepOutcome } from './report.ts';
+import { fitResult } from './shorten.ts';
 import { operationName, reportName, type StepName } from './step-name.ts';
 
 /** What a step did, in one sentence, and the plain data (JSON only) that later steps need. */
@@ -229,9 +230,10 @@ export class Journal {
   }
 
   /** Adds to the result what has to be known of it later: the lease, and whether a change was let through, now or in an earlier look. */
-  async #noting<Result extends object>(before: Changing | undefined, work: () => Promise<Result>) {
+  async #noting<Result extends StepResult<unknown>>(before: Changing | undefined, work: () => Promise<Result>) {
     this.#letThrough = false;
-    const result = this.#renewed(await work());
+    // What the service does not record would end the execution in the middle of whatever it is at.
+    const result = this.#renewed(fitResult(await work()));
     const changing = this.#letThrough || before?.changing === true;
     return changing ? { ...result, changing } : result;
   }
