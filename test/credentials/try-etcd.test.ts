@@ -99,12 +99,10 @@ describe('a new client certificate for etcd', () => {
     });
   });
 
-  it.each([
-    ['which tells who it is only to those with rights', '3.5.30', 'etcdserver: user name not found'],
-    ['which tells everybody who it is', '3.4.23', 'etcdserver: permission denied'],
-  ])(
+  // Of the two only the older tells everybody its Status; both tell everybody who they are, and it is the first read that shows the rights.
+  it.each(['3.5.30', '3.4.23'])(
     'is refused where etcd’s own authorization gives its user nothing, by an etcd %s',
-    async (_which, version, denial) => {
+    async (version) => {
       await using guarded = await startControlPlane({ version, members: 1 });
       const authority = await openAuthority(join(guarded.directory, 'pki'));
       const [unknown, powerless] = await Promise.all(
@@ -124,10 +122,8 @@ describe('a new client certificate for etcd', () => {
         errors.push(await rejection(tryEtcd(guarded.configuration(), tls ?? good)));
 
       expect(errors).toEqual([expect.any(CredentialsRefusedError), expect.any(CredentialsRefusedError)]);
-      expect(errors.map(describeError)).toEqual([
-        expect.stringContaining(denial),
-        expect.stringContaining("etcd's authorization refused it (etcdserver: permission denied)"),
-      ]);
+      const denial = "etcd's authorization refused it (etcdserver: permission denied)";
+      expect(errors.map(describeError)).toEqual([expect.stringContaining(denial), expect.stringContaining(denial)]);
     },
   );
 

@@ -160,9 +160,9 @@ describe.each(servers())('the Kubernetes room, against $name', ({ start }) => {
   });
 
   it.each([
-    ['apps/v1', 'ReplicaSet', { group: 'apps', version: 'v1', plural: 'replicasets' }],
-    ['v1', 'Pod', { group: '', version: 'v1', plural: 'pods' }],
-    ['batch/v1', 'CronJob', { group: 'batch', version: 'v1', plural: 'cronjobs' }],
+    ['apps/v1', 'ReplicaSet', { group: 'apps', version: 'v1', plural: 'replicasets', namespaced: true }],
+    ['v1', 'Pod', { group: '', version: 'v1', plural: 'pods', namespaced: true }],
+    ['batch/v1', 'CronJob', { group: 'batch', version: 'v1', plural: 'cronjobs', namespaced: true }],
     ['batch/v1', 'Cronjob', undefined],
     ['batch/v1beta1', 'CronJob', undefined],
     ['example.com/v1', 'Thing', undefined],
