@@ -17,6 +17,12 @@ import {
 
 const FUNCTION_ARN_PREFIX = 'arn:aws:lambda:eu-west-1:111122223333:function:';
 
+/**
+ * "Lambda quotas": what an invocation's payload may be. An asynchronous one of a megabyte is taken since the end of 2025; the older limit
+ * holds here, since that is also what an execution's input may be.
+ */
+const MOST_BYTES = { Event: 256 * 1024, RequestResponse: 6 * 1024 * 1024 };
+
 /** The alias under which functions are registered. */
 const ALIAS = 'live';
 const VERSION = '1';
@@ -118,6 +124,12 @@ export async function startLambda(calls: ApiCall[]): Promise<LambdaStandIn> {
     if (qualifier === undefined) return invalid('You cannot invoke a durable function using an unqualified ARN.');
     const name = header(request, 'x-amz-durable-execution-name') ?? randomUUID();
     if (!/^[A-Za-z0-9-_]{1,64}$/.test(name)) return invalid(`Durable execution name "${name}" is not valid.`);
+    const type = header(request, 'x-amz-invocation-type') === 'Event' ? 'Event' : 'RequestResponse';
+    const bytes = Buffer.byteLength(request.body);
+    if (bytes > MOST_BYTES[type]) {
+      const message = `${bytes} byte payload is too large for the ${type} invocation type (limit ${MOST_BYTES[type]} bytes)`;
+      return errorResponse(413, 'RequestTooLargeException', message);
+    }
     const refusal = refusalOf(functionName);
     if (refusal !== undefined) return errorResponse(refusal.status, refusal.type, refusal.message);
     // Names are kept until long after an execution has ended, so a finished one counts as well.
@@ -127,7 +139,7 @@ export async function startLambda(calls: ApiCall[]): Promise<LambdaStandIn> {
     }
     const execution = known ?? start(functionName, fn, name, request.body);
     const headers = { 'X-Amz-Durable-Execution-Arn': execution.arn, 'X-Amz-Executed-Version': VERSION };
-    if (header(request, 'x-amz-invocation-type') === 'Event') return { status: 202, headers, body: '' };
+    if (type === 'Event') return { status: 202, headers, body: '' };
     const { status, result, error } = await execution.result;
     if (status === 'SUCCEEDED') return { status: 200, headers, body: JSON.stringify(result ?? null) };
     const body = { errorType: error?.type, errorMessage: error?.message };

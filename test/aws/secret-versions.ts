@@ -8,6 +8,9 @@ export interface SecretVersion {
   readonly labels: readonly string[];
 }
 
+const MOST_SECRET_BYTES = 65_536;
+const MOST_LABELS = 20;
+
 export class VersionedSecret {
   readonly #values = new Map<string, string | undefined>();
   /** Each label is on one version at most. */
@@ -40,7 +43,13 @@ export class VersionedSecret {
 
   /** @returns the error's name where it is refused */
   put(id: string, value: string, labels: readonly string[]): string | undefined {
+    // "PutSecretValue" in the Secrets Manager API reference.
     if (!/^.{32,64}$/.test(id)) return 'InvalidParameterException';
+    const bytes = Buffer.byteLength(value);
+    if (bytes === 0 || bytes > MOST_SECRET_BYTES) return 'InvalidParameterException';
+    if (labels.length > MOST_LABELS || labels.some((label) => !/^.{1,256}$/.test(label))) {
+      return 'InvalidParameterException';
+    }
     const before = this.#values.get(id);
     if (before !== undefined) return before === value ? undefined : 'ResourceExistsException';
     this.#values.set(id, value);

@@ -93,24 +93,32 @@ const paging = {
 };
 const describeRequest = z.object({
   ...paging,
-  Filters: z._default(z.array(z.object({ Key: z.string(), Values: z.array(z.string()) })), []),
+  MaxResults: z.optional(z.number().check(z.gte(5), z.lte(50))),
+  Filters: z._default(
+    z.array(z.object({ Key: z.string(), Values: z.array(z.string()).check(z.minLength(1), z.maxLength(100)) })),
+    [],
+  ),
 });
+/** "SendCommand" in the Systems Manager API reference. What a parameter's value may be is its document's business. */
 const sendRequest = z.object({
-  DocumentName: z.string(),
+  DocumentName: z.string().check(z.regex(/^[a-zA-Z0-9_\-.:/]{3,128}$/)),
   DocumentVersion: z.optional(z.string()),
   InstanceIds: z
     .array(z.string().check(z.regex(/^i-([0-9a-f]{8}|[0-9a-f]{17})$/)))
     .check(z.minLength(1), z.maxLength(50)),
   Parameters: z._default(z.record(z.string(), z.array(z.string())), {}),
   Comment: z._default(z.string().check(z.maxLength(100)), ''),
-  TimeoutSeconds: z._default(z.number().check(z.gte(30), z.lte(2_592_000)), 3_600),
+  TimeoutSeconds: z._default(z.number().check(z.int(), z.gte(30), z.lte(2_592_000)), 3_600),
+  MaxConcurrency: z.optional(z.string().check(z.regex(/^([1-9][0-9]{0,6}|[1-9][0-9]?%|100%)$/))),
+  MaxErrors: z.optional(z.string().check(z.regex(/^([1-9][0-9]{0,6}|0|[1-9][0-9]%|[0-9]%|100%)$/))),
 });
+const filterValue = z.string().check(z.minLength(1), z.maxLength(128));
 const listRequest = z.object({
   ...paging,
   CommandId: z.optional(z.string()),
   InstanceId: z.optional(z.string()),
   Details: z.optional(z.boolean()),
-  Filters: z._default(z.array(z.object({ key: z.string(), value: z.string() })).check(z.maxLength(5)), []),
+  Filters: z._default(z.array(z.object({ key: z.string(), value: filterValue })).check(z.maxLength(5)), []),
 });
 const getRequest = z.object({ CommandId: z.string(), InstanceId: z.string() });
 const parameterRequest = z.object({ Name: z.string(), Value: z.optional(z.string()) });
