@@ -42,6 +42,8 @@ export const UNKNOWN_SOURCE = 'unknown';
 const MAX_SUBJECT_LENGTH = 99;
 /** What doesn't fit on two screens isn't read at night; the rest is in the history. */
 const MAX_REASON_LENGTH = 1_200;
+/** An alarm's name has at most 255 characters; what a person gives as a source may have any number. */
+const MAX_SOURCE_LENGTH = 300;
 
 const REHEARSED =
   'This was a rehearsal: nothing was changed, and nothing had to be. A real run would have met with the same. Mend it today, and no night needs you for it.';
@@ -85,7 +87,7 @@ function startedBy({ kind, source }: RunReport['trigger']): string {
   if (kind === 'manual') return 'a person';
   // Of an ARN, the name is what people know.
   const name = source.startsWith('arn:') ? source.split(':').slice(5).join(':') : source;
-  return `${kind} ${name.replace(/^(alarm:|schedule\/[^/]+\/)/, '')}`;
+  return `${kind} ${cut(name.replace(/^(alarm:|schedule\/[^/]+\/)/, ''), MAX_SOURCE_LENGTH)}`;
 }
 
 function whatToDo(report: RunReport, { switchParameter }: Place): string {

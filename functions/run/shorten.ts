@@ -63,6 +63,7 @@ function cut(text: string, length: number): string {
 function shorten(report: RunReport, textLength: number, listLength: number): RunReport {
   return {
     ...report,
+    trigger: { ...report.trigger, source: cut(report.trigger.source, 1_000) },
     reason: cut(report.reason, 1_000) + NOTE,
     members: report.members
       .slice(0, listLength)

@@ -14,7 +14,16 @@ export interface DynamoDbStandIn extends RunningServer {
 const TABLE = 'etcd-medic-test';
 
 // dynalite is CommonJS and brings no types.
-const dynalite: (options: { createTableMs: number }) => Server = createRequire(import.meta.url)('dynalite');
+const load = createRequire(import.meta.url);
+const dynalite: (options: { createTableMs: number }) => Server = load('dynalite');
+
+// It measures items in characters where the service does in bytes of UTF-8 ("DynamoDB item sizes and formats").
+const measures: { itemSize: (item: object, ...rest: unknown[]) => number } = load('dynalite/db');
+const { itemSize } = measures;
+measures.itemSize = (item, ...rest) => {
+  const text = JSON.stringify(item);
+  return itemSize(item, ...rest) + Buffer.byteLength(text) - text.length;
+};
 
 export async function startDynamoDb(calls: ApiCall[]): Promise<DynamoDbStandIn> {
   const server = dynalite({ createTableMs: 0 });

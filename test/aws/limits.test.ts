@@ -55,6 +55,19 @@ const longest = sampleReport({
   plan: Array.from({ length: 1_000 }, (_, i) => ({ name: `defragment ${i}`, detail: '長'.repeat(1_000) })),
 });
 
+const rehearsed = sampleReport({
+  ...longest,
+  dryRun: true,
+  trigger: { kind: 'schedule', source: 'rehearsal', rehearsal: true },
+  steps: longest.steps.map((each) => ({ ...each, outcome: 'failed' })),
+});
+/** Whoever may invoke a function says what has started it. */
+const startedByMuch = sampleReport({
+  cluster: CLUSTER,
+  outcome: 'escalated',
+  trigger: { kind: 'schedule', source: '鐘'.repeat(150_000) },
+});
+
 let aws: AwsStandIn;
 
 beforeAll(async () => {
@@ -145,10 +158,14 @@ describe('SNS', () => {
     await expect(send(subject, message)).rejects.toMatchObject({ name: /^InvalidParameter/ });
   });
 
-  it('takes this program’s message of the longest report', async () => {
+  it.each([
+    ['the longest report', longest],
+    ['a rehearsal whose every step failed', rehearsed],
+    ['a run that something with a long name has started', startedByMuch],
+  ])('takes this program’s message of %s', async (_what, report) => {
     const place = { switchParameter: `/etcd-medic/${CLUSTER}/mode`, execution: EXECUTION, topicArn: aws.sns.topic };
 
-    await publish(aws.sns.topic, composeMessage(longest, place));
+    await publish(aws.sns.topic, composeMessage(report, place));
 
     expect(aws.sns.messages.at(-1)?.subject).toContain(CLUSTER);
   });
@@ -191,8 +208,11 @@ describe('EventBridge', () => {
     expect(aws.events).toHaveLength(before + 1);
   });
 
-  it('takes this program’s events of the longest report', async () => {
-    const { detailTypes, shortened } = await publishReport({ bus: 'default', report: longest, execution: EXECUTION });
+  it.each([
+    ['the longest report', longest],
+    ['a run that something with a long name has started', startedByMuch],
+  ])('takes this program’s events of %s', async (_what, report) => {
+    const { detailTypes, shortened } = await publishReport({ bus: 'default', report, execution: EXECUTION });
 
     expect(detailTypes).toEqual(['Etcd Recovery Finished', 'Etcd Medic Escalation']);
     expect(shortened).toBe(true);
@@ -200,19 +220,23 @@ describe('EventBridge', () => {
 });
 
 describe('DynamoDB', () => {
-  it('takes no item of more than 400 KB, names and keys included', async () => {
+  it('takes no item of more than 400 KB of UTF-8, names and keys included', async () => {
     const put = (bytes: number) => {
       const around = 'clusterreportrecord'.length + 'demo'.length + 'r'.length;
-      const Item = { cluster: { S: 'demo' }, record: { S: 'r' }, report: { S: 'x'.repeat(bytes - around) } };
+      const text = `${'ü'.repeat(1_000)}${'x'.repeat(bytes - around - 2_000)}`;
+      const Item = { cluster: { S: 'demo' }, record: { S: 'r' }, report: { S: text } };
       return clients.dynamoDb().send(new PutItemCommand({ TableName: aws.table, Item }));
     };
 
-    await put(400 * KIB);
+    await put(400 * KIB - 100);
     await expect(put(400 * KIB + 1)).rejects.toThrow('Item size has exceeded the maximum allowed size');
   });
 
-  it('takes this program’s item of the longest report', async () => {
-    const { shortened } = await recordRun({ table: aws.table, report: longest, execution: EXECUTION });
+  it.each([
+    ['the longest report', longest],
+    ['a run that something with a long name has started', startedByMuch],
+  ])('takes this program’s item of %s', async (_what, report) => {
+    const { shortened } = await recordRun({ table: aws.table, report, execution: EXECUTION });
 
     expect(shortened).toBe(true);
   });
