@@ -41,6 +41,7 @@ async function record(cluster: string, day: number, members: readonly Defragment
       id,
       defragmented,
       durationMs: ms,
+      before: { dbSize: 2 * liveMiB * MiB, dbSizeInUse: liveMiB * MiB, alarms: [] },
       after: { dbSize: liveMiB * MiB, dbSizeInUse: liveMiB * MiB, alarms: [] },
     })),
   };
