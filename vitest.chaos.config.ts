@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 /** A crash at every checkpoint: what takes its time, and whose time does not matter. */
 const CRASHES = ['test/chaos/{crash,crash-pruning,maintain-crash}.test.ts'];
 const AWAY = ['test/chaos/away.test.ts'];
+const HICCUPS = ['test/chaos/hiccups/*.test.ts'];
 
 // All take minutes, and real members.
 const common = { testTimeout: 600_000, hookTimeout: 120_000 };
@@ -24,13 +25,24 @@ export default defineConfig({
           sequence: { groupOrder: 3 },
         },
       },
+      // Dozens of runs each, that mostly wait: the trouble lasts for two seconds of real time. ETCD_MEDIC_EVERY_CALL=1 has many more.
+      {
+        test: {
+          ...common,
+          name: 'hiccups',
+          include: HICCUPS,
+          testTimeout: 1_800_000,
+          maxWorkers: 3,
+          sequence: { groupOrder: 4 },
+        },
+      },
       // One at a time: what is tested here is time-critical, and two real cores are all there is.
       {
         test: {
           ...common,
           name: 'faults',
           include: ['test/chaos/**/*.test.ts'],
-          exclude: [...CRASHES, ...AWAY],
+          exclude: [...CRASHES, ...AWAY, ...HICCUPS],
           maxWorkers: 1,
           sequence: { groupOrder: 2 },
         },

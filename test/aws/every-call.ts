@@ -1,42 +1,66 @@
-// A run again and again, with all of AWS out of order for two seconds from its first call on, from its second, and so on.
+// A run again and again, each time with all of AWS out of order for two seconds from another of its calls on.
 import type { RunReport } from '../../functions/run/report.ts';
-import type { Hiccups } from './hiccup.ts';
+import type { Call, Hiccups } from './hiccup.ts';
+
+/** With ETCD_MEDIC_EVERY_CALL=1 each of a run's calls has its turn: many of them are the same look, made again. */
+const ALL = process.env.ETCD_MEDIC_EVERY_CALL === '1';
+/** What changes something: it may have been done before the service answers 500. */
+const CHANGES = / (Put|Update|Delete|Send|Create|Upload|Complete|Abort|POST)/;
+/** Where fewer looks are needed than before, the trouble that was to begin at the last one never comes: then once more, a little earlier. */
+const TRIES = 3;
+const NEAR_THE_END = 0.75;
 
 export interface EveryCall {
   readonly hiccups: Hiccups;
   /** Makes the world as it is before a run. */
-  readonly prepare: () => Promise<void>;
+  readonly prepare: () => Promise<unknown>;
   readonly run: () => Promise<Pick<RunReport, 'outcome' | 'reason'>>;
   /** After a run, with AWS well again: what is not as it should be, in a sentence each. */
   readonly check: () => Promise<readonly string[]>;
-  /** Of so many workers, which all have a world of their own, one that takes each such call. @default all calls */
+  /** Of so many workers, which all have a world of their own, one that takes each such action. @default all actions */
   readonly share?: { readonly worker: number; readonly of: number };
 }
 
 /**
- * @returns how many calls were hit, and what came of those after which something was other than without the trouble; the run without it
- * comes first
+ * Without the trouble first, then with it at the first and the last call of each action that was called, or at all of them. Of an action
+ * that changes something the first call has a second turn, with the change made and its answer lost.
+ * @returns which calls were hit, which first ones never came, and what was other than without the trouble after which of them
  */
 export async function troubleAtEveryCall({ hiccups, prepare, run, check, share = { worker: 0, of: 1 } }: EveryCall) {
-  const trial = async (n?: number) => {
+  const trial = async (call?: Call) => {
     hiccups.heal();
     await prepare();
-    hiccups.arm(n);
+    hiccups.arm(call);
     const report = await run();
     hiccups.heal();
     return { ...report, wrong: await check() };
   };
   const undisturbed = await trial();
   const calls = [...hiccups.calls];
+  const hit: string[] = [];
+  const missed: string[] = [];
   const different: string[] = [];
-  let hit = 0;
-  for (const [index, call] of calls.entries()) {
-    if (index % share.of !== share.worker) continue;
-    const { outcome, reason, wrong } = await trial(index + 1);
-    if (hiccups.refused > 0) hit++;
-    const said = `call ${index + 1} of ${calls.length}, ${call}, ${hiccups.refused} refused`;
-    if (outcome !== undisturbed.outcome) different.push(`${said}: ${outcome}: ${reason}`);
-    different.push(...wrong.map((each) => `${said}: ${each}`));
+  const mine = [...new Set(calls)].sort().filter((_, index) => index % share.of === share.worker);
+  for (const call of mine.flatMap((action) => turnsOf(action, calls))) {
+    let { number } = call;
+    for (let tries = 1; ; tries++) {
+      const { outcome, reason, wrong } = await trial({ ...call, number });
+      const of = hiccups.calls.filter((action) => action === call.action).length;
+      const said = `${call.action} ${number}${call.done ? ', done' : ''}`;
+      if (outcome !== undisturbed.outcome) different.push(`${said}, ${hiccups.refused} refused: ${outcome}: ${reason}`);
+      different.push(...wrong.map((each) => `${said}, ${hiccups.refused} refused: ${each}`));
+      if (hiccups.refused > 0) hit.push(said);
+      else if (number === 1) missed.push(said);
+      if (hiccups.refused > 0 || number === 1 || tries === TRIES) break;
+      number = Math.ceil(of * NEAR_THE_END);
+    }
   }
-  return { undisturbed, calls, hit, different };
+  return { undisturbed, calls, hit, missed, different };
+}
+
+function turnsOf(action: string, calls: readonly string[]): Call[] {
+  const count = calls.filter((each) => each === action).length;
+  const numbers = ALL ? Array.from({ length: count }, (_, index) => index + 1) : [...new Set([1, count])];
+  const lost = !CHANGES.test(action) ? [] : ALL ? numbers : [1];
+  return [...numbers.map((number) => ({ action, number })), ...lost.map((number) => ({ action, number, done: true }))];
 }

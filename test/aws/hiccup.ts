@@ -1,18 +1,29 @@
 // A proxy before each of the AWS stand-ins, which has all of AWS answer 500 for a while, beginning at a chosen call of a run.
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { operationOf } from './s3-wire.ts';
 import { close, listen } from './server.ts';
 import type { AwsStandIn } from './stand-in.ts';
 
 /** Longer than all attempts that the SDK makes by itself. */
 export const OUTAGE_MS = 2_000;
 
+/** One of a run's calls. */
+export interface Call {
+  /** `ssm GetParameter` */
+  readonly action: string;
+  /** Among those of its action, from 1. */
+  readonly number: number;
+  /** What is asked for is done all the same, by this call and by those after it; only their answers are lost. @default false */
+  readonly done?: boolean;
+}
+
 export interface Hiccups extends AsyncDisposable {
   /** Of the calls since the last `arm`, in order: `ssm GetParameter`. What is refused is not among them. */
   readonly calls: readonly string[];
   /** How many requests were answered 500 since then. */
   readonly refused: number;
-  /** Counts from here; the n-th call (from 1) is answered 500, and so is all that comes in the next two seconds, at every service. */
-  arm(n?: number): void;
+  /** Counts from here; this call is answered 500, and so is all that comes in the next two seconds, at every service. */
+  arm(call?: Call): void;
   /** All is well from now on, and nothing is counted. */
   heal(): void;
 }
@@ -25,15 +36,19 @@ const ENDPOINT = /^AWS_ENDPOINT_URL_(\w+)$/;
  */
 export async function startHiccups(aws: AwsStandIn): Promise<Hiccups> {
   const state = { calls: [] as string[], refused: 0 };
-  let armed = Number.POSITIVE_INFINITY;
+  let armed: Call | undefined;
   let downUntil = 0;
+  let isDone = false;
   let counts = false;
 
-  function isDown(what: string): boolean {
+  function isDown(action: string): boolean {
     if (!counts) return false;
     if (Date.now() < downUntil) return true;
-    state.calls.push(what);
-    if (state.calls.length !== armed) return false;
+    state.calls.push(action);
+    if (action !== armed?.action) return false;
+    if (state.calls.filter((each) => each === action).length !== armed.number) return false;
+    isDone = armed.done === true;
+    armed = undefined;
     downUntil = Date.now() + OUTAGE_MS;
     return true;
   }
@@ -43,10 +58,11 @@ export async function startHiccups(aws: AwsStandIn): Promise<Hiccups> {
     if (service === undefined) return [];
     const target = new URL(url);
     const server = createServer((incoming, outgoing) => {
-      const action = String(incoming.headers['x-amz-target'] ?? incoming.method).replace(/^.*\./, '');
-      if (!isDown(`${service} ${action}`)) return pass(incoming, outgoing, target);
+      if (!isDown(`${service} ${actionOf(incoming, service)}`)) return pass(incoming, outgoing, target);
       state.refused++;
-      refuse(incoming, outgoing, service === 's3');
+      const answer = () => refuse(outgoing, service === 's3');
+      if (isDone) return pass(incoming, outgoing, target, answer);
+      incoming.resume().on('end', answer);
     });
     return [{ name, server }];
   });
@@ -58,8 +74,8 @@ export async function startHiccups(aws: AwsStandIn): Promise<Hiccups> {
     get refused() {
       return state.refused;
     },
-    arm: (n = Number.POSITIVE_INFINITY) => {
-      armed = n;
+    arm: (call) => {
+      armed = call;
       downUntil = 0;
       counts = true;
       Object.assign(state, { calls: [], refused: 0 });
@@ -77,21 +93,36 @@ export async function startHiccups(aws: AwsStandIn): Promise<Hiccups> {
   };
 }
 
+function actionOf({ headers, method = 'GET', url = '/' }: IncomingMessage, service: string): string {
+  const target = headers['x-amz-target'];
+  if (target !== undefined) return String(target).replace(/^.*\./, '');
+  if (service !== 's3') return method;
+  const { pathname, searchParams } = new URL(url, 'http://stand-in');
+  const [, _bucket, ...key] = pathname.split('/');
+  return operationOf(method, key.join('/'), searchParams);
+}
+
 const S3_ERROR =
   '<?xml version="1.0" encoding="UTF-8"?><Error><Code>InternalError</Code><Message>Try again.</Message></Error>';
 const JSON_ERROR = '{"__type":"InternalServerError","message":"Try again."}';
 
-function refuse(incoming: IncomingMessage, outgoing: ServerResponse, isXml: boolean): void {
+function refuse(outgoing: ServerResponse, isXml: boolean): void {
   const type = isXml ? 'application/xml' : 'application/x-amz-json-1.1';
-  incoming.resume();
-  incoming.on('end', () => outgoing.writeHead(500, { 'content-type': type }).end(isXml ? S3_ERROR : JSON_ERROR));
+  outgoing.writeHead(500, { 'content-type': type }).end(isXml ? S3_ERROR : JSON_ERROR);
 }
 
-function pass(incoming: IncomingMessage, outgoing: ServerResponse, { hostname, port }: URL): void {
+/** @param instead answers in the place of the service, once that has answered. @default the service's own answer is given */
+function pass(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  { hostname, port }: URL,
+  instead?: () => void,
+): void {
   const { method, url: path, headers } = incoming;
   const onward = request({ hostname, port, method, path, headers }, (answer) => {
+    if (instead !== undefined) return answer.resume().on('end', instead);
     outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
-    answer.pipe(outgoing);
+    return answer.pipe(outgoing);
   });
   // Either side may go away, as a client does that has waited for long enough.
   onward.on('error', () => outgoing.destroy());

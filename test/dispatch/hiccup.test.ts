@@ -31,6 +31,6 @@ it('AWS answers 500 for two seconds when dispatch starts a run: it is started, o
     },
   });
 
-  expect(hit).toBe(1);
+  expect(hit).toEqual(['lambda POST 1', 'lambda POST 1, done']);
   expect(different).toEqual([]);
 });
