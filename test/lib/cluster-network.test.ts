@@ -130,7 +130,11 @@ describe('ClusterNetwork', () => {
       { endpoints: ['http://a:4001', 'http://b:4001', 'http://c:4002'] },
       [4001, 4002],
     ],
-    ['the ports that URLs mean without saying so', { endpoints: ['http://a'] }, [80]],
+    [
+      'a port that is its scheme’s own, which a parsed URL does not have any more',
+      { endpoints: ['http://a:80'] },
+      [80],
+    ],
     ['the client port, where members are found by their nodes', { clientPort: 12379 }, [12379]],
     ['the preset’s client port, where nothing is said', {}, [2379]],
   ])('opens %s', (_, etcd, ports) => {
