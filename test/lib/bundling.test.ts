@@ -18,8 +18,9 @@ import { type SynthesisWithBundles, sampleCluster, synthWithBundles } from './sy
  */
 const BUDGETS = {
   dispatch: 450_000,
-  recover: 1_300_000,
-  maintain: 1_300_000,
+  // Proofs of identity, waiting for who is away, rights, and matching nodes are 37 kB of it.
+  recover: 1_350_000,
+  maintain: 1_350_000,
   prune: 2_200_000,
   probe: 1_300_000,
   notify: 450_000,
