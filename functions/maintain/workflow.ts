@@ -3,7 +3,7 @@ import { readMode } from '../nodes/mode.ts';
 import type { Observation, ObservedMember } from '../recover/decide.ts';
 import { inspectDisks } from '../recover/disks.ts';
 import { whatFillsIt } from '../recover/live-data.ts';
-import { awayIn, look } from '../recover/look.ts';
+import { awayIn, isTypedInVain, look } from '../recover/look.ts';
 import { reportMember } from '../recover/members.ts';
 import { listNodes } from '../recover/nodes.ts';
 import { nowhere, reach, unread } from '../recover/reach.ts';
@@ -63,7 +63,8 @@ async function observeAndAct(maintenance: Maintenance, known: Known): Promise<Co
   const startedAt = new Date(Number.isNaN(startedMs) ? first.atMs : startedMs).toISOString();
   const windowEndMs = windowEnd(command.trigger, startedAt, policy.windowMinutes);
   const away = first.observation === undefined || awayIn(first.observation).length > 0;
-  if (!standsStill && away && (plan === undefined || (plan.kind === 'refusal' && plan.rule === 'R2'))) {
+  const waits = !standsStill && away && !isTypedInVain(command, first);
+  if (waits && (plan === undefined || (plan.kind === 'refusal' && plan.rule === 'R2'))) {
     first = await look(reached, 'wait for voters', nodes, { patient: true, untilMs: windowEndMs });
     plan = first.observation && decide(first.observation, policy, rates);
   }

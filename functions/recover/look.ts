@@ -1,5 +1,6 @@
 // One look at all members as a step, repeated while a voter is away: it may be in an election or just restarting.
 import { NoMemberAnsweredError } from '../etcd/errors.ts';
+import type { Command } from '../run/command.ts';
 import { formatBytes } from '../run/report.ts';
 import { AWAY_SECONDS, lookAgainSeconds } from '../sweep/patience.ts';
 import { nameOf, type Observation, type ObservedNode } from './decide.ts';
@@ -73,6 +74,14 @@ export async function look(
   journal.note(name, { ...step, detail: step.detail + waited });
   const atMs = Date.parse(step.startedAt) + step.durationMs;
   return { observation: observation && { ...observation, nodes }, detail: step.detail, atMs };
+}
+
+/**
+ * A person who has started the run, and of whose endpoints none answers, has most likely a wrong one, and is not kept waiting for ten
+ * minutes to be told so. An alarm comes once, so its run waits.
+ */
+export function isTypedInVain({ trigger }: Command, { observation }: Look): boolean {
+  return trigger.kind === 'manual' && observation === undefined;
 }
 
 /** Names of the voters that may be back if they are waited for. */

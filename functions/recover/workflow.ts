@@ -14,7 +14,7 @@ import { decide, type KubeletRestarts, type Observation, type Plan } from './dec
 import { inspectDisks } from './disks.ts';
 import { restartKubelets } from './kubelets.ts';
 import { whatFillsIt } from './live-data.ts';
-import { awayIn, look } from './look.ts';
+import { awayIn, isTypedInVain, look } from './look.ts';
 import { reportMember, votersOf } from './members.ts';
 import { listNodes } from './nodes.ts';
 import { observeNobody } from './observe.ts';
@@ -104,7 +104,7 @@ async function observeAndAct(recovery: Recovery, known: Known): Promise<Conclusi
     if (plan?.kind === 'restart-kubelets' && known.observation !== undefined) {
       kubelets = await restartKubelets(reached, plan, known.observation);
       seen = await look(reached, 'observe again', told, { ofNobody });
-    } else if (!waited && isAboutAway(plan, known.observation)) {
+    } else if (!waited && isAboutAway(plan, known.observation) && !isTypedInVain(recovery.command, seen)) {
       // Nothing can be done about it but to wait: a kubelet may be about to start it again.
       waited = true;
       seen = await look(reached, 'wait for voters', told, { ofNobody, patient: true });

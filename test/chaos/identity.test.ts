@@ -14,7 +14,7 @@ import { defragmentations, recoverPlane } from '../recover/harness.ts';
 const MiB = 1024 * 1024;
 const QUOTA_BYTES = 8 * MiB;
 /** How many schedules, and the first one's seed: `IDENTITY_SCHEDULES=200 IDENTITY_SEED=1`. */
-const SCHEDULES = Number(process.env.IDENTITY_SCHEDULES ?? 30);
+const SCHEDULES = Number(process.env.IDENTITY_SCHEDULES ?? 12);
 const FIRST_SEED = Number(process.env.IDENTITY_SEED ?? 1);
 
 let plane: ControlPlane;
