@@ -10,17 +10,12 @@ import { InvalidInputError } from '../functions/run/errors.ts';
 const MAX_TOPICS = 5 - 1;
 
 /**
- * Without a region of its own a stack is deployed where the CDK's command line is configured for, which tells the app by this variable. Where
- * neither is known, all of the ARNs must at least be of one region.
+ * Where a stack has no region of its own, all of the ARNs must at least be of one. What the CDK's command line says (CDK_DEFAULT_REGION) is
+ * no evidence: it says us-east-1 also where nothing is configured.
  * @param source the configuration, for the message
  * @throws InvalidInputError naming the field, what was found and what was expected
  */
-export function checkArns(
-  stack: Stack,
-  cluster: ClusterConfiguration,
-  source: string,
-  commandLine = process.env.CDK_DEFAULT_REGION,
-): void {
+export function checkArns(stack: Stack, cluster: ClusterConfiguration, source: string): void {
   const topics = new Set(cluster.notify?.topicArns);
   const problems =
     topics.size > MAX_TOPICS
@@ -30,7 +25,7 @@ export function checkArns(
         ]
       : [];
   const arns = arnsOf(cluster);
-  const known = Token.isUnresolved(stack.region) ? commandLine : stack.region;
+  const known = Token.isUnresolved(stack.region) ? undefined : stack.region;
   const [first] = arns;
   const expected = known || (first && regionOf(first.arn));
   const why = known ? 'where the stack is deployed' : `as ${first?.field} is: the stack is in one region`;
