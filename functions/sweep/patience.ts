@@ -2,7 +2,7 @@
 // waited for through the durable engine, so that waiting costs nothing.
 import { EtcdTimeoutError, EtcdUnreachableError, NoSpaceError, QuorumLostError } from '../etcd/errors.ts';
 import { describeError } from '../run/errors.ts';
-import { GuardError, type Journal, type StepResult } from '../run/journal.ts';
+import { GuardError, type Journal } from '../run/journal.ts';
 import type { Look, PolledStep } from '../run/poll.ts';
 import type { StepName } from '../run/step-name.ts';
 import { AwayError, type BeforeChange, HEALTHY_WITHIN_MS, SweepStoppedError } from './voters.ts';
@@ -139,16 +139,4 @@ function waited(
   if (sinceMs === undefined) return '';
   const seconds = Math.round((Date.parse(startedAt) + durationMs - sinceMs) / 1000);
   return `; waited ${seconds} s for ${who.join(', ') || 'an answer'}`;
-}
-
-/** A rule that forbids a step is `refused`: asking again would be answered the same. */
-export async function refusing<Data>(work: () => Promise<StepResult<Data>>): Promise<StepResult<Data>> {
-  try {
-    return await work();
-  } catch (error) {
-    if (error instanceof SweepStoppedError || error instanceof NoSpaceError) {
-      return { outcome: 'refused', detail: describeError(error) };
-    }
-    throw error;
-  }
 }
