@@ -17,8 +17,8 @@ export interface EveryCall {
   readonly run: () => Promise<Pick<RunReport, 'outcome' | 'reason'>>;
   /** After a run, with AWS well again: what is not as it should be, in a sentence each. */
   readonly check: () => Promise<readonly string[]>;
-  /** Of so many workers, which all have a world of their own, one that takes each such action. @default all actions */
-  readonly share?: { readonly worker: number; readonly of: number };
+  /** Of which actions each call has its turn. @default of all that are called */
+  readonly of?: RegExp;
 }
 
 /**
@@ -26,7 +26,7 @@ export interface EveryCall {
  * that changes something the first call has a second turn, with the change made and its answer lost.
  * @returns which calls were hit, which first ones never came, and what was other than without the trouble after which of them
  */
-export async function troubleAtEveryCall({ hiccups, prepare, run, check, share = { worker: 0, of: 1 } }: EveryCall) {
+export async function troubleAtEveryCall({ hiccups, prepare, run, check, of = /^/ }: EveryCall) {
   const trial = async (call?: Call) => {
     hiccups.heal();
     await prepare();
@@ -40,19 +40,19 @@ export async function troubleAtEveryCall({ hiccups, prepare, run, check, share =
   const hit: string[] = [];
   const missed: string[] = [];
   const different: string[] = [];
-  const mine = [...new Set(calls)].sort().filter((_, index) => index % share.of === share.worker);
-  for (const call of mine.flatMap((action) => turnsOf(action, calls))) {
+  const actions = [...new Set(calls)].sort().filter((action) => of.test(action));
+  for (const call of actions.flatMap((action) => turnsOf(action, calls))) {
     let { number } = call;
     for (let tries = 1; ; tries++) {
       const { outcome, reason, wrong } = await trial({ ...call, number });
-      const of = hiccups.calls.filter((action) => action === call.action).length;
+      const count = hiccups.calls.filter((action) => action === call.action).length;
       const said = `${call.action} ${number}${call.done ? ', done' : ''}`;
       if (outcome !== undisturbed.outcome) different.push(`${said}, ${hiccups.refused} refused: ${outcome}: ${reason}`);
       different.push(...wrong.map((each) => `${said}, ${hiccups.refused} refused: ${each}`));
       if (hiccups.refused > 0) hit.push(said);
       else if (number === 1) missed.push(said);
       if (hiccups.refused > 0 || number === 1 || tries === TRIES) break;
-      number = Math.ceil(of * NEAR_THE_END);
+      number = Math.ceil(count * NEAR_THE_END);
     }
   }
   return { undisturbed, calls, hit, missed, different };

@@ -78,6 +78,7 @@ export class Kubelet {
   #ended: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #on = false;
+  #waitsLongest = false;
   #probes = true;
   /** Of the last crash; undefined where nothing has crashed since the kubelet was started. */
   #backOffMs: number | undefined;
@@ -219,6 +220,12 @@ export class Kubelet {
     this.#process.kill(signal);
   }
 
+  /** Kills the process as if it were one crash of many: it is started again only after the longest back-off there is. */
+  crashOnceMore(): void {
+    this.#waitsLongest = true;
+    this.signal('SIGKILL');
+  }
+
   /** Kills without waiting, for a process that is itself ending. */
   killNow(): void {
     this.#on = false;
@@ -271,7 +278,9 @@ export class Kubelet {
   }
 
   #waitAndRunAgain(endedAt: number): void {
-    this.#backOffMs = crashLoopBackOffMs(this.#backOffMs, (endedAt - this.#startedAt) * this.#speed);
+    const ranMs = (endedAt - this.#startedAt) * this.#speed;
+    this.#backOffMs = this.#waitsLongest ? LONGEST_BACK_OFF_MS : crashLoopBackOffMs(this.#backOffMs, ranMs);
+    this.#waitsLongest = false;
     const waitMs = this.#backOffMs / this.#speed;
     this.#stopWaiting();
     this.#backOffUntil = endedAt + waitMs;

@@ -31,8 +31,11 @@ describe('an app of somebody’s own', () => {
   it('has a stack for a cluster among its others, in an account of its choice, and builds on what it has', () => {
     const app = ownApp();
     const cluster = parseCluster(fullCluster);
-    const medic = new EtcdMedicStack(app, 'Medic', { cluster, env: { account: '111122223333', region: 'eu-west-1' } });
-    const others = new Stack(app, 'Others', { env: { account: '111122223333', region: 'eu-west-1' } });
+    const medic = new EtcdMedicStack(app, 'Medic', {
+      cluster,
+      env: { account: '111122223333', region: 'eu-central-1' },
+    });
+    const others = new Stack(app, 'Others', { env: { account: '111122223333', region: 'eu-central-1' } });
     const pager = { protocol: SubscriptionProtocol.HTTPS, endpoint: 'https://pager.example.com/etcd' };
     new Subscription(others, 'Pager', { topic: medic.topic, ...pager });
 
@@ -40,7 +43,7 @@ describe('an app of somebody’s own', () => {
 
     const template = Template.fromJSON(assembly.getStackByName('Medic').template);
     template.hasResourceProperties('AWS::Lambda::Function', { FunctionName: 'etcd-medic-demo-recover' });
-    expect(assembly.getStackByName('Medic').environment.region).toBe('eu-west-1');
+    expect(assembly.getStackByName('Medic').environment.region).toBe('eu-central-1');
     expect(medic.alarms.length).toBeGreaterThan(5);
     Template.fromJSON(assembly.getStackByName('Others').template).hasResourceProperties('AWS::SNS::Subscription', {
       TopicArn: { 'Fn::ImportValue': Match.stringLikeRegexp('^Medic:') },

@@ -16,10 +16,16 @@ export interface OnNodes {
   readonly aws: AwsStandIn;
 }
 
-/** Starts both; `aws` is entered, so one at a time. */
-export async function startOnNodes(options: ControlPlaneOptions = {}): Promise<OnNodes> {
+/**
+ * Starts both; `aws` is entered, so one at a time.
+ * @param awsSpeed of Systems Manager's own times. @default SPEED
+ */
+export async function startOnNodes({
+  awsSpeed = SPEED,
+  ...options
+}: ControlPlaneOptions & { readonly awsSpeed?: number } = {}): Promise<OnNodes> {
   const plane = await startControlPlane({ quotaBytes: 16 * MiB, nodes: true, kubeletSpeed: SPEED, ...options });
-  const aws = await startAws({ secondMs: 1000 / SPEED });
+  const aws = await startAws({ secondMs: 1000 / awsSpeed });
   aws.enter();
   manageNodes(aws, plane);
   return { plane, aws };
