@@ -8,7 +8,7 @@ export const STAND_INS = [
   'test/bench/**/*.test.ts',
   'test/bin/**/*.test.ts',
   'test/control-plane/**/*.test.ts',
-  'test/run/lambda-stand-in.test.ts',
+  'test/lab/aws/lambda-stand-in.test.ts',
 ];
 
 export default defineConfig({

@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { RunReport } from '../functions/run/report.ts';
+import type { RunReport } from '../functions/contract/report.ts';
 import { median } from './median.ts';
 
 export interface Checkout {

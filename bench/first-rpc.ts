@@ -8,8 +8,8 @@ import { createSecureServer } from 'node:http2';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
-import { type AwsStandIn, startAws } from '../test/aws/stand-in.ts';
-import { createAuthority } from '../test/control-plane/certificates.ts';
+import { type AwsStandIn, startAws } from '../lab/aws/stand-in.ts';
+import { createAuthority } from '../lab/control-plane/certificates.ts';
 
 /** Those that begin with etcd; a pruning begins with the API server. */
 export const ASKS_ETCD: readonly string[] = ['probe', 'recover', 'maintain'];

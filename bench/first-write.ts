@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { noop } from 'cockatiel';
 import { Etcd3 } from 'etcd3';
-import { parseCluster } from '../functions/run/configuration.ts';
+import { parseCluster } from '../functions/contract/configuration.ts';
 
 const EVERY_MS = 20;
 

@@ -13,12 +13,12 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
 import { Agent } from 'undici';
-import { startControlPlane } from '../test/control-plane/control-plane.ts';
-import type { TestApiServer } from '../test/kubernetes/api-server.ts';
-import { kindNamed } from '../test/kubernetes/kinds.ts';
-import { startRealApiServer, whyNoRealApiServer } from '../test/kubernetes/real-api-server.ts';
-import { createOwners, staleReports } from '../test/prune/cluster.ts';
-import { createAll } from '../test/prune/harness.ts';
+import { startControlPlane } from '../lab/control-plane/control-plane.ts';
+import type { TestApiServer } from '../lab/kubernetes/api-server.ts';
+import { kindNamed } from '../lab/kubernetes/kinds.ts';
+import { startRealApiServer, whyNoRealApiServer } from '../lab/kubernetes/real-api-server.ts';
+import { createOwners, staleReports } from '../lab/kubernetes/sample-cluster.ts';
+import { createAll } from '../lab/runs/prune.ts';
 import { BASELINE_OPTION, type Checkout, checkouts, compare, inTurns, invoke } from './checkouts.ts';
 import { median } from './median.ts';
 

@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
 import { noop } from 'cockatiel';
 import { Etcd3 } from 'etcd3';
-import { parseCluster } from '../functions/run/configuration.ts';
+import { parseCluster } from '../functions/contract/configuration.ts';
 
 /** One put: when it was sent (milliseconds since 1970), how long it took, and what went wrong. */
 export interface TimedPut {

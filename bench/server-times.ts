@@ -1,6 +1,6 @@
 // What the members' own logs say about how long they compacted and defragmented: nobody can be faster than that.
 import { readFile, stat } from 'node:fs/promises';
-import type { ControlPlane } from '../test/control-plane/plane.ts';
+import type { ControlPlane } from '../lab/control-plane/plane.ts';
 
 export interface ServerTimes {
   /** Milliseconds of each member's longest compaction. */

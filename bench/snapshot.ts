@@ -9,12 +9,12 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { formatBytes } from '../functions/run/report.ts';
-import { startS3 } from '../test/aws/s3.ts';
-import { startControlPlane } from '../test/control-plane/control-plane.ts';
-import { fillWithReports } from '../test/control-plane/fill.ts';
-import type { ControlPlane } from '../test/control-plane/plane.ts';
-import type { TakenInProcess } from '../test/snapshot/take-snapshot.ts';
+import { formatBytes } from '../functions/contract/report.ts';
+import { startS3 } from '../lab/aws/s3.ts';
+import { startControlPlane } from '../lab/control-plane/control-plane.ts';
+import { fillWithReports } from '../lab/control-plane/fill.ts';
+import type { ControlPlane } from '../lab/control-plane/plane.ts';
+import type { TakenInProcess } from '../lab/runs/take-snapshot.ts';
 import { BASELINE_OPTION, type Checkout, checkouts, compare, inTurns } from './checkouts.ts';
 import { median } from './median.ts';
 
@@ -29,7 +29,7 @@ const { values: options } = parseArgs({
   },
 });
 /** Where the script that takes one snapshot is in a checkout: the step has no entry of its own. */
-const SCRIPTS = ['test/snapshot/take-snapshot.ts', 'lab/snapshot/take-snapshot.ts'];
+const SCRIPTS = ['lab/runs/take-snapshot.ts', 'lab/snapshot/take-snapshot.ts'];
 
 /** What one run took: of the work alone, and of the whole process with its start. */
 interface Run {

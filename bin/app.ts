@@ -1,6 +1,6 @@
 // The CDK app: one stack for each cluster of cdk.json's context `clusters`, checked against the AWS Solutions rules.
 import { App } from 'aws-cdk-lib';
-import { EtcdMedicError } from '../functions/run/errors.ts';
+import { EtcdMedicError } from '../functions/contract/errors.ts';
 import { addClusterStacks } from '../lib/cluster-stacks.ts';
 
 const app = new App();

@@ -1,5 +1,5 @@
 // What a run's durable operations look like to somebody who watches it on a terminal.
-import type { OperationChange } from './local-operations.ts';
+import type { OperationChange } from '../lab/execution/local-operations.ts';
 
 /** Steps that say nothing to a person. */
 const BOOKKEEPING: ReadonlySet<string> = new Set(['finish', 'publish-metrics']);

@@ -5,7 +5,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import * as z from 'zod/mini';
-import { validate } from '../functions/run/validate.ts';
+import { validate } from '../functions/contract/validate.ts';
 import { deliveredParties } from '../lib/third-party-page.ts';
 
 const projectRoot = path.resolve(import.meta.dirname, '..');

@@ -1,8 +1,8 @@
 // What the stack's alarms look at: the probe's metrics as they are, and what is calculated from them and from the runs'.
 import { Duration } from 'aws-cdk-lib';
 import { type IMetric, MathExpression, Metric } from 'aws-cdk-lib/aws-cloudwatch';
-import { CLUSTER_METRICS, NAMESPACE } from '../functions/probe/metrics.ts';
-import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
+import { CLUSTER_METRICS, NAMESPACE } from '../functions/contract/metrics.ts';
 import { functionName, workflowsOf } from './names.ts';
 
 /** Of metrics that aren't there each minute. */

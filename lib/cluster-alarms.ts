@@ -3,8 +3,8 @@ import { Alarm, type AlarmProps, ComparisonOperator, TreatMissingData } from 'aw
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { CLUSTER_METRICS } from '../functions/probe/metrics.ts';
-import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
+import { CLUSTER_METRICS } from '../functions/contract/metrics.ts';
 import { clusterMetric, FIVE_MINUTES, failedRuns, hoursUntilFull } from './alarm-metrics.ts';
 import { type AlarmKind, alarmName, functionName } from './names.ts';
 import { toldByAlarms } from './told-by-alarms.ts';

@@ -3,8 +3,8 @@ import { Annotations } from 'aws-cdk-lib';
 import { type ISecurityGroup, type IVpc, SecurityGroup, Vpc } from 'aws-cdk-lib/aws-ec2';
 import type { FunctionProps } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
-import type { ClusterConfiguration } from '../functions/run/configuration.ts';
-import type { NetworkConfiguration } from '../functions/run/network.ts';
+import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
+import type { NetworkConfiguration } from '../functions/contract/network.ts';
 import { type Peer, PeerAccess } from './peer-access.ts';
 import { ServiceEndpoints } from './service-endpoints.ts';
 

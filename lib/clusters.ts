@@ -1,7 +1,8 @@
 // Reads the context `clusters`, and refuses at synth what a Lambda function could not work with later.
-import { kindsToPrune } from '../functions/prune/kinds.ts';
-import { type ClusterConfiguration, parseClusters } from '../functions/run/configuration.ts';
-import { InvalidInputError } from '../functions/run/errors.ts';
+
+import { type ClusterConfiguration, parseClusters } from '../functions/contract/configuration.ts';
+import { InvalidInputError } from '../functions/contract/errors.ts';
+import { kindsToPrune } from '../functions/contract/kinds.ts';
 
 const IN_CDK_JSON = 'cdk.json context "clusters"';
 const ON_COMMAND_LINE = 'context "clusters" (-c clusters=…)';

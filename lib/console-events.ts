@@ -4,7 +4,7 @@ import path from 'node:path';
 import { RemovalPolicy } from 'aws-cdk-lib';
 import { CfnRegistry, CfnSchema } from 'aws-cdk-lib/aws-eventschemas';
 import { Construct } from 'constructs';
-import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
 import { projectRoot } from './bundling.ts';
 import { functionName } from './names.ts';
 

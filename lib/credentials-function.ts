@@ -8,14 +8,14 @@ import { CfnRotationSchedule, CfnSecret } from 'aws-cdk-lib/aws-secretsmanager';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import { CfnDocument } from 'aws-cdk-lib/aws-ssm';
 import { Construct } from 'constructs';
+import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
 import {
   type AuthorityFiles,
   KUBEADM_AUTHORITIES,
   type Purpose,
   ROTATION_DAYS,
   signingDocumentName,
-} from '../functions/credentials/purposes.ts';
-import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+} from '../functions/contract/purposes.ts';
 import type { ClusterNetwork } from './cluster-network.ts';
 import { signClientCertificateDocument } from './documents/sign-client-certificate.ts';
 import { nodeCommandsPolicy } from './documents/ssm-document.ts';

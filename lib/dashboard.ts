@@ -12,8 +12,8 @@ import {
 } from 'aws-cdk-lib/aws-cloudwatch';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
-import { CLUSTER_METRICS, MEMBER_METRICS, NAMESPACE } from '../functions/probe/metrics.ts';
-import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
+import { CLUSTER_METRICS, MEMBER_METRICS, NAMESPACE } from '../functions/contract/metrics.ts';
 import { clusterMetric } from './alarm-metrics.ts';
 
 /** A dashboard's grid is so wide. */

@@ -1,7 +1,7 @@
 // A key of the user's own (`encryptionKeyArn`), by which the table and the bucket are encrypted: who may use it, and through what.
 import { Aws, Stack } from 'aws-cdk-lib';
 import { Policy, PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam';
-import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
 
 /** What a function reads or writes that may be encrypted by the key. */
 export type EncryptedService = 'dynamodb' | 's3' | 'secretsmanager';

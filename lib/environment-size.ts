@@ -8,7 +8,7 @@ import { CfnBucket } from 'aws-cdk-lib/aws-s3';
 import { CfnSecret } from 'aws-cdk-lib/aws-secretsmanager';
 import { CfnTopic } from 'aws-cdk-lib/aws-sns';
 import { CfnParameter } from 'aws-cdk-lib/aws-ssm';
-import { InvalidInputError } from '../functions/run/errors.ts';
+import { InvalidInputError } from '../functions/contract/errors.ts';
 
 /**
  * Of all variables as one JSON object, which is what Lambda measures ("exceeded the 4KB limit. String measured: {…}"): names count, and

@@ -5,7 +5,7 @@ import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { Bucket, type IBucket } from 'aws-cdk-lib/aws-s3';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import type { Construct } from 'constructs';
-import { type ClusterConfiguration, issuedBy } from '../functions/run/configuration.ts';
+import { type ClusterConfiguration, issuedBy } from '../functions/contract/configuration.ts';
 import { AlarmTriggers } from './alarm-triggers.ts';
 import { ClusterAlarms } from './cluster-alarms.ts';
 import { ClusterNetwork } from './cluster-network.ts';

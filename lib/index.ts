@@ -1,8 +1,8 @@
 // What a CDK app of one's own imports: the whole stack, or some of what it is made of.
-export { type ClusterConfiguration, parseCluster, parseClusters } from '../functions/run/configuration.ts';
-export { EtcdMedicError, InvalidInputError } from '../functions/run/errors.ts';
-export type { NetworkConfiguration } from '../functions/run/network.ts';
-export type { PresetName } from '../functions/run/presets.ts';
+export { type ClusterConfiguration, parseCluster, parseClusters } from '../functions/contract/configuration.ts';
+export { EtcdMedicError, InvalidInputError } from '../functions/contract/errors.ts';
+export type { NetworkConfiguration } from '../functions/contract/network.ts';
+export type { PresetName } from '../functions/contract/presets.ts';
 export { AlarmTriggers, type AlarmTriggersProps } from './alarm-triggers.ts';
 export { ClusterAlarms, type ClusterAlarmsProps } from './cluster-alarms.ts';
 export { ClusterNetwork, type FunctionNetwork, type Reached } from './cluster-network.ts';

@@ -1,8 +1,8 @@
 // The names of what a cluster's stack makes. They are fixed, not generated, where a person or a policy must know them.
 import { ArnFormat, type Stack } from 'aws-cdk-lib';
-import { ownAlarms } from '../functions/dispatch/parse.ts';
-import type { Command } from '../functions/run/command.ts';
-import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+import { ownAlarms } from '../functions/contract/alarm-routes.ts';
+import type { Command } from '../functions/contract/command.ts';
+import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
 
 /** The event source of everything that etcd-medic puts on a bus. */
 export const EVENT_SOURCE = 'etcd-medic';

@@ -1,7 +1,7 @@
 // What etcd-medic does on the control-plane nodes: its two SSM documents, and who may send them.
 import type { Role } from 'aws-cdk-lib/aws-iam';
 import { Construct } from 'constructs';
-import type { DocumentKind } from '../functions/nodes/documents.ts';
+import type { DocumentKind } from '../functions/contract/documents.ts';
 import { nodeCommandsPolicy, SsmDocument } from './documents/ssm-document.ts';
 
 export interface NodeCommandsProps {

@@ -6,7 +6,7 @@ import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
 import { grantEncryptionKey } from './encryption-key.ts';
 import { FunctionRole } from './function-role.ts';
 import { MedicFunction } from './medic-function.ts';

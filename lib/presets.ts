@@ -1,9 +1,10 @@
 // Where the installers of Kubernetes put the certificate authorities that sign what is `issued`: at deployment only, so that no
 // function carries it along.
-import type { AuthorityFiles, Purpose } from '../functions/credentials/purposes.ts';
-import { KUBEADM_AUTHORITIES } from '../functions/credentials/purposes.ts';
-import type { ClusterConfiguration } from '../functions/run/configuration.ts';
-import type { PresetName } from '../functions/run/presets.ts';
+
+import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
+import type { PresetName } from '../functions/contract/presets.ts';
+import type { AuthorityFiles, Purpose } from '../functions/contract/purposes.ts';
+import { KUBEADM_AUTHORITIES } from '../functions/contract/purposes.ts';
 
 type Authorities = Readonly<Record<Purpose, AuthorityFiles>>;
 

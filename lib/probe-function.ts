@@ -6,7 +6,7 @@ import { Policy, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
-import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
 import type { ClusterNetwork } from './cluster-network.ts';
 import { grantEncryptionKey, servicesUsed } from './encryption-key.ts';
 import { FunctionRole, readSecret } from './function-role.ts';

@@ -1,7 +1,7 @@
 // What the configuration names by its ARN must be where the stack is: CloudWatch, KMS and Secrets Manager look in their own region alone.
 import { type Stack, Token } from 'aws-cdk-lib';
-import type { ClusterConfiguration } from '../functions/run/configuration.ts';
-import { InvalidInputError } from '../functions/run/errors.ts';
+import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
+import { InvalidInputError } from '../functions/contract/errors.ts';
 
 /**
  * An alarm may take five actions for each of its states, of its own region (PutMetricAlarm, `AlarmActions`: "Maximum number of 5 items"). One is

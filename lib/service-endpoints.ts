@@ -2,7 +2,7 @@
 import { Annotations, Fn, Stack } from 'aws-cdk-lib';
 import { CfnVPCEndpoint, type ISecurityGroup, type IVpc, Port, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import { Construct } from 'constructs';
-import { type EndpointService, endpointServices, type NetworkConfiguration } from '../functions/run/network.ts';
+import { type EndpointService, endpointServices, type NetworkConfiguration } from '../functions/contract/network.ts';
 
 export interface ServiceEndpointsProps {
   readonly vpc: IVpc;

@@ -1,7 +1,7 @@
 // R16: the switch by which a person stops a cluster's runs from changing anything, at once and without a deployment.
 import { StringParameter } from 'aws-cdk-lib/aws-ssm';
 import type { Construct } from 'constructs';
-import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
 import { switchParameterName } from './names.ts';
 
 /**

@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import * as z from 'zod/mini';
-import { validate } from '../functions/run/validate.ts';
+import { validate } from '../functions/contract/validate.ts';
 import { packFunction } from './pack.ts';
 import { NOTICES_FILE, type ThirdParty, thirdPartiesIn } from './third-party.ts';
 

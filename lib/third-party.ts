@@ -3,7 +3,7 @@ import { glob, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Metafile } from 'esbuild';
 import * as z from 'zod/mini';
-import { validate } from '../functions/run/validate.ts';
+import { validate } from '../functions/contract/validate.ts';
 
 const projectRoot = path.resolve(import.meta.dirname, '..');
 

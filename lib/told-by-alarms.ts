@@ -2,7 +2,7 @@
 import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
 import { type ITopic, Topic } from 'aws-cdk-lib/aws-sns';
 import type { Construct } from 'constructs';
-import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
 
 /** A user's own topic must let `cloudwatch.amazonaws.com` publish to it. That it is in the stack's region, and they are few enough: regions.ts. */
 export function toldByAlarms(scope: Construct, topic: ITopic, { notify }: ClusterConfiguration): SnsAction[] {

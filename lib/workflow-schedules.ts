@@ -5,8 +5,8 @@ import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { CfnSchedule, ContextAttribute } from 'aws-cdk-lib/aws-scheduler';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import type { Command } from '../functions/run/command.ts';
-import type { ClusterConfiguration } from '../functions/run/configuration.ts';
+import type { Command } from '../functions/contract/command.ts';
+import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
 import { rehearsalName, scheduleName, workflowsOf } from './names.ts';
 
 export interface WorkflowSchedulesProps {

@@ -1,8 +1,8 @@
 // The end of the demo's story: what became of each member's file, and how long writes were refused.
 import { styleText } from 'node:util';
-import { formatBytes, type ReportMember, type RunReport } from '../../functions/run/report.ts';
-import type { RecordedEvent } from '../../test/aws/eventbridge.ts';
-import type { StoredObject } from '../../test/aws/s3.ts';
+import { formatBytes, type ReportMember, type RunReport } from '../../functions/contract/report.ts';
+import type { RecordedEvent } from '../../lab/aws/eventbridge.ts';
+import type { StoredObject } from '../../lab/aws/s3.ts';
 
 const BAR_WIDTH = 24;
 

@@ -1,10 +1,10 @@
 // What the function is told at deployment: its cluster, and which certificates it issues by which authority.
 import * as z from 'zod/mini';
-import { type ClusterConfiguration, parseCluster } from '../run/configuration.ts';
-import { SetupError } from '../run/errors.ts';
-import { validate } from '../run/validate.ts';
-import { type Environment, requiredJson } from '../run/variables.ts';
-import { type AuthorityFiles, authoritySchema, PURPOSES, type Purpose } from './purposes.ts';
+import { type ClusterConfiguration, parseCluster } from '../contract/configuration.ts';
+import { SetupError } from '../contract/errors.ts';
+import { type AuthorityFiles, authoritySchema, PURPOSES, type Purpose } from '../contract/purposes.ts';
+import { validate } from '../contract/validate.ts';
+import { type Environment, requiredJson } from '../contract/variables.ts';
 
 /** One certificate that is issued, and the secret that it is kept in. */
 export interface Issuance {

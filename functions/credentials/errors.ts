@@ -1,5 +1,5 @@
 // What can go wrong between a key and a certificate that works, as types. In all of these cases what was current stays so.
-import { EtcdMedicError } from '../run/errors.ts';
+import { EtcdMedicError } from '../contract/errors.ts';
 
 /** No node signed the request, or what came back is not what was asked for. The message has a line for each node that was asked. */
 export class NotSignedError extends EtcdMedicError {

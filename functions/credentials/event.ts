@@ -1,7 +1,7 @@
 // What the function can be asked for: a step of a rotation, by Secrets Manager, or a certificate at once, by a person.
 import * as z from 'zod/mini';
-import { validate } from '../run/validate.ts';
-import { PURPOSES } from './purposes.ts';
+import { PURPOSES } from '../contract/purposes.ts';
+import { validate } from '../contract/validate.ts';
 
 const STEPS = ['createSecret', 'setSecret', 'testSecret', 'finishSecret'] as const;
 

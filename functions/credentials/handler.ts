@@ -1,6 +1,6 @@
 // The credentials function: issues etcd-medic's client certificates, by hand and as the rotation function of their secrets.
 import { Logger } from '@aws-lambda-powertools/logger';
-import { describeError, InvalidInputError, redact } from '../run/errors.ts';
+import { describeError, InvalidInputError, redact } from '../contract/errors.ts';
 import { type CredentialsEnvironment, type Issuance, readEnvironment } from './environment.ts';
 import { type IssueOrder, parseEvent, type RotationStep } from './event.ts';
 import { type IssueReport, issue } from './issue.ts';

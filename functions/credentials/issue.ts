@@ -1,8 +1,8 @@
 // A certificate at once, for a person who asks for it: all steps of a rotation one after the other.
 import { randomUUID } from 'node:crypto';
-import type { ClusterConfiguration } from '../run/configuration.ts';
+import type { ClusterConfiguration } from '../contract/configuration.ts';
+import { LEAST_DAYS } from '../contract/purposes.ts';
 import type { Issuance } from './environment.ts';
-import { LEAST_DAYS } from './purposes.ts';
 import { finishRotation, makeCredentials, type Rotation, testCredentials } from './rotate.ts';
 import type { IssuedSecret } from './secret.ts';
 

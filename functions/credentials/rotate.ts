@@ -1,12 +1,12 @@
 // The four steps by which a secret's credentials are renewed. Each can be repeated, and until the last, what was current is so still.
 import { X509Certificate } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
-import { checkTlsMaterial } from '../etcd/credentials.ts';
-import type { TlsMaterial } from '../etcd/types.ts';
-import type { ClusterConfiguration } from '../run/configuration.ts';
+import type { ClusterConfiguration } from '../contract/configuration.ts';
+import { LEAST_DAYS, SUBJECTS } from '../contract/purposes.ts';
+import type { TlsMaterial } from '../contract/tls-material.ts';
+import { checkTlsMaterial } from '../contract/tls-material.ts';
 import type { Issuance } from './environment.ts';
 import { CredentialsRefusedError, RotationError } from './errors.ts';
-import { LEAST_DAYS, SUBJECTS } from './purposes.ts';
 import { makeKeyAndRequest } from './request.ts';
 import type { IssuedSecret, Versions } from './secret.ts';
 import { haveSigned } from './sign.ts';

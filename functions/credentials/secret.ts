@@ -7,10 +7,10 @@ import {
   type SecretsManagerClientConfig,
   UpdateSecretVersionStageCommand,
 } from '@aws-sdk/client-secrets-manager';
-import type { TlsMaterial } from '../etcd/types.ts';
-import { clientDefaults, isSetupProblem } from '../run/aws.ts';
-import { NOT_ISSUED_YET } from '../run/credentials.ts';
-import { SetupError } from '../run/errors.ts';
+import { clientDefaults, isSetupProblem } from '../aws/client.ts';
+import { NOT_ISSUED_YET } from '../aws/credentials.ts';
+import { SetupError } from '../contract/errors.ts';
+import type { TlsMaterial } from '../contract/tls-material.ts';
 import { RotationError } from './errors.ts';
 
 const CURRENT = 'AWSCURRENT';

@@ -1,15 +1,15 @@
 // Has a control-plane node sign a certificate request: through Systems Manager, one node after the other until one does.
 import { createHash } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
+import type { ClusterConfiguration } from '../contract/configuration.ts';
+import { describeError, SetupError } from '../contract/errors.ts';
+import { type AuthorityFiles, type Subject, signingDocumentName, VALID_DAYS } from '../contract/purposes.ts';
 import { agentTooOld } from '../nodes/agent-version.ts';
 import { readCommand } from '../nodes/command-results.ts';
 import { sendCommandOnce } from '../nodes/commands.ts';
 import { CommandRefusedError, CommandUnknownError } from '../nodes/errors.ts';
 import { findNodes, type Node } from '../nodes/inventory.ts';
-import type { ClusterConfiguration } from '../run/configuration.ts';
-import { describeError, SetupError } from '../run/errors.ts';
 import { NotSignedError, UnfitCertificateError } from './errors.ts';
-import { type AuthorityFiles, type Subject, signingDocumentName, VALID_DAYS } from './purposes.ts';
 import { type SignedOutput, signedOutput } from './signed.ts';
 
 /** The least that Systems Manager takes. A node whose agent doesn't fetch it in this time is passed over. */

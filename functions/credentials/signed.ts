@@ -1,9 +1,9 @@
 // Looks at what a node has signed, before it is kept: is it ours, is it what was asked for, and by the authority that we know?
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import * as z from 'zod/mini';
-import type { TlsMaterial } from '../etcd/types.ts';
+import type { Subject } from '../contract/purposes.ts';
+import type { TlsMaterial } from '../contract/tls-material.ts';
 import { UnfitCertificateError } from './errors.ts';
-import type { Subject } from './purposes.ts';
 
 const base64 = z.string().check(z.regex(/^[A-Za-z0-9+/]+={0,2}$/, 'base64 in one line'));
 

@@ -1,12 +1,14 @@
 // Tries a client certificate at etcd, changing nothing: does every member that can be asked take it?
-import { checkTlsMaterial } from '../etcd/credentials.ts';
+
+import type { ClusterConfiguration } from '../contract/configuration.ts';
+import { describeError, InvalidInputError } from '../contract/errors.ts';
+import type { TlsMaterial } from '../contract/tls-material.ts';
+import { endpointsOf, observedNodes } from '../control-plane/nodes.ts';
+import { checkTlsMaterial } from '../contract/tls-material.ts';
 import { discoverMembers, type EtcdCluster } from '../etcd/discovery.ts';
 import { NoMemberAnsweredError } from '../etcd/errors.ts';
-import type { MemberClient, TlsMaterial } from '../etcd/types.ts';
+import type { MemberClient } from '../etcd/types.ts';
 import { findNodes } from '../nodes/inventory.ts';
-import { endpointsOf, observedNodes } from '../recover/nodes.ts';
-import type { ClusterConfiguration } from '../run/configuration.ts';
-import { describeError, InvalidInputError } from '../run/errors.ts';
 import { CredentialsRefusedError, CredentialsUntestedError } from './errors.ts';
 
 /**

@@ -1,5 +1,10 @@
 // Tries credentials where they are meant for, changing nothing: does etcd, does the API server take them?
-import type { TlsMaterial } from '../etcd/types.ts';
+
+import type { ClusterConfiguration } from '../contract/configuration.ts';
+import { SetupError } from '../contract/errors.ts';
+import { KNOWN_KINDS } from '../contract/kinds.ts';
+import type { Purpose } from '../contract/purposes.ts';
+import type { TlsMaterial } from '../contract/tls-material.ts';
 import { openKubernetes } from '../kubernetes/client.ts';
 import {
   ApiUnavailableError,
@@ -10,11 +15,7 @@ import {
   UnauthorizedError,
 } from '../kubernetes/errors.ts';
 import type { KubernetesClient } from '../kubernetes/types.ts';
-import { KNOWN_KINDS } from '../prune/kinds.ts';
-import type { ClusterConfiguration } from '../run/configuration.ts';
-import { SetupError } from '../run/errors.ts';
 import { CredentialsRefusedError, CredentialsUntestedError } from './errors.ts';
-import type { Purpose } from './purposes.ts';
 import { tryEtcd } from './try-etcd.ts';
 
 /** An API server that was restarted is back after about as long; Secrets Manager tries again later. */

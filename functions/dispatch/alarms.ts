@@ -1,7 +1,7 @@
 // The shapes in which an alarm's transition arrives, each read into the same plain data, so that nothing below knows the route.
 import * as z from 'zod/mini';
-import { InvalidInputError } from '../run/errors.ts';
-import { validate } from '../run/validate.ts';
+import { InvalidInputError } from '../contract/errors.ts';
+import { validate } from '../contract/validate.ts';
 import { excerpt, isObject, refuseOutlandish, tryJson } from './json.ts';
 import { timestamp } from './timestamp.ts';
 

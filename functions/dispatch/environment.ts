@@ -1,9 +1,9 @@
 // What the function is told at deployment: its cluster, and where the workflows are.
 import * as z from 'zod/mini';
-import type { Command } from '../run/command.ts';
-import { type ClusterConfiguration, parseCluster } from '../run/configuration.ts';
-import { InvalidInputError, SetupError } from '../run/errors.ts';
-import { validate } from '../run/validate.ts';
+import type { Command } from '../contract/command.ts';
+import { type ClusterConfiguration, parseCluster } from '../contract/configuration.ts';
+import { InvalidInputError, SetupError } from '../contract/errors.ts';
+import { validate } from '../contract/validate.ts';
 import { tryJson } from './json.ts';
 import { QUALIFIED_FUNCTION_ARN } from './start.ts';
 

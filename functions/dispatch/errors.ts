@@ -1,5 +1,5 @@
 // What can go wrong between a command and its workflow.
-import { EtcdMedicError } from '../run/errors.ts';
+import { EtcdMedicError } from '../contract/errors.ts';
 
 /**
  * Lambda didn't take the order to start a workflow (throttled, refused, not reached). Nothing is known to run; the event

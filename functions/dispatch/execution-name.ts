@@ -1,6 +1,6 @@
 // Names the durable execution that a cause leads to, so that the same cause delivered again finds the run that is there.
 import { createHash } from 'node:crypto';
-import type { Command } from '../run/command.ts';
+import type { Command } from '../contract/command.ts';
 
 /** Lambda's limit for a DurableExecutionName, which is made of `[A-Za-z0-9-_]`. */
 const MAX_LENGTH = 64;

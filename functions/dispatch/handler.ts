@@ -2,8 +2,8 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
 import middy from '@middy/core';
-import type { Command } from '../run/command.ts';
-import { SetupError } from '../run/errors.ts';
+import type { Command } from '../contract/command.ts';
+import { SetupError } from '../contract/errors.ts';
 import { type DispatchEnvironment, readEnvironment } from './environment.ts';
 import { executionName } from './execution-name.ts';
 import { type Dispatch, parseTrigger } from './parse.ts';

@@ -1,17 +1,13 @@
 // Turns whatever triggered the function into commands to workflows, or into the reason why nothing is to be started.
+
 import * as z from 'zod/mini';
-import { type Command, parseCommand } from '../run/command.ts';
-import { InvalidInputError } from '../run/errors.ts';
-import { validate } from '../run/validate.ts';
+import { type AlarmRoute, ownAlarms } from '../contract/alarm-routes.ts';
+import { type Command, parseCommand } from '../contract/command.ts';
+import { InvalidInputError } from '../contract/errors.ts';
+import { validate } from '../contract/validate.ts';
 import { type AlarmTransition, readAction, readMessage, readStateChange, type UnreadableAlert } from './alarms.ts';
 import { excerpt, isObject, refuseOutlandish } from './json.ts';
 import { timestamp } from './timestamp.ts';
-
-/** Which workflow an alarm starts, by its exact name: a CloudWatch alarm's, or an Alertmanager alert's `alertname`. */
-export interface AlarmRoute {
-  readonly name: string;
-  readonly workflow: Command['workflow'];
-}
 
 export interface DispatchContext {
   readonly cluster: string;
@@ -25,16 +21,6 @@ export type Dispatch =
   /** `cause` is the same for each delivery of what made the command, and so is the command, to the letter. */
   | { readonly kind: 'start'; readonly command: Command; readonly cause: string }
   | { readonly kind: 'ignore'; readonly reason: string };
-
-/** The alarms that each stack brings along and that start something; what they start isn't configurable. */
-export function ownAlarms(cluster: string): readonly AlarmRoute[] {
-  return [
-    { name: `etcd-medic-${cluster}-nospace`, workflow: 'recover' },
-    // CloudWatch tells of a change once. Where that run was skipped or failed, this is the one further try.
-    { name: `etcd-medic-${cluster}-nospace-persists`, workflow: 'recover' },
-    { name: `etcd-medic-${cluster}-quota-usage`, workflow: 'maintain' },
-  ];
-}
 
 /**
  * Reads an event: an alarm (EventBridge, Lambda action, SNS, Alertmanager over SNS), a schedule's input or a person's command.

@@ -6,9 +6,9 @@ import {
   LambdaClient,
   LambdaServiceException,
 } from '@aws-sdk/client-lambda';
-import { isSetupProblem } from '../run/aws.ts';
-import type { Command } from '../run/command.ts';
-import { describeError, SetupError } from '../run/errors.ts';
+import { isSetupProblem } from '../aws/client.ts';
+import type { Command } from '../contract/command.ts';
+import { describeError, SetupError } from '../contract/errors.ts';
 import { WorkflowNotStartedError } from './errors.ts';
 
 export interface Start {

@@ -3,8 +3,8 @@ import { isIP } from 'node:net';
 import { checkServerIdentity } from 'node:tls';
 import { Channel, type ChannelCredentials, type ChannelOptions, credentials } from '@grpc/grpc-js';
 import { Host } from 'etcd3/lib/connection-pool.js';
+import type { TlsMaterial } from '../contract/tls-material.ts';
 import { hostAndPort, isTls } from './endpoint.ts';
-import type { TlsMaterial } from './types.ts';
 
 const MiB = 1024 * 1024;
 

@@ -2,6 +2,7 @@
 // answer counts, and every change goes over a connection on which the member has just proven who it is (R19).
 import { type Channel, type ClientReadableStream, connectivityState, Metadata } from '@grpc/grpc-js';
 import type { Host } from 'etcd3/lib/connection-pool.js';
+import type { TlsMaterial } from '../contract/tls-material.ts';
 import {
   type Method,
   methodDefinition,
@@ -23,7 +24,6 @@ import {
 import { type Hold, OpenSockets } from './open-sockets.ts';
 import { hexId } from './status.ts';
 import { timeoutError, toEtcdError } from './translate.ts';
-import type { TlsMaterial } from './types.ts';
 
 /** How long after a call's deadline this side stops waiting for grpc-js to notice. */
 const GRACE_MS = 250;

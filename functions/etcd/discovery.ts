@@ -1,5 +1,6 @@
 // Finds all members of a cluster from whichever of the given endpoints answer, and keeps one connection to each.
-import { describeError, InvalidInputError } from '../run/errors.ts';
+import { describeError, InvalidInputError } from '../contract/errors.ts';
+import type { TlsMaterial } from '../contract/tls-material.ts';
 import { type Attempt, isSilent } from './attempt.ts';
 import {
   DifferentClustersError,
@@ -13,7 +14,7 @@ import {
 } from './errors.ts';
 import { connectMember, type MemberOptions } from './member-client.ts';
 import { isUsable, Search, usableUrls } from './search.ts';
-import type { Deadlines, DiscoveredMember, Discovery, Member, MemberClient, TlsMaterial } from './types.ts';
+import type { Deadlines, DiscoveredMember, Discovery, Member, MemberClient } from './types.ts';
 
 export interface DiscoveryOptions {
   /** Client URLs; one that answers is enough. */

@@ -1,5 +1,5 @@
 // Client URLs: what of them matters to a connection, and when two of them are the same.
-import { InvalidInputError } from '../run/errors.ts';
+import { InvalidInputError } from '../contract/errors.ts';
 
 /** @throws InvalidInputError for anything but an http or https URL */
 export function hostAndPort(endpoint: string): string {

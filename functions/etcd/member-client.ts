@@ -1,16 +1,17 @@
 // One member of an etcd cluster, as the workflows talk to it: plain data in and out, every call to this member and sent once.
 import type { IMember } from 'etcd3/lib/rpc.js';
-import { InvalidInputError } from '../run/errors.ts';
+import type { Alarm } from '../contract/alarm.ts';
+import { InvalidInputError } from '../contract/errors.ts';
+import type { TlsMaterial } from '../contract/tls-material.ts';
 import type { Method, Request, Response } from './calls.ts';
 import { MemberConnection } from './connection.ts';
-import { checkTlsMaterial } from './credentials.ts';
+import { checkTlsMaterial } from '../contract/tls-material.ts';
 import { isTls, normalizeEndpoint } from './endpoint.ts';
 import { EtcdError, PermissionDeniedError } from './errors.ts';
 import { fetchMetrics, parseOpenSnapshots } from './metrics.ts';
 import { quotaFromMetrics, quotaFromStatus } from './quota.ts';
 import { alarmType, decimalId, decodeStatus, hexId, toMemberStatus } from './status.ts';
 import type {
-  Alarm,
   Deadlines,
   KeyRange,
   KeyRangeRequest,
@@ -20,7 +21,6 @@ import type {
   Quota,
   Right,
   SnapshotChunk,
-  TlsMaterial,
 } from './types.ts';
 
 export interface MemberOptions {

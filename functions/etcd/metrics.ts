@@ -1,10 +1,10 @@
 // A member's /metrics page, which counts only where the page itself says that it is this member's (R19).
 import { request as requestPlain } from 'node:http';
 import { request as requestTls } from 'node:https';
+import type { TlsMaterial } from '../contract/tls-material.ts';
 import { hostAndPort, isTls } from './endpoint.ts';
 import { EtcdError, EtcdTimeoutError, NotEtcdError, WrongMemberError } from './errors.ts';
 import { toEtcdError } from './translate.ts';
-import type { TlsMaterial } from './types.ts';
 
 const MiB = 1024 * 1024;
 /** Ten times what a busy etcd prints. */

@@ -1,8 +1,10 @@
 // A member's quota from its /metrics page, for versions whose Status doesn't have it (R8).
+
+import type { TlsMaterial } from '../contract/tls-material.ts';
 import { type EtcdCall, QuotaUnreadableError } from './errors.ts';
 import { fetchMetrics } from './metrics.ts';
 import { toEtcdError } from './translate.ts';
-import type { MemberStatus, Quota, TlsMaterial } from './types.ts';
+import type { MemberStatus, Quota } from './types.ts';
 
 /** Status has carried the quota since 3.6.0, and the right one since this version. */
 const STATUS_RIGHT_SINCE = [3, 6, 6] as const;

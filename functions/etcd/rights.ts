@@ -1,5 +1,5 @@
 // What etcd's own authorization lets the user of the client certificate do at a member, found out by calls that change nothing.
-import { describeError } from '../run/errors.ts';
+import { describeError } from '../contract/errors.ts';
 import { PermissionDeniedError } from './errors.ts';
 import type { MemberClient, Right } from './types.ts';
 

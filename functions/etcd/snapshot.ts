@@ -1,6 +1,6 @@
 // A snapshot that proves itself: passes a member's stream on, and ends well only if the SHA-256 that it ends with is right.
 import { createHash } from 'node:crypto';
-import { EtcdMedicError } from '../run/errors.ts';
+import { EtcdMedicError } from '../contract/errors.ts';
 import type { SnapshotChunk } from './types.ts';
 
 /** The SHA-256 that etcd puts behind the database file. */

@@ -1,7 +1,8 @@
 // What a member says about itself: the Status answer as plain data, alarms and the fields of newer versions included.
 import type { IStatusResponse } from 'etcd3/lib/rpc.js';
 import protobuf from 'protobufjs/minimal.js';
-import type { Alarm, AlarmType, MemberStatus } from './types.ts';
+import type { Alarm, AlarmType } from '../contract/alarm.ts';
+import type { MemberStatus } from './types.ts';
 
 /** etcd3's StatusResponse and what etcd 3.6 has added to it. */
 export interface StatusResponse extends IStatusResponse {

@@ -1,6 +1,6 @@
 // Makes one of this room's errors of whatever a gRPC call ended with, and says what it means and what to do about it.
 import { status as grpcStatus } from '@grpc/grpc-js';
-import { redact } from '../run/errors.ts';
+import { redact } from '../contract/errors.ts';
 import {
   type CallOutcome,
   type EtcdCall,

@@ -1,20 +1,6 @@
 // The plain data that the etcd room hands out. Ids are hexadecimal as etcdctl prints them, sizes are bytes,
 // revisions and raft numbers are bigint (decimal strings where JSON goes).
-
-export interface TlsMaterial {
-  /** PEM texts. */
-  readonly ca: string;
-  readonly cert: string;
-  readonly key: string;
-}
-
-export type AlarmType = 'NOSPACE' | 'CORRUPT' | 'UNKNOWN';
-
-export interface Alarm {
-  readonly memberId: string;
-  /** `UNKNOWN` is a kind that this program does not know: like CORRUPT, it is never disarmed. */
-  readonly type: AlarmType;
-}
+import type { Alarm } from '../contract/alarm.ts';
 
 /** One member as the cluster's member list has it. Two client URLs are one member. */
 export interface Member {

@@ -1,7 +1,7 @@
 // Reads the API server's answers: what is needed of them is checked, and everything else dropped at once.
 import * as z from 'zod/mini';
-import { InvalidInputError } from '../run/errors.ts';
-import { validate } from '../run/validate.ts';
+import { InvalidInputError } from '../contract/errors.ts';
+import { validate } from '../contract/validate.ts';
 import { type ApiCall, KubernetesError } from './errors.ts';
 import type { Answer } from './transport.ts';
 import type { DeleteOutcome, ObjectMetadata, ScaledOwner } from './types.ts';

@@ -1,5 +1,5 @@
 // One API server as the rest of etcd-medic sees it. It reads metadata, and deletes exactly what was listed.
-import { SetupError } from '../run/errors.ts';
+import { SetupError } from '../contract/errors.ts';
 import {
   type KindsOfVersion,
   readKinds,

@@ -1,10 +1,10 @@
 // Fetches what a call to the API server proves itself with, and finds out before anything is connected what is wrong with it.
 import { X509Certificate } from 'node:crypto';
 import { resolve } from 'node:path';
-import { checkTlsMaterial } from '../etcd/credentials.ts';
-import type { KubernetesConfiguration } from '../run/configuration.ts';
-import { notDeployed, readCredentialFile, readSecret, secretField } from '../run/credentials.ts';
-import { InvalidInputError, SetupError } from '../run/errors.ts';
+import { notDeployed, readCredentialFile, readSecret, secretField } from '../aws/credentials.ts';
+import type { KubernetesConfiguration } from '../contract/configuration.ts';
+import { InvalidInputError, SetupError } from '../contract/errors.ts';
+import { checkTlsMaterial } from '../contract/tls-material.ts';
 
 /** Certificates and keys in PEM; a service account's token as the API server issued it. */
 export type KubernetesCredentials = { readonly ca: string } & (

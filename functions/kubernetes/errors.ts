@@ -1,5 +1,5 @@
 // What can go wrong between etcd-medic and the API server, as types that a workflow can tell apart.
-import { EtcdMedicError } from '../run/errors.ts';
+import { EtcdMedicError } from '../contract/errors.ts';
 
 /** The call that failed: what was asked of whom. */
 export interface ApiCall {

@@ -1,5 +1,5 @@
 // Says what an answer or a broken connection means, and what a person can do about it.
-import { describeError, SetupError } from '../run/errors.ts';
+import { describeError, SetupError } from '../contract/errors.ts';
 import { readStatus } from './answers.ts';
 import {
   type ApiCall,

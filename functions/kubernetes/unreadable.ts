@@ -1,5 +1,5 @@
 // Tells from a server's words that it can't read what etcd keeps of a kind, which key that is, and what helps.
-import { redact } from '../run/errors.ts';
+import { redact } from '../contract/errors.ts';
 import { readStatus, type Status } from './answers.ts';
 import { type ApiCall, StorageReadError } from './errors.ts';
 import type { Answer } from './transport.ts';

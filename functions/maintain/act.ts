@@ -1,18 +1,19 @@
 // Carries out a night's maintenance, beat by beat, and ends it before the next change as soon as something speaks against it.
-import { nameOf, type Observation } from '../recover/decide.ts';
-import { lookForAlarms } from '../recover/disarm.ts';
-import { inspectDisks } from '../recover/disks.ts';
-import { look } from '../recover/look.ts';
-import { votersOf } from '../recover/members.ts';
-import type { Reached } from '../recover/workflow.ts';
-import { EtcdMedicError } from '../run/errors.ts';
-import { GuardError } from '../run/journal.ts';
-import { pruneFirst } from '../run/prune-child.ts';
-import type { PrunedResource } from '../run/report.ts';
-import { type Patience, patiently } from '../sweep/patience.ts';
-import { snapshotFirst } from '../sweep/snapshot-first.ts';
-import { Stop, Sweep, type SweptMember } from '../sweep/sweep.ts';
-import type { Voter } from '../sweep/voters.ts';
+
+import { EtcdMedicError } from '../contract/errors.ts';
+import type { PrunedResource } from '../contract/report.ts';
+import { lookForAlarms } from '../control-plane/disarm.ts';
+import { inspectDisks } from '../control-plane/disks.ts';
+import { look } from '../control-plane/look.ts';
+import { votersOf } from '../control-plane/members.ts';
+import { nameOf, type Observation } from '../control-plane/observation.ts';
+import { type Patience, patiently } from '../control-plane/patience.ts';
+import type { ReachableRun } from '../control-plane/run-context.ts';
+import { snapshotFirst } from '../control-plane/snapshot-first.ts';
+import { Stop, Sweep, type SweptMember } from '../control-plane/sweep.ts';
+import type { Voter } from '../control-plane/voters.ts';
+import { GuardError } from '../engine/journal.ts';
+import { pruneFirst } from '../engine/prune-child.ts';
 import { checkBefore, commitCanary, timeWrites } from './checks.ts';
 import { decide, type Judgement, type MaintenancePlan } from './decide.ts';
 import { mayLeadOn, type SeenRate } from './stall.ts';
@@ -55,7 +56,7 @@ export interface Acted {
 }
 
 export interface Night {
-  readonly reached: Reached;
+  readonly reached: ReachableRun;
   /** What `decide` went by. */
   readonly observation: Observation;
   readonly rates: readonly SeenRate[];

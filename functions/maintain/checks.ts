@@ -1,7 +1,7 @@
 // What stands directly before a night's changes: a last check before each member, and the write that makes the sizes true.
-import { nameOf } from '../recover/decide.ts';
-import { CANARY_PREFIX, canary, deleteCanaries } from '../recover/disarm.ts';
-import type { StepResult } from '../run/journal.ts';
+
+import { CANARY_PREFIX, canary, deleteCanaries } from '../control-plane/disarm.ts';
+import { nameOf } from '../control-plane/observation.ts';
 import {
   type BeforeChange,
   checkOthersHealthy,
@@ -9,7 +9,8 @@ import {
   type OpenCluster,
   reach,
   type Voter,
-} from '../sweep/voters.ts';
+} from '../control-plane/voters.ts';
+import type { StepResult } from '../engine/step.ts';
 import { windowOver } from './window.ts';
 
 /** From which on what a compaction has freed is counted as free. */

@@ -1,7 +1,8 @@
 // What a night's maintenance is to do about what was observed: a pure function, no client, no clock, no environment.
-import { diskProblem, nameOf, type Observation, type ObservedMember, troubles } from '../recover/decide.ts';
-import type { MaintenancePolicy } from '../run/configuration.ts';
-import { formatBytes } from '../run/report.ts';
+
+import type { MaintenancePolicy } from '../contract/configuration.ts';
+import { formatBytes } from '../contract/report.ts';
+import { diskProblem, nameOf, type Observation, type ObservedMember, troubles } from '../control-plane/observation.ts';
 import { estimateStall, MEASURED_BYTES_PER_MS, type SeenRate, type StallEstimate } from './stall.ts';
 
 /**

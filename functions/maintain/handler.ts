@@ -1,7 +1,8 @@
 // The maintain function: compacts and defragments etcd at night, before it is an emergency. Its event is a Command; its result, the
 // RunReport.
-import { clusterWorkflow } from '../run/cluster-workflow.ts';
-import { currentSession, withSession } from '../run/session.ts';
+
+import { currentSession, withSession } from '../control-plane/session.ts';
+import { clusterWorkflow } from '../engine/cluster-workflow.ts';
 import { maintain } from './workflow.ts';
 
 export const handler = withSession(

@@ -1,9 +1,9 @@
 // What earlier runs on this cluster tell of how fast its members are defragmented: read from the reports in the state table.
 import * as z from 'zod/mini';
-import { clientDefaults, isSetupProblem } from '../run/aws.ts';
-import { InvalidInputError, SetupError } from '../run/errors.ts';
-import { HistoryError } from '../run/history.ts';
-import { validate } from '../run/validate.ts';
+import { clientDefaults, isSetupProblem } from '../aws/client.ts';
+import { HistoryError } from '../aws/history.ts';
+import { InvalidInputError, SetupError } from '../contract/errors.ts';
+import { validate } from '../contract/validate.ts';
 import type { SeenRate } from './stall.ts';
 
 /** A month of nights with pruning before each; DynamoDB ends the answer at 1 MB in any case. */

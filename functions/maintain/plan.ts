@@ -1,11 +1,12 @@
 // A night's maintenance in words, for a dry run: what would be done, as far as today's numbers tell.
-import { nameOf, type Observation } from '../recover/decide.ts';
-import type { MaintenancePolicy } from '../run/configuration.ts';
-import { formatBytes, type PlannedStep } from '../run/report.ts';
-import { planSnapshot } from '../sweep/snapshot-first.ts';
+
+import type { MaintenancePolicy } from '../contract/configuration.ts';
+import { formatBytes, type PlannedStep } from '../contract/report.ts';
+import { nameOf, type Observation } from '../control-plane/observation.ts';
+import { planSnapshot } from '../control-plane/snapshot-first.ts';
 import type { MaintenancePlan } from './decide.ts';
 import { LEADER_STALL_MS } from './stall.ts';
-import type { Maintenance } from './workflow.ts';
+import type { Maintenance } from './maintenance.ts';
 
 /** @returns one entry a step, in the order in which they would run, and one for each member that is left alone */
 export function describePlan(

@@ -1,5 +1,5 @@
 // The time in which a night's maintenance may begin something new.
-import type { Trigger } from '../run/command.ts';
+import type { Trigger } from '../contract/command.ts';
 
 /**
  * A scheduled run's window opens when it was to start, however late it did; any other run's with the run itself.

@@ -1,29 +1,26 @@
 // The nightly maintenance: observe, decide, act, verify (design.md, "The way of an event").
-import { readMode } from '../nodes/mode.ts';
-import type { Observation, ObservedMember } from '../recover/decide.ts';
-import { inspectDisks } from '../recover/disks.ts';
-import { whatFillsIt } from '../recover/live-data.ts';
-import { awayIn, isTypedInVain, look } from '../recover/look.ts';
-import { reportMember } from '../recover/members.ts';
-import { listNodes } from '../recover/nodes.ts';
-import { nowhere, reach, unread } from '../recover/reach.ts';
-import { missingRights } from '../recover/rights.ts';
-import { quotaOf, withoutQuota } from '../recover/verify.ts';
-import type { Reached, Recovery } from '../recover/workflow.ts';
-import type { Conclusion } from '../run/conduct.ts';
-import { GuardError } from '../run/journal.ts';
-import { formatBytes, type ReportMember } from '../run/report.ts';
+
+import type { Maintenance } from './maintenance.ts';
+import { formatBytes, type ReportMember } from '../contract/report.ts';
+import { inspectDisks } from '../control-plane/disks.ts';
+import { whatFillsIt } from '../control-plane/live-data.ts';
+import { awayIn, isTypedInVain, look } from '../control-plane/look.ts';
+import { reportMember } from '../control-plane/members.ts';
+import { listNodes } from '../control-plane/nodes.ts';
+import type { Observation, ObservedMember } from '../control-plane/observation.ts';
+import { reach, unreadable, withoutEndpoints } from '../control-plane/reach.ts';
+import { missingRights } from '../control-plane/rights.ts';
+import type { ReachableRun } from '../control-plane/run-context.ts';
+import { quotaOf, withoutQuota } from '../control-plane/verify.ts';
+import type { Conclusion } from '../engine/conduct.ts';
+import { GuardError } from '../engine/journal.ts';
+import { readMode } from '../engine/mode.ts';
 import { type Acted, act, type Night } from './act.ts';
 import { decide, isFull, type Judgement, type MaintenancePlan } from './decide.ts';
 import { readRates } from './history.ts';
 import { describePlan } from './plan.ts';
 import type { SeenRate } from './stall.ts';
 import { windowEnd, windowOver } from './window.ts';
-
-export interface Maintenance extends Recovery {
-  /** The table with the earlier runs' reports; undefined: not configured. */
-  readonly table: string | undefined;
-}
 
 /** What a run knows by now, for a report that has to be made in the middle of it. */
 interface Known {
@@ -53,7 +50,7 @@ async function observeAndAct(maintenance: Maintenance, known: Known): Promise<Co
   const { mode, why: standing } = await readMode(maintenance);
   const { nodes, problem } = await listNodes(maintenance);
   const reached = reach(maintenance, nodes);
-  if (reached === undefined) return nowhere(problem);
+  if (reached === undefined) return withoutEndpoints(problem);
   const rates = await earlierRates(maintenance);
 
   const startedMs = Date.parse(journal.steps[0]?.startedAt ?? '');
@@ -68,7 +65,7 @@ async function observeAndAct(maintenance: Maintenance, known: Known): Promise<Co
     first = await look(reached, 'wait for voters', nodes, { patient: true, untilMs: windowEndMs });
     plan = first.observation && decide(first.observation, policy, rates);
   }
-  if (first.observation === undefined || plan === undefined) return unread(first.detail);
+  if (first.observation === undefined || plan === undefined) return unreadable(first.detail);
   let observation = first.observation;
   const unchanged = observation.members.map((member) => reportMember(member, observation, observation));
   if (plan.kind === 'refusal') {
@@ -193,7 +190,7 @@ function summary(
 }
 
 async function stillFull(
-  { journal, cluster, configuration }: Reached,
+  { journal, cluster, configuration }: ReachableRun,
   full: readonly ObservedMember[],
 ): Promise<string> {
   const named = full.map(

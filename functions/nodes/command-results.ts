@@ -6,9 +6,9 @@ import {
   type SSMClient,
 } from '@aws-sdk/client-ssm';
 import type * as z from 'zod/mini';
-import { describeError } from '../run/errors.ts';
-import { validate } from '../run/validate.ts';
-import { withSsm } from './client.ts';
+import { withSsm } from '../aws/ssm.ts';
+import { describeError } from '../contract/errors.ts';
+import { validate } from '../contract/validate.ts';
 import { type CommandState, meaningOf } from './command-states.ts';
 import type { SentCommand } from './commands.ts';
 import { explainQuestion } from './errors.ts';

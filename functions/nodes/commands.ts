@@ -2,9 +2,10 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Command, paginateListCommands, SendCommandCommand, type SSMClient } from '@aws-sdk/client-ssm';
-import { clientDefaults } from '../run/aws.ts';
-import { withSsm } from './client.ts';
-import { CommandUnknownError, explainQuestion, explainRefusal, problemOf } from './errors.ts';
+import { clientDefaults } from '../aws/client.ts';
+import { withSsm } from '../aws/ssm.ts';
+import { CommandUnknownError, explainQuestion, explainRefusal } from './errors.ts';
+import { describeNamedError } from '../contract/errors.ts';
 
 /** The service takes so many instance ids a call. */
 const BATCH_SIZE = 50;
@@ -109,7 +110,7 @@ async function sendBatch(batch: readonly string[], options: SendCommandOptions, 
     } catch (error) {
       const bad = refusedInstances(error, instanceIds);
       if (bad.length === 0) throw error;
-      const problem = problemOf(error instanceof Error ? error.cause : error);
+      const problem = describeNamedError(error instanceof Error ? error.cause : error);
       refused.push(...bad.map((instanceId) => ({ instanceId, problem })));
       instanceIds = instanceIds.filter((instanceId) => !bad.includes(instanceId));
     }

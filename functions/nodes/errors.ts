@@ -1,6 +1,6 @@
 // What can go wrong between etcd-medic and Systems Manager, as types that a workflow can tell apart.
-import { isSetupProblem } from '../run/aws.ts';
-import { describeError, EtcdMedicError, SetupError } from '../run/errors.ts';
+import { isSetupProblem } from '../aws/client.ts';
+import { EtcdMedicError, SetupError } from '../contract/errors.ts';
 
 /** Systems Manager did not answer a question, or refused it. A question changes nothing and can be asked again. */
 export class NodesUnreadableError extends EtcdMedicError {
@@ -45,12 +45,6 @@ export function mayComeThrough(error: unknown): boolean {
     /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN)$/.test(code) ||
     /^(Throttl|TooManyRequests|RequestLimit|RequestThrottled)/.test(name)
   );
-}
-
-/** One sentence for a report. */
-export function problemOf(error: unknown): string {
-  const name = error instanceof Error ? `${error.name}: ` : '';
-  return `${name}${describeError(error)}`;
 }
 
 function isSetup(error: unknown): boolean {

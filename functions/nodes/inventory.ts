@@ -1,6 +1,6 @@
 // Which control-plane nodes there are, by their tag: Systems Manager alone knows, so no EC2 API is needed.
 import { type InstanceInformation, paginateDescribeInstanceInformation } from '@aws-sdk/client-ssm';
-import { withSsm } from './client.ts';
+import { withSsm } from '../aws/ssm.ts';
 import { explainQuestion } from './errors.ts';
 
 /** The service's own limit. */

@@ -1,7 +1,8 @@
 // Tells people: each topic gets a report's message once, and one topic that fails keeps nothing from the others.
-import { describeError } from '../run/errors.ts';
-import { rehearsalFailed } from '../run/events.ts';
-import { type RunReport, SWITCH_STEP } from '../run/report.ts';
+
+import { rehearsalFailed } from '../aws/events.ts';
+import { describeError } from '../contract/errors.ts';
+import { type RunReport, SWITCH_STEP } from '../contract/report.ts';
 import type { NotifyEnvironment } from './environment.ts';
 import { NotificationError } from './errors.ts';
 import { composeMessage } from './message.ts';

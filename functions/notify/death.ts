@@ -1,8 +1,9 @@
 // Puts in order what a run that died has left: its lease (R9), and what it did not say is said for it.
-import { LEASE_TTL_MS, LONGEST_INVOCATION_MS } from '../run/conduct.ts';
-import { describeError } from '../run/errors.ts';
-import { createLease, type Lease } from '../run/lease.ts';
-import type { RunReport } from '../run/report.ts';
+
+import { createLease, type Lease } from '../aws/lease.ts';
+import { describeError } from '../contract/errors.ts';
+import type { RunReport } from '../contract/report.ts';
+import { LEASE_TTL_MS, LONGEST_INVOCATION_MS } from '../contract/times.ts';
 import type { NotifyEnvironment } from './environment.ts';
 import { duration, UNKNOWN_SOURCE } from './message.ts';
 import type { Death } from './notice.ts';

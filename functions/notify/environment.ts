@@ -1,6 +1,6 @@
 // What the function is told at deployment: its cluster, and where it reads, writes and sends.
-import { type ClusterConfiguration, parseCluster } from '../run/configuration.ts';
-import { InvalidInputError, SetupError } from '../run/errors.ts';
+import { type ClusterConfiguration, parseCluster } from '../contract/configuration.ts';
+import { InvalidInputError, SetupError } from '../contract/errors.ts';
 
 export interface NotifyEnvironment {
   readonly cluster: ClusterConfiguration;

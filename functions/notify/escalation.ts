@@ -1,9 +1,9 @@
 // Puts on the bus what a run that died could not say by itself: an `Etcd Medic Escalation`, as every run does that needs a person.
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
-import { clientDefaults, isSetupProblem } from '../run/aws.ts';
-import { SetupError } from '../run/errors.ts';
-import { PublishError } from '../run/events.ts';
-import type { RunReport } from '../run/report.ts';
+import { clientDefaults, isSetupProblem } from '../aws/client.ts';
+import { PublishError } from '../aws/events.ts';
+import { SetupError } from '../contract/errors.ts';
+import type { RunReport } from '../contract/report.ts';
 
 /**
  * At least once.

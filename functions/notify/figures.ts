@@ -1,5 +1,5 @@
 // A report's lists in lines short enough for a phone: members before and after, reports deleted, steps planned.
-import { formatBytes, type MemberSizes, type PrunedResource, type ReportMember } from '../run/report.ts';
+import { formatBytes, type MemberSizes, type PrunedResource, type ReportMember } from '../contract/report.ts';
 
 /** More lines than these are counted, not shown. */
 const MAX_LINES = 9;

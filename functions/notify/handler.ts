@@ -2,7 +2,7 @@
 import { Logger } from '@aws-lambda-powertools/logger';
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
 import middy from '@middy/core';
-import { describeError } from '../run/errors.ts';
+import { describeError } from '../contract/errors.ts';
 import { announce, isRoutine } from './announce.ts';
 import { settle } from './death.ts';
 import { type NotifyEnvironment, readEnvironment } from './environment.ts';

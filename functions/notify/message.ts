@@ -1,7 +1,8 @@
 // Says what a report says to a person who reads it on a phone, perhaps at night: first what it is, then what to do, then the figures.
-import { redact } from '../run/errors.ts';
-import { needsAPerson, rehearsalFailed } from '../run/events.ts';
-import type { Outcome, RunReport } from '../run/report.ts';
+
+import { needsAPerson, rehearsalFailed } from '../aws/events.ts';
+import { redact } from '../contract/errors.ts';
+import type { Outcome, RunReport } from '../contract/report.ts';
 import { describeMembers, describePruned, list } from './figures.ts';
 import type { Message } from './topic.ts';
 

@@ -1,8 +1,10 @@
 // Tells what an event from EventBridge is about: a run that ended with a report, one that died, or nothing to act on.
+
 import * as z from 'zod/mini';
-import { InvalidInputError } from '../run/errors.ts';
-import type { RunReport } from '../run/report.ts';
-import { validate } from '../run/validate.ts';
+import { InvalidInputError } from '../contract/errors.ts';
+import { DEATHS, ESCALATION, FINISHED, STATUS_CHANGE } from '../contract/event-names.ts';
+import type { RunReport } from '../contract/report.ts';
+import { validate } from '../contract/validate.ts';
 import { parseReport } from './report.ts';
 
 /** A durable execution that Lambda ended, or that somebody stopped: perhaps without a report, perhaps with the lease in its hands. */
@@ -22,14 +24,6 @@ export type Notice =
   | { readonly kind: 'death'; readonly death: Death }
   | { readonly kind: 'ignore'; readonly reason: string };
 
-/** What a run puts on the bus at its end. */
-export const FINISHED = ['Etcd Recovery Finished', 'Etcd Maintenance Finished', 'Report Pruning Finished'] as const;
-/** The same report once more, for rules that only want the bad news; people have it from the first event. */
-const ESCALATION = 'Etcd Medic Escalation';
-
-export const STATUS_CHANGE = 'Durable Execution Status Change';
-/** How an execution ends that has not succeeded. */
-export const DEATHS = ['FAILED', 'TIMED_OUT', 'STOPPED'] as const;
 const WORKFLOWS = ['recover', 'maintain', 'prune'] as const;
 
 const envelope = z.object({

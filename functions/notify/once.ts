@@ -8,8 +8,8 @@ import {
   PutItemCommand,
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
-import { clientDefaults } from '../run/aws.ts';
-import { describeError } from '../run/errors.ts';
+import { clientDefaults } from '../aws/client.ts';
+import { describeError } from '../contract/errors.ts';
 import { NotificationError } from './errors.ts';
 
 /**

@@ -1,9 +1,9 @@
 // Looks in the history for the report of a run of which only the execution is known.
 import { DynamoDBClient, paginateQuery } from '@aws-sdk/client-dynamodb';
-import { clientDefaults, isSetupProblem } from '../run/aws.ts';
-import { InvalidInputError, SetupError } from '../run/errors.ts';
-import { HistoryError } from '../run/history.ts';
-import type { RunReport } from '../run/report.ts';
+import { clientDefaults, isSetupProblem } from '../aws/client.ts';
+import { HistoryError } from '../aws/history.ts';
+import { InvalidInputError, SetupError } from '../contract/errors.ts';
+import type { RunReport } from '../contract/report.ts';
 import type { Death } from './notice.ts';
 import { parseReport } from './report.ts';
 

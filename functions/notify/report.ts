@@ -1,7 +1,7 @@
 // Reads a RunReport that comes from outside: from the bus, or from the table.
 import * as z from 'zod/mini';
-import { OUTCOMES, type RunReport, STEP_OUTCOMES, WORKFLOWS } from '../run/report.ts';
-import { validate } from '../run/validate.ts';
+import { OUTCOMES, type RunReport, STEP_OUTCOMES, WORKFLOWS } from '../contract/report.ts';
+import { validate } from '../contract/validate.ts';
 
 const sizes = z.object({ dbSize: z.number(), dbSizeInUse: z.number(), alarms: z.array(z.string()) });
 

@@ -1,7 +1,7 @@
 // Sends a message to an SNS topic: the only place that knows SNS.
 import { PublishCommand, SNSClient } from '@aws-sdk/client-sns';
-import { clientDefaults, isSetupProblem } from '../run/aws.ts';
-import { SetupError } from '../run/errors.ts';
+import { clientDefaults, isSetupProblem } from '../aws/client.ts';
+import { SetupError } from '../contract/errors.ts';
 import { NotificationError } from './errors.ts';
 
 export interface Message {

@@ -1,6 +1,6 @@
 // What the probe is told at deployment: its cluster, and the table that its look goes into.
-import { type ClusterConfiguration, parseCluster } from '../run/configuration.ts';
-import { type Environment, given, isInLambda, required, requiredJson } from '../run/variables.ts';
+import { type ClusterConfiguration, parseCluster } from '../contract/configuration.ts';
+import { type Environment, given, isInLambda, required, requiredJson } from '../contract/variables.ts';
 
 export interface ProbeEnvironment {
   readonly configuration: ClusterConfiguration;

@@ -1,10 +1,10 @@
 // The probe function: looks at etcd every minute. Its answer, a RunReport, is for a person who presses Test or calls it by hand.
 import { Logger } from '@aws-lambda-powertools/logger';
 import * as z from 'zod/mini';
-import type { Trigger } from '../run/command.ts';
-import { redact, SetupError } from '../run/errors.ts';
-import type { RunReport } from '../run/report.ts';
-import { validate } from '../run/validate.ts';
+import type { Trigger } from '../contract/command.ts';
+import { redact, SetupError } from '../contract/errors.ts';
+import type { RunReport } from '../contract/report.ts';
+import { validate } from '../contract/validate.ts';
 import { readEnvironment } from './environment.ts';
 import { probe } from './probe.ts';
 import { ProbeMemory } from './sources.ts';

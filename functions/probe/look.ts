@@ -1,12 +1,14 @@
 // One look at every member, side by side: what each one is, or why it does not answer. It ends in time whatever hangs.
+
+import type { ClusterConfiguration } from '../contract/configuration.ts';
+import { describeError, EtcdMedicError } from '../contract/errors.ts';
+import type { TlsMaterial } from '../contract/tls-material.ts';
+import type { Observation } from '../control-plane/observation.ts';
+import { observe } from '../control-plane/observe.ts';
 import { discoverMembers, type EtcdCluster } from '../etcd/discovery.ts';
 import { NoMemberAnsweredError } from '../etcd/errors.ts';
 import { CHEAP_RIGHTS, tryRights } from '../etcd/rights.ts';
-import type { Deadlines, TlsMaterial } from '../etcd/types.ts';
-import type { Observation } from '../recover/decide.ts';
-import { observe } from '../recover/observe.ts';
-import type { ClusterConfiguration } from '../run/configuration.ts';
-import { describeError, EtcdMedicError } from '../run/errors.ts';
+import type { Deadlines } from '../etcd/types.ts';
 import type { Known } from './last-known.ts';
 import type { ProbeMemory } from './sources.ts';
 

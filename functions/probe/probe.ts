@@ -1,11 +1,11 @@
 // One probe: looks at every member, puts the metrics out, leaves the look in the table, and says in a report how etcd is.
-import type { Trigger } from '../run/command.ts';
-import type { ClusterConfiguration } from '../run/configuration.ts';
-import { describeError, redact } from '../run/errors.ts';
-import type { MemberSizes, ReportMember, ReportStep, RunReport } from '../run/report.ts';
+import type { Trigger } from '../contract/command.ts';
+import type { ClusterConfiguration } from '../contract/configuration.ts';
+import { describeError, redact } from '../contract/errors.ts';
+import type { ProbedMember } from '../contract/probe-record.ts';
+import type { MemberSizes, ReportMember, ReportStep, RunReport } from '../contract/report.ts';
 import { look } from './look.ts';
 import { publishMetrics } from './publish.ts';
-import type { ProbedMember } from './record.ts';
 import type { ProbeMemory } from './sources.ts';
 import { storeLook } from './store.ts';
 import { clusterFigures, judge, probedMembers, problemOf, strayAlarms } from './summary.ts';

@@ -1,7 +1,7 @@
 // Puts the probe's figures out as metrics: lines of embedded metric format on standard output, of which CloudWatch makes them.
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
-import { CLUSTER_METRICS, MEMBER_METRICS, NAMESPACE } from './metrics.ts';
-import type { ProbedMember } from './record.ts';
+import { CLUSTER_METRICS, MEMBER_METRICS, NAMESPACE } from '../contract/metrics.ts';
+import type { ProbedMember } from '../contract/probe-record.ts';
 import type { ClusterFigures } from './summary.ts';
 
 export interface Published {

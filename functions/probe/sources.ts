@@ -1,10 +1,11 @@
 // What the probe needs before it can ask anybody: where the members are, and the client certificate. Both from AWS, both remembered.
-import type { TlsMaterial } from '../etcd/types.ts';
+
+import { loadTlsMaterial } from '../aws/credentials.ts';
+import type { ClusterConfiguration } from '../contract/configuration.ts';
+import { SetupError } from '../contract/errors.ts';
+import type { TlsMaterial } from '../contract/tls-material.ts';
+import { endpointsOf, observedNodes } from '../control-plane/nodes.ts';
 import { findNodes } from '../nodes/inventory.ts';
-import { endpointsOf, observedNodes } from '../recover/nodes.ts';
-import type { ClusterConfiguration } from '../run/configuration.ts';
-import { loadTlsMaterial } from '../run/credentials.ts';
-import { SetupError } from '../run/errors.ts';
 import { type Known, LastKnown } from './last-known.ts';
 
 /** A renewed certificate and a new node are seen after so long at the latest; asking every minute would cost more and tell no more. */

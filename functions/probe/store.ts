@@ -1,7 +1,7 @@
 // Writes the probe's last look into the state table, over the one before.
-import { isSetupProblem } from '../run/aws.ts';
-import { EtcdMedicError, redact, SetupError } from '../run/errors.ts';
-import { PROBE_RECORD, type ProbeLook } from './record.ts';
+import { isSetupProblem } from '../aws/client.ts';
+import { EtcdMedicError, redact, SetupError } from '../contract/errors.ts';
+import { PROBE_RECORD, type ProbeLook } from '../contract/probe-record.ts';
 
 /** The look could not be written: the dashboard goes on showing the one before. */
 export class LookNotStoredError extends EtcdMedicError {

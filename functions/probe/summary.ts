@@ -1,10 +1,10 @@
 // What a look means: the figures for the metrics, the record for the table, and the sentence for a person. Pure.
-import type { Alarm } from '../etcd/types.ts';
-import type { Observation, ObservedMember } from '../recover/decide.ts';
-import { nameOf } from '../recover/decide.ts';
-import type { Outcome } from '../run/report.ts';
+import type { Alarm } from '../contract/alarm.ts';
+import type { ProbedMember } from '../contract/probe-record.ts';
+import type { Outcome } from '../contract/report.ts';
+import type { Observation, ObservedMember } from '../control-plane/observation.ts';
+import { nameOf } from '../control-plane/observation.ts';
 import type { Look } from './look.ts';
-import type { ProbedMember } from './record.ts';
 
 /** Undefined: not known, so that no metric is put out. */
 export interface ClusterFigures {

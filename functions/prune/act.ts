@@ -1,8 +1,9 @@
 // Act: deletes what was found stale, in durable batches, within the run's budget of reports and minutes (R12).
-import type { RecordedStep, StepResult } from '../run/journal.ts';
+
+import type { ReportKind } from '../contract/kinds.ts';
+import type { RecordedStep, StepResult } from '../engine/step.ts';
 import { type BatchCounts, deleteBatch, NOTHING } from './batch.ts';
 import { guard } from './guard.ts';
-import type { ReportKind } from './kinds.ts';
 import { memoryFor } from './look.ts';
 import { OwnerDirectory } from './owners.ts';
 import {

@@ -1,5 +1,5 @@
 // Report: what a run found and did, in numbers for the record and in words for a person.
-import { formatBytes, type Outcome, type PlannedStep, type PrunedResource } from '../run/report.ts';
+import { formatBytes, type Outcome, type PlannedStep, type PrunedResource } from '../contract/report.ts';
 import type { Denied } from './batch.ts';
 import { describeReasons, format } from './guard.ts';
 import type { Found } from './look.ts';

@@ -1,6 +1,6 @@
 // The blast radius: where more of a kind seems stale than one run may delete unasked, a person has to look first.
-import type { PruningPolicy } from '../run/configuration.ts';
-import type { ReportKind } from './kinds.ts';
+import type { PruningPolicy } from '../contract/configuration.ts';
+import type { ReportKind } from '../contract/kinds.ts';
 import type { KeepReason, StaleReason } from './stale.ts';
 
 /** What one look at a kind has counted. */

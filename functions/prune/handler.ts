@@ -1,6 +1,6 @@
 // The prune function: deletes stale reports. Its event is a Command; its result, the RunReport.
 import type { DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
-import { clusterWorkflow } from '../run/cluster-workflow.ts';
+import { clusterWorkflow } from '../engine/cluster-workflow.ts';
 import { currentPruneSession, type SessionOptions, withPruneSession } from './session.ts';
 import { prune } from './workflow.ts';
 

@@ -1,7 +1,8 @@
 // Observe: one survey of each kind, a durable step each. Changes nothing.
-import type { RecordedStep } from '../run/journal.ts';
+
+import type { ReportKind } from '../contract/kinds.ts';
+import type { RecordedStep } from '../engine/step.ts';
 import { describeReasons, format } from './guard.ts';
-import type { ReportKind } from './kinds.ts';
 import { AWAY_AGAIN_SECONDS, AWAY_WITHIN_SECONDS, type Reached, SURVEY_NEEDS_MS } from './pruning.ts';
 import { type Surveyed, survey } from './survey.ts';
 import { type Trouble, troubleOf } from './trouble.ts';

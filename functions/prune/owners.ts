@@ -1,6 +1,7 @@
 // Who is there: all owners of a kind in one list, however many reports ask for them; or those near a few reports.
+
+import { PRODUCERS, type Producer, type ProducerFacts } from '../contract/kinds.ts';
 import type { KubernetesClient, ListOptions, ObjectMetadata, OwnerReference, Resource } from '../kubernetes/types.ts';
-import { PRODUCERS, type Producer, type ProducerFacts } from './kinds.ts';
 import { type Owners, type OwnersOfKind, ownerKind, type Presence, type Producers } from './stale.ts';
 import { checkTime, TooSlowError, troubleOf } from './trouble.ts';
 

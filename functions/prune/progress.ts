@@ -1,5 +1,5 @@
 // What became of the stale reports of a kind: counted batch by batch, and in words for the step's line.
-import type { RecordedStep, StepResult } from '../run/journal.ts';
+import type { RecordedStep, StepResult } from '../engine/step.ts';
 import { type BatchCounts, type Denied, NAMES } from './batch.ts';
 import { format } from './guard.ts';
 import { type Trouble, troubleOf } from './trouble.ts';

@@ -1,7 +1,7 @@
 // What a pruning works with, and how patient it is.
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
-import type { ClusterConfiguration } from '../run/configuration.ts';
-import type { Journal } from '../run/journal.ts';
+import type { ClusterConfiguration } from '../contract/configuration.ts';
+import type { Journal } from '../engine/journal.ts';
 import type { Api, PruneSession } from './session.ts';
 
 /** etcd holds 8 GiB at most, which is a million small reports; their metadata is listed in two or three minutes. */

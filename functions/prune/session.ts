@@ -1,10 +1,10 @@
 // One invocation's connection to the API server and what it has learned there: gone with the invocation, and learned anew in the next.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
+import type { KubernetesConfiguration } from '../contract/configuration.ts';
 import { type KubernetesOptions, openKubernetes } from '../kubernetes/client.ts';
 import { loadKubernetesCredentials } from '../kubernetes/credentials.ts';
 import type { KubernetesClient, ListedObject, OwnerReference, Resource } from '../kubernetes/types.ts';
-import type { KubernetesConfiguration } from '../run/configuration.ts';
 import { OwnerDirectory } from './owners.ts';
 import type { StaleReason } from './stale.ts';
 

@@ -1,7 +1,8 @@
 // Whether a report is stale, from its metadata alone. What cannot be told for sure is kept.
+
+import { MANAGED_BY, PRODUCERS, type Producer, type ReportKind } from '../contract/kinds.ts';
 import type { ObjectMetadata, OwnerReference } from '../kubernetes/types.ts';
 import { parseGoDuration } from './duration.ts';
-import { MANAGED_BY, PRODUCERS, type Producer, type ReportKind } from './kinds.ts';
 
 export type StaleReason =
   /** Nobody has any of its owners' uids any more; another object of the same name does not count. */

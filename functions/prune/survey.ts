@@ -1,8 +1,9 @@
 // One look at all reports of a kind: how many there are, which are stale and why, and about how many bytes they take.
+
+import type { ReportKind } from '../contract/kinds.ts';
 import { NotServedError } from '../kubernetes/errors.ts';
 import type { KubernetesClient, ObjectMetadata, Resource } from '../kubernetes/types.ts';
 import type { Counts } from './guard.ts';
-import { type ReportKind, resourceOfKind } from './kinds.ts';
 import type { OwnerDirectory } from './owners.ts';
 import { SURVEY_NEEDS_MS } from './pruning.ts';
 import type { Candidate } from './session.ts';
@@ -100,7 +101,7 @@ export async function survey(
 async function firstPage(client: KubernetesClient, kind: ReportKind) {
   let notServed: unknown;
   for (const version of kind.versions) {
-    const resource = resourceOfKind(kind, version);
+    const resource = { group: kind.group, version, plural: kind.plural };
     try {
       return { resource, first: await client.listPage(resource, { limit: PAGE_SIZE }) };
     } catch (error) {

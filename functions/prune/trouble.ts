@@ -1,4 +1,6 @@
 // What an error of the API server means for a run: is it this kind's alone, does it pass, or is there nothing more to be done?
+
+import { describeError, EtcdMedicError } from '../contract/errors.ts';
 import {
   ApiUnavailableError,
   KubernetesError,
@@ -8,7 +10,6 @@ import {
   ThrottledError,
   UnauthorizedError,
 } from '../kubernetes/errors.ts';
-import { describeError, EtcdMedicError } from '../run/errors.ts';
 
 export interface Trouble {
   /**

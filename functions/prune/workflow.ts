@@ -1,8 +1,10 @@
 // Pruning of stale reports: observe, decide, act, report (design.md, "The way of an event").
-import { type Mode, readMode } from '../nodes/mode.ts';
-import type { Conclusion } from '../run/conduct.ts';
-import type { ClusterConfiguration } from '../run/configuration.ts';
-import { GuardError } from '../run/journal.ts';
+
+import type { ClusterConfiguration } from '../contract/configuration.ts';
+import { kindsToPrune } from '../contract/kinds.ts';
+import type { Conclusion } from '../engine/conduct.ts';
+import { GuardError } from '../engine/journal.ts';
+import { type Mode, readMode } from '../engine/mode.ts';
 import { Acting } from './act.ts';
 import {
   describeDone,
@@ -16,7 +18,6 @@ import {
   untold,
 } from './conclude.ts';
 import { format, guard } from './guard.ts';
-import { kindsToPrune } from './kinds.ts';
 import { endsRun, type Found, lookAtAll } from './look.ts';
 import type { Pruning, Reached } from './pruning.ts';
 

@@ -1,19 +1,20 @@
 // Carries out a recovery's steps one after the other, and stops at the first that does not end well (R14).
-import type { Alarm } from '../etcd/types.ts';
-import { GuardError } from '../run/journal.ts';
-import { pruneFirst } from '../run/prune-child.ts';
-import type { PrunedResource } from '../run/report.ts';
-import { formatBytes } from '../run/report.ts';
-import type { Defragmented } from '../sweep/defragmentation.ts';
-import { AWAY_SECONDS, patiently } from '../sweep/patience.ts';
-import { Stop, Sweep, type SweptMember } from '../sweep/sweep.ts';
-import type { Voter } from '../sweep/voters.ts';
-import type { Observation, RecoveryStep } from './decide.ts';
-import { canary, disarm, lookForAlarms } from './disarm.ts';
-import { type LiveShare, tooMuchLiveData, whatFillsIt } from './live-data.ts';
-import { look } from './look.ts';
-import { votersOf } from './members.ts';
-import type { Reached } from './workflow.ts';
+import type { Alarm } from '../contract/alarm.ts';
+import type { PrunedResource } from '../contract/report.ts';
+import { formatBytes } from '../contract/report.ts';
+import type { Defragmented } from '../control-plane/defragmentation.ts';
+import { canary, disarm, lookForAlarms } from '../control-plane/disarm.ts';
+import { type LiveShare, tooMuchLiveData, whatFillsIt } from '../control-plane/live-data.ts';
+import { look } from '../control-plane/look.ts';
+import { votersOf } from '../control-plane/members.ts';
+import type { Observation } from '../control-plane/observation.ts';
+import { AWAY_SECONDS, patiently } from '../control-plane/patience.ts';
+import type { ReachableRun } from '../control-plane/run-context.ts';
+import { Stop, Sweep, type SweptMember } from '../control-plane/sweep.ts';
+import type { Voter } from '../control-plane/voters.ts';
+import { GuardError } from '../engine/journal.ts';
+import { pruneFirst } from '../engine/prune-child.ts';
+import type { RecoveryStep } from './decide.ts';
 
 const WATCH_INTERVAL_SECONDS = 15;
 /** From one look to the next where the watch is over and nobody answers. */
@@ -32,7 +33,11 @@ export interface Acted {
  * Never throws for a step that fails: that is `stopped`, and what is done stays done.
  * @throws GuardError where the switch was turned before the first change
  */
-export async function act(recovery: Reached, steps: readonly RecoveryStep[], observation: Observation): Promise<Acted> {
+export async function act(
+  recovery: ReachableRun,
+  steps: readonly RecoveryStep[],
+  observation: Observation,
+): Promise<Acted> {
   const acting = new Acting(recovery, observation);
   let stopped: string | undefined;
   try {
@@ -50,11 +55,11 @@ class Acting {
   sweep: Sweep;
   defragmented: Readonly<Record<string, SweptMember>> = {};
   pruned: readonly PrunedResource[] | undefined;
-  readonly #recovery: Reached;
+  readonly #recovery: ReachableRun;
   readonly #observation: Observation;
   readonly #voters: readonly Voter[];
 
-  constructor(recovery: Reached, observation: Observation) {
+  constructor(recovery: ReachableRun, observation: Observation) {
     this.#recovery = recovery;
     this.#observation = observation;
     this.#voters = votersOf(observation);

@@ -1,6 +1,7 @@
 // The recover function: answers etcd's NOSPACE alarm. Its event is a Command; its result, the RunReport.
-import { clusterWorkflow } from '../run/cluster-workflow.ts';
-import { currentSession, withSession } from '../run/session.ts';
+
+import { currentSession, withSession } from '../control-plane/session.ts';
+import { clusterWorkflow } from '../engine/cluster-workflow.ts';
 import { recover } from './workflow.ts';
 
 export const handler = withSession(

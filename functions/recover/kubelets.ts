@@ -1,18 +1,20 @@
 // R11: restarts the kubelets of nodes whose etcd is silent, so that their back-offs start again from zero, and waits for etcd.
+
+import { loadTlsMaterial } from '../aws/credentials.ts';
+import { documentName } from '../contract/documents.ts';
+import { describeError } from '../contract/errors.ts';
+import type { StepOutcome } from '../contract/report.ts';
+import { sendPatiently, untilEnded } from '../control-plane/command-wait.ts';
+import { problemWithAgent } from '../control-plane/inspections.ts';
+import { nodeOf } from '../control-plane/node-match.ts';
+import type { KubeletRestarts, Observation, ObservedNode } from '../control-plane/observation.ts';
+import { hostOf } from '../control-plane/observe.ts';
+import type { ReachableRun } from '../control-plane/run-context.ts';
+import { reportName, type StepName } from '../engine/step-name.ts';
 import { discoverMembers } from '../etcd/discovery.ts';
 import type { NodeResult } from '../nodes/command-results.ts';
-import { documentName } from '../nodes/documents.ts';
 import { type RestartKubeletOutput, restartKubeletOutput } from '../nodes/outputs.ts';
-import { loadTlsMaterial } from '../run/credentials.ts';
-import { describeError } from '../run/errors.ts';
-import type { StepOutcome } from '../run/report.ts';
-import { reportName, type StepName } from '../run/step-name.ts';
-import { sendPatiently, untilEnded } from './command-wait.ts';
-import type { KubeletRestarts, Observation, ObservedNode, Plan } from './decide.ts';
-import { problemWithAgent } from './inspections.ts';
-import { nodeOf } from './node-match.ts';
-import { hostOf } from './observe.ts';
-import type { Reached } from './workflow.ts';
+import type { Plan } from './decide.ts';
 
 const DELIVERY_TIMEOUT_SECONDS = 60;
 /** The script has 120 s of its own, after its delivery. */
@@ -30,7 +32,7 @@ const LOOK_DEADLINES = { statusMs: 2_000, healthMs: 2_000 };
  * @returns what was really done
  */
 export async function restartKubelets(
-  recovery: Reached,
+  recovery: ReachableRun,
   plan: Extract<Plan, { kind: 'restart-kubelets' }>,
   { nodes = [] }: Observation,
 ): Promise<KubeletRestarts> {
@@ -73,7 +75,7 @@ function added(one: KubeletRestarts, other: KubeletRestarts): KubeletRestarts {
 }
 
 async function restartGroup(
-  { journal, context, configuration }: Reached,
+  { journal, context, configuration }: ReachableRun,
   group: readonly ObservedNode[],
 ): Promise<KubeletRestarts> {
   const names = group.map(({ name }) => name).join(', ');
@@ -140,7 +142,7 @@ function wordsOf(result: NodeResult<RestartKubeletOutput> | undefined, instanceI
 
 /** @returns whether all of the group's nodes answer at last */
 async function untilTheyAnswer(
-  { journal, configuration, endpoints }: Reached,
+  { journal, configuration, endpoints }: ReachableRun,
   group: readonly ObservedNode[],
   nodes: readonly ObservedNode[],
 ): Promise<boolean> {
@@ -157,7 +159,7 @@ async function untilTheyAnswer(
 
 /** The names of those on which no healthy member is. */
 async function silentStill(
-  credentials: Reached['configuration']['etcd']['credentials'],
+  credentials: ReachableRun['configuration']['etcd']['credentials'],
   endpoints: readonly string[],
   group: readonly ObservedNode[],
   nodes: readonly ObservedNode[],

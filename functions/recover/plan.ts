@@ -1,14 +1,15 @@
 // The plan in words, for a dry run, and the parts of a recovery that this cluster's configuration leaves out.
-import { formatBytes, type PlannedStep } from '../run/report.ts';
-import { planSnapshot } from '../sweep/snapshot-first.ts';
-import { nameOf, type Observation, type Plan, type RecoveryStep } from './decide.ts';
-import type { Recovery } from './workflow.ts';
+import { formatBytes, type PlannedStep } from '../contract/report.ts';
+import { nameOf, type Observation } from '../control-plane/observation.ts';
+import type { RunContext } from '../control-plane/run-context.ts';
+import { planSnapshot } from '../control-plane/snapshot-first.ts';
+import type { Plan, RecoveryStep } from './decide.ts';
 
 /** What a recovery would do with the reports, where the data itself turns out to be too much. */
 export function missingParts({
   configuration,
   pruneFunction,
-}: Pick<Recovery, 'configuration' | 'pruneFunction'>): PlannedStep[] {
+}: Pick<RunContext, 'configuration' | 'pruneFunction'>): PlannedStep[] {
   if (configuration.kubernetes !== undefined && pruneFunction !== undefined) return [];
   const what = configuration.kubernetes === undefined ? '`kubernetes`' : 'prune function';
   return [{ name: 'prune', detail: `no ${what}: not configured; should live data alone be too much, nobody prunes` }];
@@ -22,7 +23,7 @@ export function describePlan(
     configuration,
     snapshotBucket,
     pruneFunction,
-  }: Pick<Recovery, 'configuration' | 'snapshotBucket' | 'pruneFunction'>,
+  }: Pick<RunContext, 'configuration' | 'snapshotBucket' | 'pruneFunction'>,
 ): PlannedStep[] {
   if (plan.kind === 'restart-kubelets') {
     const how = plan.together ? 'at the same time, because the quorum is lost' : 'one by one, while the quorum is held';

@@ -1,48 +1,26 @@
 // Recovery from NOSPACE: observe, decide, act, verify (design.md, "The way of an event").
-import type { DurableContext } from '@aws/durable-execution-sdk-js';
-import type { EtcdCluster } from '../etcd/discovery.ts';
-import { readMode } from '../nodes/mode.ts';
-import type { Command } from '../run/command.ts';
-import type { Conclusion } from '../run/conduct.ts';
-import type { ClusterConfiguration } from '../run/configuration.ts';
-import { GuardError, type Journal } from '../run/journal.ts';
-import { formatBytes, type PlannedStep } from '../run/report.ts';
-import { snapshotFirst } from '../sweep/snapshot-first.ts';
+
+import { formatBytes, type PlannedStep } from '../contract/report.ts';
+import { askNodes } from '../control-plane/ask-nodes.ts';
+import { inspectDisks } from '../control-plane/disks.ts';
+import { whatFillsIt } from '../control-plane/live-data.ts';
+import { awayIn, isTypedInVain, look } from '../control-plane/look.ts';
+import { reportMember, votersOf } from '../control-plane/members.ts';
+import { listNodes } from '../control-plane/nodes.ts';
+import type { KubeletRestarts, Observation } from '../control-plane/observation.ts';
+import { observeNobody } from '../control-plane/observe.ts';
+import { reach, unreadable, withoutEndpoints } from '../control-plane/reach.ts';
+import { missingRights } from '../control-plane/rights.ts';
+import type { ReachableRun, RunContext } from '../control-plane/run-context.ts';
+import { snapshotFirst } from '../control-plane/snapshot-first.ts';
+import { type Unwell, unwell } from '../control-plane/verify.ts';
+import type { Conclusion } from '../engine/conduct.ts';
+import { GuardError } from '../engine/journal.ts';
+import { readMode } from '../engine/mode.ts';
 import { act } from './act.ts';
-import { askNodes } from './ask-nodes.ts';
-import { decide, type KubeletRestarts, type Observation, type Plan } from './decide.ts';
-import { inspectDisks } from './disks.ts';
+import { decide, type Plan } from './decide.ts';
 import { restartKubelets } from './kubelets.ts';
-import { whatFillsIt } from './live-data.ts';
-import { awayIn, isTypedInVain, look } from './look.ts';
-import { reportMember, votersOf } from './members.ts';
-import { listNodes } from './nodes.ts';
-import { observeNobody } from './observe.ts';
 import { describePlan, missingParts } from './plan.ts';
-import { nowhere, reach, unread } from './reach.ts';
-import { missingRights } from './rights.ts';
-import { type Unwell, unwell } from './verify.ts';
-
-export interface Recovery {
-  readonly context: DurableContext;
-  readonly command: Command;
-  readonly configuration: ClusterConfiguration;
-  readonly journal: Journal;
-  /** R13; undefined: not configured, or switched off. */
-  readonly snapshotBucket: string | undefined;
-  /** The prune function's qualified ARN; undefined: not configured. */
-  readonly pruneFunction: string | undefined;
-  /** R16; undefined: not configured. */
-  readonly switchParameter: string | undefined;
-  /** The members' connections; opened once an invocation and shared by its steps. */
-  readonly cluster: (endpoints: readonly string[]) => Promise<EtcdCluster>;
-}
-
-/** A recovery that knows where etcd is. */
-export interface Reached extends Omit<Recovery, 'cluster'> {
-  readonly endpoints: readonly string[];
-  readonly cluster: () => Promise<EtcdCluster>;
-}
 
 /** What a run knows by now, for a report that has to be made in the middle of it. */
 interface Known {
@@ -51,7 +29,7 @@ interface Known {
 }
 
 /** One recovery, from the first look to the last. Everything it finds out or does is in the journal's steps. */
-export async function recover(recovery: Recovery): Promise<Conclusion> {
+export async function recover(recovery: RunContext): Promise<Conclusion> {
   const known: Known = {};
   try {
     return await observeAndAct(recovery, known);
@@ -73,13 +51,13 @@ export async function recover(recovery: Recovery): Promise<Conclusion> {
   }
 }
 
-async function observeAndAct(recovery: Recovery, known: Known): Promise<Conclusion> {
+async function observeAndAct(recovery: RunContext, known: Known): Promise<Conclusion> {
   const { configuration, journal } = recovery;
   for (const { name, detail } of missingParts(recovery)) journal.missing(name, detail);
   const { mode, why: standing } = await readMode(recovery);
   const { nodes, problem } = await listNodes(recovery);
   const found = reach(recovery, nodes);
-  if (found === undefined) return nowhere(problem);
+  if (found === undefined) return withoutEndpoints(problem);
 
   // Where nodes are known, a cluster of which nobody answers is something to go by (R11).
   const ofNobody = nodes === undefined ? undefined : observeNobody;
@@ -112,7 +90,7 @@ async function observeAndAct(recovery: Recovery, known: Known): Promise<Conclusi
     plan = seen.observation && judge({ ...seen.observation, kubelets });
   }
   let { observation } = known;
-  if (seen.observation === undefined || plan === undefined || observation === undefined) return unread(seen.detail);
+  if (seen.observation === undefined || plan === undefined || observation === undefined) return unreadable(seen.detail);
   if (plan.kind === 'steps') {
     observation = { ...observation, disks: await inspectDisks(reached, observation, problem) };
     plan = judge(observation);
@@ -149,7 +127,7 @@ function isAboutAway(plan: Plan | undefined, observation: Observation | undefine
   return plan.kind === 'refusal' && plan.rule === 'R2' && awayIn(observation).length > 0;
 }
 
-function planned(plan: Plan, observation: Observation, recovery: Recovery): readonly PlannedStep[] {
+function planned(plan: Plan, observation: Observation, recovery: RunContext): readonly PlannedStep[] {
   return plan.kind === 'steps' || plan.kind === 'restart-kubelets' ? describePlan(plan, observation, recovery) : [];
 }
 
@@ -158,7 +136,7 @@ function nothingChanged(why: string, steps: readonly PlannedStep[]): string {
 }
 
 async function carryOut(
-  recovery: Reached,
+  recovery: ReachableRun,
   plan: Extract<Plan, { kind: 'steps' }>,
   observation: Observation,
 ): Promise<Conclusion> {
@@ -187,7 +165,7 @@ async function carryOut(
   return { outcome: 'recovered', reason: success(observation, after), members, pruned };
 }
 
-async function troubleInWords({ journal, cluster }: Reached, trouble: Unwell | undefined): Promise<string> {
+async function troubleInWords({ journal, cluster }: ReachableRun, trouble: Unwell | undefined): Promise<string> {
   const { problems = [], full } = trouble ?? {};
   if (full === undefined) return problems.join(' ');
   const voter = { id: full.id, name: full.name };

@@ -1,5 +1,5 @@
 // The buttons: each one has CloudWatch call dispatch, with the permissions of the person who presses it.
-import type { Command } from '../run/command.ts';
+import type { Command } from '../contract/command.ts';
 import { type Html, html } from './html.ts';
 import type { Situation } from './situation.ts';
 

@@ -1,6 +1,6 @@
 // What CloudWatch sends to the function behind a custom widget: documentation wanted, or a page of this size and colour.
 import * as z from 'zod/mini';
-import { validate } from '../run/validate.ts';
+import { validate } from '../contract/validate.ts';
 import type { Frame } from './situation.ts';
 
 /** All optional: "Test" in the Lambda console sends nothing of it, and what is not used here is not checked. */

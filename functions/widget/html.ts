@@ -1,5 +1,5 @@
 // HTML as text that knows it is HTML: whatever else is put into a page is escaped, always.
-import { redact } from '../run/errors.ts';
+import { redact } from '../contract/errors.ts';
 
 /** Only `html` and `trusted` make one. */
 export class Html {

@@ -1,6 +1,6 @@
 // Each member's database file as a bar: what is live in it, what is free, and where its quota is.
-import type { ProbedMember } from '../probe/record.ts';
-import { formatBytes } from '../run/report.ts';
+import type { ProbedMember } from '../contract/probe-record.ts';
+import { formatBytes } from '../contract/report.ts';
 import { drawChart, still } from './chart.ts';
 import { cut, type Html, html } from './html.ts';
 import { badge } from './parts.ts';

@@ -1,5 +1,5 @@
 // What the page calls workflows and members.
-import type { ProbedMember } from '../probe/record.ts';
+import type { ProbedMember } from '../contract/probe-record.ts';
 import { cut } from './html.ts';
 
 const WORKFLOWS: ReadonlyMap<string, string> = new Map([

@@ -1,8 +1,8 @@
 // Reads what the page shows: the probe's last look, the lease and the last runs from the state table, and the switch.
 import { type AttributeValue, DynamoDBClient, GetItemCommand, QueryCommand } from '@aws-sdk/client-dynamodb';
-import { readSwitch } from '../nodes/switch.ts';
-import { PROBE_RECORD } from '../probe/record.ts';
-import { describeError } from '../run/errors.ts';
+import { readSwitch } from '../aws/switch.ts';
+import { describeError } from '../contract/errors.ts';
+import { PROBE_RECORD } from '../contract/probe-record.ts';
 import type { WidgetEnvironment } from './environment.ts';
 import { parseLook, parseReport } from './records.ts';
 import type { HeldLease, Situation } from './situation.ts';

@@ -1,10 +1,10 @@
 // The state table's records as the page needs them, checked: they may have been written by an older or a newer version.
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import * as z from 'zod/mini';
-import type { ProbeLook } from '../probe/record.ts';
-import { describeError, InvalidInputError } from '../run/errors.ts';
-import { OUTCOMES, WORKFLOWS } from '../run/report.ts';
-import { validate } from '../run/validate.ts';
+import { describeError, InvalidInputError } from '../contract/errors.ts';
+import type { ProbeLook } from '../contract/probe-record.ts';
+import { OUTCOMES, WORKFLOWS } from '../contract/report.ts';
+import { validate } from '../contract/validate.ts';
 
 type Item = Readonly<Record<string, AttributeValue>>;
 

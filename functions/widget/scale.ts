@@ -1,5 +1,5 @@
 // The scale below the members' bars.
-import { formatBytes } from '../run/report.ts';
+import { formatBytes } from '../contract/report.ts';
 import { drawChart } from './chart.ts';
 import type { Html } from './html.ts';
 import { caption, drawn, type Point } from './shapes.ts';

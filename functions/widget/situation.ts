@@ -1,6 +1,7 @@
 // Everything that the page shows, as plain data: what was read, and when.
-import type { ProbeLook } from '../probe/record.ts';
-import type { Command } from '../run/command.ts';
+
+import type { Command } from '../contract/command.ts';
+import type { ProbeLook } from '../contract/probe-record.ts';
 import type { Schedule } from './next-runs.ts';
 import type { PastRun } from './records.ts';
 

@@ -1,5 +1,5 @@
 // The last runs and the next ones as a chart: for each the largest voter's file before and after it, and how it ended.
-import { formatBytes } from '../run/report.ts';
+import { formatBytes } from '../contract/report.ts';
 import type { Chart, ChartOption } from './chart.ts';
 import { nameOf } from './names.ts';
 import { caption, diamond, disc, drawn, group, line, type Point, ring, sign } from './shapes.ts';

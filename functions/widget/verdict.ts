@@ -1,6 +1,6 @@
 // What the situation comes to, in a word and a sentence. Pure.
-import type { ProbedMember, ProbeLook } from '../probe/record.ts';
-import { formatBytes, type Outcome } from '../run/report.ts';
+import type { ProbedMember, ProbeLook } from '../contract/probe-record.ts';
+import { formatBytes, type Outcome } from '../contract/report.ts';
 import type { PastRun } from './records.ts';
 import type { Situation } from './situation.ts';
 import { formatAge } from './time.ts';

@@ -1,8 +1,8 @@
 // The content of the SSM documents: a script of this folder as it is, and what may be given to it.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import type { DocumentKind } from '../../functions/nodes/documents.ts';
-import { ABSOLUTE_PATH, UNIT_NAME } from '../../functions/nodes/patterns.ts';
+import type { DocumentKind } from '../../functions/contract/documents.ts';
+import { ABSOLUTE_PATH, UNIT_NAME } from '../../functions/contract/patterns.ts';
 
 /** A Command document of schema 2.2, with one step that runs one script. */
 export interface DocumentContent {
@@ -15,7 +15,7 @@ export interface DocumentContent {
 export interface DocumentParameter {
   readonly type: 'String';
   readonly description: string;
-  /** Checked by SendCommand, and once more by the agent and by the script: functions/nodes/patterns.ts says what it may be made of. */
+  /** Checked by SendCommand, and once more by the agent and by the script: functions/contract/patterns.ts says what it may be made of. */
   readonly allowedPattern: string;
   /**
    * The agent sets `SSM_<name>` instead of writing the value into the script. Agents before 3.3.2746.0 don't know this:

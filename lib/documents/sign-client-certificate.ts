@@ -1,7 +1,7 @@
 // The SSM document that signs etcd-medic's client certificates on a control-plane node, and who it may be made out to.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { ABSOLUTE_PATH } from '../../functions/nodes/patterns.ts';
+import { ABSOLUTE_PATH } from '../../functions/contract/patterns.ts';
 import type { DocumentContent, DocumentParameter } from './document-content.ts';
 
 /**

@@ -3,7 +3,7 @@ import { ArnFormat, Stack, Validations } from 'aws-cdk-lib';
 import { Policy, PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam';
 import { CfnDocument } from 'aws-cdk-lib/aws-ssm';
 import type { Construct } from 'constructs';
-import { type DocumentKind, documentName } from '../../functions/nodes/documents.ts';
+import { type DocumentKind, documentName } from '../../functions/contract/documents.ts';
 import { documentContent } from './document-content.ts';
 
 export interface SsmDocumentProps {

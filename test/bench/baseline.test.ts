@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compare, inTurns } from '../../bench/checkouts.ts';
-import { findEtcd } from '../control-plane/etcd-binaries.ts';
+import { findEtcd } from '../../lab/control-plane/etcd-binaries.ts';
 
 const root = new URL('../..', import.meta.url).pathname;
 

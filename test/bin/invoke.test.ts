@@ -7,12 +7,12 @@ import { type AddressInfo, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { RunReport } from '../../functions/run/report.ts';
-import { listAlarms, putThrough, snapshotOfState } from '../control-plane/alarms.ts';
-import { createAuthority, openAuthority } from '../control-plane/certificates.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { fillWithReports } from '../control-plane/fill.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
+import type { RunReport } from '../../functions/contract/report.ts';
+import { listAlarms, putThrough, snapshotOfState } from '../../lab/control-plane/alarms.ts';
+import { createAuthority, openAuthority } from '../../lab/control-plane/certificates.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { fillWithReports } from '../../lab/control-plane/fill.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 
 const MiB = 1024 * 1024;
 const root = new URL('../..', import.meta.url).pathname;

@@ -1,7 +1,7 @@
 // A process as Lambda would be: imports a bundle, calls its handler once, and prints its result as the last line.
 import { pathToFileURL } from 'node:url';
 import type { DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
-import { runLocally } from '../../bin/local-execution.ts';
+import { runLocally } from '../../lab/execution/local-execution.ts';
 
 const [, , bundle = '', event = ''] = process.argv;
 const { handler } = await import(pathToFileURL(bundle).href);

@@ -1,18 +1,18 @@
 // One run on a plane of its own in which one member is killed (kill -9) when a step begins, and started again after so long as a
 // kubelet's first back-off and a start take. A process of its own for each, since they mostly wait: `away.test.ts` runs many at a time.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { OperationChange } from '../../bin/local-operations.ts';
+import type { OperationChange } from '../../lab/execution/local-operations.ts';
+import type { RunReport } from '../../functions/contract/report.ts';
 import { LEADER_STALL_MS } from '../../functions/maintain/stall.ts';
-import type { RunReport } from '../../functions/run/report.ts';
-import { startAws } from '../aws/stand-in.ts';
-import { listAlarms, putThrough } from '../control-plane/alarms.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { leaderOf } from '../control-plane/elections.ts';
-import { fillWithReports } from '../control-plane/fill.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import { watchRules } from '../control-plane/rule-watch.ts';
-import { churn, maintainPlane } from '../maintain/harness.ts';
-import { recoverPlane } from '../recover/harness.ts';
+import { startAws } from '../../lab/aws/stand-in.ts';
+import { listAlarms, putThrough } from '../../lab/control-plane/alarms.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { leaderOf } from '../../lab/control-plane/elections.ts';
+import { fillWithReports } from '../../lab/control-plane/fill.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { watchRules } from '../../lab/control-plane/rule-watch.ts';
+import { churn, maintainPlane } from '../../lab/runs/maintain.ts';
+import { recoverPlane } from '../../lab/runs/recover.ts';
 
 const MiB = 1024 * 1024;
 /** A kubelet's first back-off is 10 s; etcd starts within 3. */

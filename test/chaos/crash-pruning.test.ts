@@ -1,20 +1,20 @@
 // R10: a crash at every checkpoint of a recovery that has to prune, from the pruning on. Whatever was lost, nothing is deleted or
 // defragmented but what has to be, and the cluster takes writes.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { trackAttempts } from '../../bin/local-attempts.ts';
-import { runLocally } from '../../bin/local-execution.ts';
-import type { ChainedInvokeEnd } from '../../bin/local-operations.ts';
-import type { RunReport } from '../../functions/run/report.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
-import { listAlarms, putThrough, waitForAlarm } from '../control-plane/alarms.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import type { TestApiServer } from '../kubernetes/api-server.ts';
-import { kindNamed } from '../kubernetes/kinds.ts';
-import { startRealApiServer, whyNoRealApiServer } from '../kubernetes/real-api-server.ts';
-import { createOwners, GONE, trivyReport } from '../prune/cluster.ts';
-import { only, VULNERABILITY_REPORTS } from '../prune/harness.ts';
-import { defragmentations, executeRecover, type RecoverOptions, recordsOf } from '../recover/harness.ts';
+import { trackAttempts } from '../../lab/execution/local-attempts.ts';
+import { runLocally } from '../../lab/execution/local-execution.ts';
+import type { ChainedInvokeEnd } from '../../lab/execution/local-operations.ts';
+import type { RunReport } from '../../functions/contract/report.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { listAlarms, putThrough, waitForAlarm } from '../../lab/control-plane/alarms.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import type { TestApiServer } from '../../lab/kubernetes/api-server.ts';
+import { kindNamed } from '../../lab/kubernetes/kinds.ts';
+import { startRealApiServer, whyNoRealApiServer } from '../../lab/kubernetes/real-api-server.ts';
+import { createOwners, GONE, trivyReport } from '../../lab/kubernetes/sample-cluster.ts';
+import { only, VULNERABILITY_REPORTS } from '../../lab/runs/prune.ts';
+import { defragmentations, executeRecover, type RecoverOptions, recordsOf } from '../../lab/runs/recover.ts';
 
 const PRUNE_FUNCTION = 'arn:aws:lambda:eu-west-1:111122223333:function:etcd-medic-prune:live';
 const MiB = 1024 * 1024;

@@ -4,15 +4,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
-import { writeAllAlong } from '../control-plane/acknowledged.ts';
-import { listAlarms } from '../control-plane/alarms.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { leaderOf } from '../control-plane/elections.ts';
-import { fillWithReports } from '../control-plane/fill.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import { watchRules } from '../control-plane/rule-watch.ts';
-import { defragmentations, recordsOf, recoverPlane } from '../recover/harness.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { writeAllAlong } from '../../lab/control-plane/acknowledged.ts';
+import { listAlarms } from '../../lab/control-plane/alarms.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { leaderOf } from '../../lab/control-plane/elections.ts';
+import { fillWithReports } from '../../lab/control-plane/fill.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { watchRules } from '../../lab/control-plane/rule-watch.ts';
+import { defragmentations, recordsOf, recoverPlane } from '../../lab/runs/recover.ts';
 
 const MiB = 1024 * 1024;
 /** Waits of the engine and of the kubelets are so many times shorter. */

@@ -2,14 +2,14 @@
 // mixed up, no rule is broken, and nobody is reported as done whose own count does not say so.
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { listAlarms } from '../control-plane/alarms.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { fillWithReports } from '../control-plane/fill.ts';
-import { LoadBalancer } from '../control-plane/load-balancer.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import { watchRules } from '../control-plane/rule-watch.ts';
-import { sizesOf } from '../maintain/harness.ts';
-import { defragmentations, recoverPlane } from '../recover/harness.ts';
+import { listAlarms } from '../../lab/control-plane/alarms.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { fillWithReports } from '../../lab/control-plane/fill.ts';
+import { LoadBalancer } from '../../lab/control-plane/load-balancer.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { watchRules } from '../../lab/control-plane/rule-watch.ts';
+import { sizesOf } from '../../lab/runs/maintain.ts';
+import { defragmentations, recoverPlane } from '../../lab/runs/recover.ts';
 
 const MiB = 1024 * 1024;
 const QUOTA_BYTES = 8 * MiB;

@@ -1,9 +1,9 @@
 // R11: members in CrashLoopBackOff, and their kubelets restarted through Systems Manager, which runs the document's own script.
 import { afterEach, describe, expect, it } from 'vitest';
-import { listAlarms } from '../control-plane/alarms.ts';
-import { watchRules } from '../control-plane/rule-watch.ts';
-import { defragmentations, outcomes } from '../recover/harness.ts';
-import { fill, kubeletRestarts, type OnNodes, recover, startOnNodes, stopOnNodes, until } from '../recover/on-nodes.ts';
+import { listAlarms } from '../../lab/control-plane/alarms.ts';
+import { watchRules } from '../../lab/control-plane/rule-watch.ts';
+import { defragmentations, outcomes } from '../../lab/runs/recover.ts';
+import { fill, kubeletRestarts, type OnNodes, recover, startOnNodes, stopOnNodes, until } from '../../lab/runs/on-nodes.ts';
 
 let here: OnNodes;
 afterEach(() => stopOnNodes(here ?? {}));

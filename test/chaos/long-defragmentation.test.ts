@@ -2,23 +2,23 @@
 import { readFileSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { trackAttempts } from '../../bin/local-attempts.ts';
+import { trackAttempts } from '../../lab/execution/local-attempts.ts';
+import type { RunReport } from '../../functions/contract/report.ts';
+import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
+import { observe } from '../../functions/control-plane/observe.ts';
+import { checkOthersHealthy } from '../../functions/control-plane/voters.ts';
 import { discoverMembers } from '../../functions/etcd/discovery.ts';
-import type { TlsMaterial } from '../../functions/etcd/types.ts';
 import { decide } from '../../functions/recover/decide.ts';
-import { observe } from '../../functions/recover/observe.ts';
-import type { RunReport } from '../../functions/run/report.ts';
-import { checkOthersHealthy } from '../../functions/sweep/voters.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { leaderOf } from '../control-plane/elections.ts';
-import { fillWithReports } from '../control-plane/fill.ts';
-import { readMemberLog } from '../control-plane/member-log.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import { watchRules } from '../control-plane/rule-watch.ts';
-import { SlowedDown } from '../control-plane/slow-member.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { leaderOf } from '../../lab/control-plane/elections.ts';
+import { fillWithReports } from '../../lab/control-plane/fill.ts';
+import { readMemberLog } from '../../lab/control-plane/member-log.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { watchRules } from '../../lab/control-plane/rule-watch.ts';
+import { SlowedDown } from '../../lab/control-plane/slow-member.ts';
 import { materialOf } from '../etcd/material.ts';
-import { defragmentations, executeRecover } from '../recover/harness.ts';
+import { defragmentations, executeRecover } from '../../lab/runs/recover.ts';
 
 const MiB = 1024 * 1024;
 /** Longer than the 10 s that a voter has to answer in, and longer than a kubelet's first back-off. */

@@ -2,18 +2,18 @@
 
 import { DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { recordRun } from '../../functions/aws/history.ts';
 import { LEADER_STALL_MS } from '../../functions/maintain/stall.ts';
-import { recordRun } from '../../functions/run/history.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
-import { writeAllAlong } from '../control-plane/acknowledged.ts';
-import { listAlarms } from '../control-plane/alarms.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { leaderOf } from '../control-plane/elections.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import { watchRules } from '../control-plane/rule-watch.ts';
-import { churn, maintainPlane } from '../maintain/harness.ts';
-import { defragmentations, outcomes, recordsOf } from '../recover/harness.ts';
-import { sampleReport } from '../run/sample-report.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { writeAllAlong } from '../../lab/control-plane/acknowledged.ts';
+import { listAlarms } from '../../lab/control-plane/alarms.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { leaderOf } from '../../lab/control-plane/elections.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { watchRules } from '../../lab/control-plane/rule-watch.ts';
+import { churn, maintainPlane } from '../../lab/runs/maintain.ts';
+import { defragmentations, outcomes, recordsOf } from '../../lab/runs/recover.ts';
+import { sampleReport } from '../contract/sample-report.ts';
 
 const MiB = 1024 * 1024;
 

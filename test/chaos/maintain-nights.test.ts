@@ -1,12 +1,12 @@
 // Seven nights on one real cluster, with a day's churn before each: the files stay as large as they are, and nobody stalls for nothing.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LEADER_STALL_MS } from '../../functions/maintain/stall.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import { watchRules } from '../control-plane/rule-watch.ts';
-import { churn, maintainPlane, sizesOf, tidyByHand } from '../maintain/harness.ts';
-import { defragmentations } from '../recover/harness.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { watchRules } from '../../lab/control-plane/rule-watch.ts';
+import { churn, maintainPlane, sizesOf, tidyByHand } from '../../lab/runs/maintain.ts';
+import { defragmentations } from '../../lab/runs/recover.ts';
 
 const MiB = 1024 * 1024;
 /** 20 MB live. */

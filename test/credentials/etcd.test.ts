@@ -2,6 +2,9 @@ import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { loadTlsMaterial } from '../../functions/aws/credentials.ts';
+import { SetupError } from '../../functions/contract/errors.ts';
+import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
 import {
   CredentialsRefusedError,
   CredentialsUntestedError,
@@ -9,12 +12,9 @@ import {
   RotationError,
 } from '../../functions/credentials/errors.ts';
 import { connectMember } from '../../functions/etcd/member-client.ts';
-import type { TlsMaterial } from '../../functions/etcd/types.ts';
-import { loadTlsMaterial } from '../../functions/run/credentials.ts';
-import { SetupError } from '../../functions/run/errors.ts';
 import { signClientCertificateDocument } from '../../lib/documents/sign-client-certificate.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { materialOf } from '../etcd/material.ts';
 import { ED25519, makeAuthority, makeKeys, rsa, secretLines } from './authorities.ts';
 import { DOCUMENT, type Files, SECRET_ARNS, type Setting, STEPS, startSetting } from './setting.ts';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { RotationError } from '../../functions/credentials/errors.ts';
+import { InvalidInputError, SetupError } from '../../functions/contract/errors.ts';
 import {
   FAILED_ROTATIONS,
   LATE_DAYS,
@@ -9,9 +9,9 @@ import {
   ROTATION_DAYS,
   SUBJECTS,
   VALID_DAYS,
-} from '../../functions/credentials/purposes.ts';
+} from '../../functions/contract/purposes.ts';
+import { RotationError } from '../../functions/credentials/errors.ts';
 import { IssuedSecret } from '../../functions/credentials/secret.ts';
-import { InvalidInputError, SetupError } from '../../functions/run/errors.ts';
 import { signClientCertificateDocument } from '../../lib/documents/sign-client-certificate.ts';
 import { SECRET_ARNS, type Setting, startSetting } from './setting.ts';
 

@@ -6,11 +6,11 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { LEAST_DAYS } from '../../functions/contract/purposes.ts';
 import { CredentialsRefusedError, CredentialsUntestedError } from '../../functions/credentials/errors.ts';
-import { LEAST_DAYS } from '../../functions/credentials/purposes.ts';
 import { openKubernetes } from '../../functions/kubernetes/client.ts';
 import { loadKubernetesCredentials } from '../../functions/kubernetes/credentials.ts';
-import { type Rule, servers, type TestApiServer } from '../kubernetes/api-server.ts';
+import { type Rule, servers, type TestApiServer } from '../../lab/kubernetes/api-server.ts';
 import { makeAuthority, makeKeys, type TestAuthority } from './authorities.ts';
 import { type Files, SECRET_ARNS, type Setting, startSetting } from './setting.ts';
 

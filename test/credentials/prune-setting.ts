@@ -12,9 +12,9 @@ import {
   type DurableLambdaHandler,
 } from '@aws/durable-execution-sdk-js';
 import { loadAllYaml, type V1ClusterRole, type V1ClusterRoleBinding } from '@kubernetes/client-node';
-import { SUBJECTS, type Subject } from '../../functions/credentials/purposes.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import type { Rule, ServerKind, TestApiServer } from '../kubernetes/api-server.ts';
+import { SUBJECTS, type Subject } from '../../functions/contract/purposes.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import type { Rule, ServerKind, TestApiServer } from '../../lab/kubernetes/api-server.ts';
 import { makeAuthority, type TestAuthority } from './authorities.ts';
 import type { Files } from './setting.ts';
 

@@ -1,20 +1,20 @@
 // The credentials function with all that it talks to on this machine: the AWS services, a node with openssl, and its environment.
 import { inspect } from 'node:util';
 import { vi } from 'vitest';
-import { handler } from '../../functions/credentials/handler.ts';
 import {
   type AuthorityFiles,
   KUBEADM_AUTHORITIES,
   type Purpose,
   signingDocumentName,
-} from '../../functions/credentials/purposes.ts';
-import type { TlsMaterial } from '../../functions/etcd/types.ts';
+} from '../../functions/contract/purposes.ts';
+import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
+import { handler } from '../../functions/credentials/handler.ts';
 import type { DocumentContent } from '../../lib/documents/document-content.ts';
 import { signClientCertificateDocument } from '../../lib/documents/sign-client-certificate.ts';
-import type { VersionedSecret } from '../aws/secret-versions.ts';
-import { type SecretsManagerStandIn, startSecretsManager } from '../aws/secretsmanager.ts';
-import type { ApiCall } from '../aws/server.ts';
-import { type SsmStandIn, startSsm } from '../aws/ssm.ts';
+import type { VersionedSecret } from '../../lab/aws/secret-versions.ts';
+import { type SecretsManagerStandIn, startSecretsManager } from '../../lab/aws/secretsmanager.ts';
+import type { ApiCall } from '../../lab/aws/server.ts';
+import { type SsmStandIn, startSsm } from '../../lab/aws/ssm.ts';
 import { type FolderNode, folderNode } from '../nodes/scripts.ts';
 
 export const SECRET_ARNS: Readonly<Record<Purpose, string>> = {

@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { createPublicKey, type KeyObject, webcrypto, X509Certificate } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { LEAST_DAYS } from '../../functions/contract/purposes.ts';
 import { UnfitCertificateError } from '../../functions/credentials/errors.ts';
-import { LEAST_DAYS } from '../../functions/credentials/purposes.ts';
 import { checkSigned, type Expectation, trustedBy } from '../../functions/credentials/signed.ts';
 import {
   ED25519,

@@ -1,14 +1,14 @@
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { describeError } from '../../functions/contract/errors.ts';
+import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
 import { CredentialsRefusedError, CredentialsUntestedError } from '../../functions/credentials/errors.ts';
 import { tryEtcd } from '../../functions/credentials/try-etcd.ts';
-import type { TlsMaterial } from '../../functions/etcd/types.ts';
-import { describeError } from '../../functions/run/errors.ts';
-import { createAuthority, openAuthority } from '../control-plane/certificates.ts';
-import { decimalId, hexId, within, withMember } from '../control-plane/client.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { joinAsLearner } from '../control-plane/learner.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
+import { createAuthority, openAuthority } from '../../lab/control-plane/certificates.ts';
+import { decimalId, hexId, within, withMember } from '../../lab/control-plane/client.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { joinAsLearner } from '../../lab/control-plane/learner.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { materialOf, readMaterial, rejection } from '../etcd/material.ts';
 
 const CALL_MS = 5_000;

@@ -1,11 +1,11 @@
 // New credentials at an API server that has trouble of its own: what it says of them counts.
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
+import { parseCluster } from '../../functions/contract/configuration.ts';
 import { tryOut } from '../../functions/credentials/try-out.ts';
-import { parseCluster } from '../../functions/run/configuration.ts';
-import { createAuthority } from '../control-plane/certificates.ts';
-import { startStandIn } from '../kubernetes/stand-in.ts';
-import { temporaryFile } from '../prune/harness.ts';
+import { createAuthority } from '../../lab/control-plane/certificates.ts';
+import { startStandIn } from '../../lab/kubernetes/stand-in.ts';
+import { temporaryFile } from '../../lab/runs/prune.ts';
 
 it('are taken where the API server lets them list what it cannot decode', async () => {
   await using directory = await temporaryFile('');

@@ -3,13 +3,13 @@ import { readFileSync } from 'node:fs';
 import { withDurableExecution } from '@aws/durable-execution-sdk-js';
 import type { Context } from 'aws-lambda';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Command } from '../../functions/contract/command.ts';
+import { SetupError } from '../../functions/contract/errors.ts';
 import { WorkflowNotStartedError } from '../../functions/dispatch/errors.ts';
 import { startWorkflow } from '../../functions/dispatch/start.ts';
-import type { Command } from '../../functions/run/command.ts';
-import { SetupError } from '../../functions/run/errors.ts';
 import { projectRoot } from '../../lib/bundling.ts';
-import { errorResponse, type RunningServer, startServer } from '../aws/server.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
+import { errorResponse, type RunningServer, startServer } from '../../lab/aws/server.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
 
 vi.hoisted(() => {
   process.env.POWERTOOLS_LOG_LEVEL = 'SILENT';

@@ -4,10 +4,10 @@ import { readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage } from 'node:http';
 import type { Context } from 'aws-lambda';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { Command } from '../../functions/contract/command.ts';
+import { InvalidInputError, SetupError } from '../../functions/contract/errors.ts';
 import { WorkflowNotStartedError } from '../../functions/dispatch/errors.ts';
 import { startWorkflow } from '../../functions/dispatch/start.ts';
-import type { Command } from '../../functions/run/command.ts';
-import { InvalidInputError, SetupError } from '../../functions/run/errors.ts';
 
 vi.hoisted(() => {
   process.env.POWERTOOLS_LOG_LEVEL = 'SILENT';

@@ -1,8 +1,8 @@
 import { withDurableExecution } from '@aws/durable-execution-sdk-js';
 import { expect, it } from 'vitest';
-import { troubleAtEveryCall } from '../aws/every-call.ts';
-import { startHiccups } from '../aws/hiccup.ts';
-import { startAws } from '../aws/stand-in.ts';
+import { troubleAtEveryCall } from '../../lab/aws/every-call.ts';
+import { startHiccups } from '../../lab/aws/hiccup.ts';
+import { startAws } from '../../lab/aws/stand-in.ts';
 
 it('AWS answers 500 for two seconds when dispatch starts a run: it is started, once', async () => {
   await using aws = await startAws();

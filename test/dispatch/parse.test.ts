@@ -2,9 +2,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { InvalidInputError } from '../../functions/contract/errors.ts';
 import { executionName } from '../../functions/dispatch/execution-name.ts';
 import { type DispatchContext, parseTrigger } from '../../functions/dispatch/parse.ts';
-import { InvalidInputError } from '../../functions/run/errors.ts';
 
 const context: DispatchContext = {
   cluster: 'demo',

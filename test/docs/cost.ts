@@ -1,5 +1,5 @@
 // What a month of one cluster costs: what stands in its template, and how often it runs, at listed prices.
-import { CLUSTER_METRICS, MEMBER_METRICS } from '../../functions/probe/metrics.ts';
+import { CLUSTER_METRICS, MEMBER_METRICS } from '../../functions/contract/metrics.ts';
 
 /**
  * us-east-1, US dollars, without any free tier; AWS's pricing pages and what was written about them until June 2026.

@@ -1,10 +1,10 @@
 // A member that serves HTTP/1.1 at another URL (--listen-client-http-urls) is told as what it is, with what to do.
 import { describe, expect, it } from 'vitest';
 import { connectMember } from '../../functions/etcd/member-client.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { versionsHere } from '../control-plane/etcd-versions.ts';
-import { freePorts } from '../control-plane/ports.ts';
-import { recoverPlane } from '../recover/harness.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { versionsHere } from '../../lab/control-plane/etcd-versions.ts';
+import { freePorts } from '../../lab/control-plane/ports.ts';
+import { recoverPlane } from '../../lab/runs/recover.ts';
 import { materialOf, rejection } from './material.ts';
 
 const TOLD_BY_STATUS = await versionsHere(['3.6.16', '3.7.3']);

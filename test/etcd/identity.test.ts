@@ -1,12 +1,13 @@
 // Whom a call reaches behind an address that leads to several members: what each answers, and what etcd itself says that it did.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
 import { WrongMemberError } from '../../functions/etcd/errors.ts';
 import { connectMember } from '../../functions/etcd/member-client.ts';
-import type { MemberClient, TlsMaterial } from '../../functions/etcd/types.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { LoadBalancer } from '../control-plane/load-balancer.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import { defragmentations, metricsOf } from '../recover/harness.ts';
+import type { MemberClient } from '../../functions/etcd/types.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { LoadBalancer } from '../../lab/control-plane/load-balancer.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { defragmentations, metricsOf } from '../../lab/runs/recover.ts';
 import { materialOf, rejection } from './material.ts';
 
 const MiB = 1024 * 1024;

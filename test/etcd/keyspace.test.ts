@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { largestPrefixes, OUTSIDE_REGISTRY, prefixOf } from '../../functions/etcd/keyspace.ts';
 import { connectMember } from '../../functions/etcd/member-client.ts';
 import type { MemberClient } from '../../functions/etcd/types.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { fillWithReports } from '../control-plane/fill.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { fillWithReports } from '../../lab/control-plane/fill.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { materialOf } from './material.ts';
 
 const REPORTS = '/registry/aquasecurity.github.io/vulnerabilityreports/';

@@ -1,7 +1,7 @@
 // Reads a plane's credential files as the etcd room takes them.
 import { readFile } from 'node:fs/promises';
-import type { TlsMaterial } from '../../functions/etcd/types.ts';
-import type { CredentialFiles } from '../control-plane/certificates.ts';
+import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
+import type { CredentialFiles } from '../../lab/control-plane/certificates.ts';
 
 export async function readMaterial(files: CredentialFiles): Promise<TlsMaterial> {
   const [ca, cert, key] = await Promise.all(

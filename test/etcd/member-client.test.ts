@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
 import { connectMember } from '../../functions/etcd/member-client.ts';
-import type { MemberClient, TlsMaterial } from '../../functions/etcd/types.ts';
-import { raiseCorrupt, raiseNospace } from '../control-plane/alarms.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
+import type { MemberClient } from '../../functions/etcd/types.ts';
+import { raiseCorrupt, raiseNospace } from '../../lab/control-plane/alarms.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { materialOf, rejection } from './material.ts';
 
 const MiB = 1024 * 1024;

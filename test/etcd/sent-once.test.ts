@@ -1,11 +1,11 @@
 import { get } from 'node:https';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
 import { connectMember } from '../../functions/etcd/member-client.ts';
-import type { TlsMaterial } from '../../functions/etcd/types.ts';
-import { raiseNospace } from '../control-plane/alarms.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
+import { raiseNospace } from '../../lab/control-plane/alarms.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { materialOf, rejection } from './material.ts';
 import { unavailable } from './stand-ins.ts';
 

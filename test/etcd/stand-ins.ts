@@ -5,7 +5,7 @@ import { createServer as createHttps } from 'node:https';
 import { type AddressInfo, createServer as createTcp, type Server, type Socket } from 'node:net';
 import { Server as GrpcServer, ServerCredentials, type ServiceError, type sendUnaryData } from '@grpc/grpc-js';
 import protobuf from 'protobufjs/minimal.js';
-import type { TlsMaterial } from '../../functions/etcd/types.ts';
+import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
 
 export interface StandIn extends AsyncDisposable {
   /** Without a scheme. */

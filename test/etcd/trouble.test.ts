@@ -3,11 +3,11 @@ import { constants } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
 import { connectMember } from '../../functions/etcd/member-client.ts';
-import type { TlsMaterial } from '../../functions/etcd/types.ts';
-import { createAuthority } from '../control-plane/certificates.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
+import { createAuthority } from '../../lab/control-plane/certificates.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { materialOf, readMaterial, rejection } from './material.ts';
 import {
   gateway,

@@ -2,11 +2,11 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { NOT_ISSUED_YET } from '../../functions/aws/credentials.ts';
+import { SetupError } from '../../functions/contract/errors.ts';
 import { loadKubernetesCredentials } from '../../functions/kubernetes/credentials.ts';
-import { NOT_ISSUED_YET } from '../../functions/run/credentials.ts';
-import { SetupError } from '../../functions/run/errors.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
-import { createAuthority } from '../control-plane/certificates.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { createAuthority } from '../../lab/control-plane/certificates.ts';
 
 const secretArn = 'arn:aws:secretsmanager:eu-west-1:111122223333:secret:kubernetes';
 const token = 'a-token-nobody-may-see';

@@ -2,10 +2,10 @@
 import { expect, it } from 'vitest';
 import { openKubernetes } from '../../functions/kubernetes/client.ts';
 import { ApiUnavailableError } from '../../functions/kubernetes/errors.ts';
-import { raiseNospace } from '../control-plane/alarms.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { kindNamed } from './kinds.ts';
-import { startRealApiServer, whyNoRealApiServer } from './real-api-server.ts';
+import { raiseNospace } from '../../lab/control-plane/alarms.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { kindNamed } from '../../lab/kubernetes/kinds.ts';
+import { startRealApiServer, whyNoRealApiServer } from '../../lab/kubernetes/real-api-server.ts';
 
 const REPORT = kindNamed('VulnerabilityReport');
 

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { loadAllYaml, type V1ClusterRole, type V1ClusterRoleBinding } from '@kubernetes/client-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { KNOWN_KINDS } from '../../functions/contract/kinds.ts';
 import { openKubernetes } from '../../functions/kubernetes/client.ts';
 import { type ApiCall, ForbiddenError, NotServedError } from '../../functions/kubernetes/errors.ts';
 import { RIGHTS } from '../../functions/kubernetes/rights.ts';
 import { refusal } from '../../functions/kubernetes/translate.ts';
-import { KNOWN_KINDS } from '../../functions/prune/kinds.ts';
-import { type Rule, servers, type TestApiServer } from './api-server.ts';
-import { KINDS } from './kinds.ts';
+import { type Rule, servers, type TestApiServer } from '../../lab/kubernetes/api-server.ts';
+import { KINDS } from '../../lab/kubernetes/kinds.ts';
 
 interface Permission {
   readonly verb: string;

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { SetupError } from '../../functions/contract/errors.ts';
 import { type KubernetesOptions, openKubernetes } from '../../functions/kubernetes/client.ts';
 import {
   ApiUnavailableError,
@@ -15,14 +16,13 @@ import {
   UnauthorizedError,
 } from '../../functions/kubernetes/errors.ts';
 import type { KubernetesClient, ListedObject } from '../../functions/kubernetes/types.ts';
-import { SetupError } from '../../functions/run/errors.ts';
-import { createAuthority } from '../control-plane/certificates.ts';
+import { createAuthority } from '../../lab/control-plane/certificates.ts';
 import { readMaterial } from '../etcd/material.ts';
 import { plainHttp } from '../etcd/stand-ins.ts';
-import { servers } from './api-server.ts';
-import type { Fault, FaultyAnswer } from './faults.ts';
-import { kindNamed } from './kinds.ts';
-import { type StandInApiServer, startStandIn } from './stand-in.ts';
+import { servers } from '../../lab/kubernetes/api-server.ts';
+import type { Fault, FaultyAnswer } from '../../lab/kubernetes/faults.ts';
+import { kindNamed } from '../../lab/kubernetes/kinds.ts';
+import { type StandInApiServer, startStandIn } from '../../lab/kubernetes/stand-in.ts';
 
 const reports = kindNamed('VulnerabilityReport');
 const place = { namespace: 'default', name: 'report' };

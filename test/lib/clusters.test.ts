@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { InvalidInputError } from '../../functions/run/errors.ts';
+import { InvalidInputError } from '../../functions/contract/errors.ts';
 import { readClusters } from '../../lib/clusters.ts';
 import { sampleCluster } from './synth.ts';
 

@@ -1,8 +1,8 @@
 import { Match } from 'aws-cdk-lib/assertions';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { describe, expect, it } from 'vitest';
+import { KUBEADM_AUTHORITIES, type Purpose, ROTATION_DAYS } from '../../functions/contract/purposes.ts';
 import { readEnvironment } from '../../functions/credentials/environment.ts';
-import { KUBEADM_AUTHORITIES, type Purpose, ROTATION_DAYS } from '../../functions/credentials/purposes.ts';
 import { ClusterNetwork } from '../../lib/cluster-network.ts';
 import { CredentialsFunction } from '../../lib/credentials-function.ts';
 import { signClientCertificateDocument } from '../../lib/documents/sign-client-certificate.ts';

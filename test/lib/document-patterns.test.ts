@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { RE2JS } from 're2js';
 import { describe, expect, it } from 'vitest';
 import * as z from 'zod/mini';
-import { PRESETS } from '../../functions/run/presets.ts';
+import { PRESETS } from '../../functions/contract/presets.ts';
 import { askGo, goVersion } from './go-regexp.ts';
 import { sampleCluster, synth } from './synth.ts';
 

@@ -2,8 +2,8 @@
 import { execFile } from 'node:child_process';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { promisify } from 'node:util';
-import { describeError, EtcdMedicError } from '../../functions/run/errors.ts';
-import { cachedPackage, unpackIntoCache } from '../control-plane/package-cache.ts';
+import { describeError, EtcdMedicError } from '../../functions/contract/errors.ts';
+import { cachedPackage, unpackIntoCache } from '../../lab/control-plane/package-cache.ts';
 
 /** There is no shellcheck here, and none could be fetched; the message says what to install or set. */
 export class ShellcheckNotFoundError extends EtcdMedicError {

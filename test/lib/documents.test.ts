@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
-import { type DocumentKind, documentName } from '../../functions/nodes/documents.ts';
+import { type DocumentKind, documentName } from '../../functions/contract/documents.ts';
 import { projectRoot } from '../../lib/bundling.ts';
 import { documentContent } from '../../lib/documents/document-content.ts';
 import { nodeCommandStatements, SsmDocument } from '../../lib/documents/ssm-document.ts';

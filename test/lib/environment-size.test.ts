@@ -1,6 +1,6 @@
 import type { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
-import { InvalidInputError } from '../../functions/run/errors.ts';
+import { InvalidInputError } from '../../functions/contract/errors.ts';
 import { fullCluster, synth } from './synth.ts';
 
 /** Lambda's quota "Environment variables: 4 KB, for all environment variables associated with the function, in aggregate". */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { documentName } from '../../functions/nodes/documents.ts';
-import { parseCluster } from '../../functions/run/configuration.ts';
+import { parseCluster } from '../../functions/contract/configuration.ts';
+import { documentName } from '../../functions/contract/documents.ts';
 import { permissionsOf } from './permissions.ts';
 import { sampleCluster, synth } from './synth.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { parseCluster } from '../../functions/run/configuration.ts';
-import { InvalidInputError } from '../../functions/run/errors.ts';
-import { PRESETS } from '../../functions/run/presets.ts';
+import { parseCluster } from '../../functions/contract/configuration.ts';
+import { InvalidInputError } from '../../functions/contract/errors.ts';
+import { PRESETS } from '../../functions/contract/presets.ts';
 import { authoritiesOf } from '../../lib/presets.ts';
 import { sampleCluster } from './synth.ts';
 

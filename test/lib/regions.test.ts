@@ -1,6 +1,6 @@
 import { Stack } from 'aws-cdk-lib';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { InvalidInputError } from '../../functions/run/errors.ts';
+import { InvalidInputError } from '../../functions/contract/errors.ts';
 import { checkArns } from '../../lib/regions.ts';
 import { appOfTest, clusterWith, sampleKubernetes } from './small-stack.ts';
 import { sampleCluster, synth } from './synth.ts';

@@ -7,7 +7,7 @@ import { Template } from 'aws-cdk-lib/assertions';
 import { type IQueue, Queue } from 'aws-cdk-lib/aws-sqs';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { onTestFinished } from 'vitest';
-import { type ClusterConfiguration, parseCluster } from '../../functions/run/configuration.ts';
+import { type ClusterConfiguration, parseCluster } from '../../functions/contract/configuration.ts';
 import { cdkContext, sampleCluster } from './synth.ts';
 
 export interface SmallStack<Built> {

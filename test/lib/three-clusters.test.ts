@@ -1,7 +1,7 @@
 // What each preset makes of an app with three clusters: their templates, side by side.
 import { describe, expect, it } from 'vitest';
-import { parseCluster } from '../../functions/run/configuration.ts';
-import { PRESETS } from '../../functions/run/presets.ts';
+import { parseCluster } from '../../functions/contract/configuration.ts';
+import { PRESETS } from '../../functions/contract/presets.ts';
 import { authoritiesOf } from '../../lib/presets.ts';
 import { text } from './permissions.ts';
 import { fullCluster, sampleCluster, synth } from './synth.ts';

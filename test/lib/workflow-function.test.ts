@@ -1,8 +1,8 @@
 import { Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
-import type { Command } from '../../functions/run/command.ts';
-import { parseCluster } from '../../functions/run/configuration.ts';
-import { readEnvironment } from '../../functions/run/environment.ts';
+import type { Command } from '../../functions/contract/command.ts';
+import { parseCluster } from '../../functions/contract/configuration.ts';
+import { readEnvironment } from '../../functions/contract/environment.ts';
 import { ClusterNetwork } from '../../lib/cluster-network.ts';
 import { NodeCommands } from '../../lib/node-commands.ts';
 import { SnapshotBucket } from '../../lib/snapshot-bucket.ts';

@@ -2,15 +2,15 @@
 import { readFile } from 'node:fs/promises';
 import type { Context } from 'aws-lambda';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { RunReport } from '../../functions/contract/report.ts';
 import { handler as dispatch } from '../../functions/dispatch/handler.ts';
 import { handler as maintain } from '../../functions/maintain/handler.ts';
-import type { RunReport } from '../../functions/run/report.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
-import { listAlarms } from '../control-plane/alarms.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import { recordsOf } from '../recover/harness.ts';
-import { churn, SMALL_FILES, sizesOf } from './harness.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { listAlarms } from '../../lab/control-plane/alarms.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { recordsOf } from '../../lab/runs/recover.ts';
+import { churn, SMALL_FILES, sizesOf } from '../../lab/runs/maintain.ts';
 
 vi.hoisted(() => {
   process.env.POWERTOOLS_LOG_LEVEL = 'SILENT';

@@ -1,11 +1,11 @@
 // What a night's maintenance decides, by numbers alone.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { type MaintenancePolicy, parseCluster } from '../../functions/contract/configuration.ts';
+import type { Observation, ObservedMember } from '../../functions/control-plane/observation.ts';
 import { decide, isFull, type Judgement, WORTHWHILE_GAIN_SHARE } from '../../functions/maintain/decide.ts';
 import { estimateStall, LEADER_STALL_MS, mayLeadOn, UNSEEN_BYTES_PER_MS } from '../../functions/maintain/stall.ts';
 import { windowEnd, windowOver } from '../../functions/maintain/window.ts';
-import type { Observation, ObservedMember } from '../../functions/recover/decide.ts';
-import { type MaintenancePolicy, parseCluster } from '../../functions/run/configuration.ts';
 
 const MiB = 1024 * 1024;
 const policy = parseCluster({ name: 'c', etcd: { endpoints: ['http://127.0.0.1:1'] } }).maintain;

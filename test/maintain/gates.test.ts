@@ -1,13 +1,13 @@
 // What keeps a night's maintenance from changing anything, on real etcd and over the wire of the services around it.
 import { DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
-import { raiseCorrupt, raiseNospace, snapshotOfState } from '../control-plane/alarms.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import { settled } from '../control-plane/settle.ts';
-import { defragmentations, outcomes, recordsOf } from '../recover/harness.ts';
-import { churn, type MaintainOptions, maintainPlane } from './harness.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { raiseCorrupt, raiseNospace, snapshotOfState } from '../../lab/control-plane/alarms.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { settled } from '../../lab/control-plane/settle.ts';
+import { defragmentations, outcomes, recordsOf } from '../../lab/runs/recover.ts';
+import { churn, type MaintainOptions, maintainPlane } from '../../lab/runs/maintain.ts';
 
 const MiB = 1024 * 1024;
 

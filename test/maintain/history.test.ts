@@ -1,11 +1,11 @@
 // What earlier reports in the table tell of the members' rates, over DynamoDB's wire.
 import { DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { recordRun } from '../../functions/aws/history.ts';
+import { SetupError } from '../../functions/contract/errors.ts';
 import { readRates } from '../../functions/maintain/history.ts';
-import { SetupError } from '../../functions/run/errors.ts';
-import { recordRun } from '../../functions/run/history.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
-import { sampleReport } from '../run/sample-report.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { sampleReport } from '../contract/sample-report.ts';
 
 const MiB = 1024 * 1024;
 

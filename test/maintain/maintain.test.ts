@@ -1,17 +1,17 @@
 // A night's maintenance on real etcd: what it leaves behind, what it leaves alone, and what it meets on the way.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { RunReport } from '../../functions/contract/report.ts';
 import { LEADER_STALL_MS } from '../../functions/maintain/stall.ts';
-import type { RunReport } from '../../functions/run/report.ts';
-import { listAlarms, snapshotOfState } from '../control-plane/alarms.ts';
-import { within, withMember } from '../control-plane/client.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { leaderOf } from '../control-plane/elections.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import { REPORTS_PREFIX } from '../control-plane/reports.ts';
-import { watchRules } from '../control-plane/rule-watch.ts';
-import { defragmentations, outcomes } from '../recover/harness.ts';
-import { sampleReport } from '../run/sample-report.ts';
-import { churn, maintainPlane, onMember, sizesOf, tidyByHand } from './harness.ts';
+import { listAlarms, snapshotOfState } from '../../lab/control-plane/alarms.ts';
+import { within, withMember } from '../../lab/control-plane/client.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { leaderOf } from '../../lab/control-plane/elections.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { REPORTS_PREFIX } from '../../lab/control-plane/reports.ts';
+import { watchRules } from '../../lab/control-plane/rule-watch.ts';
+import { defragmentations, outcomes } from '../../lab/runs/recover.ts';
+import { sampleReport } from '../contract/sample-report.ts';
+import { churn, maintainPlane, onMember, sizesOf, tidyByHand } from '../../lab/runs/maintain.ts';
 import { raiseNospaceMeanwhile } from './raise-nospace.ts';
 
 const MiB = 1024 * 1024;

@@ -4,7 +4,7 @@ import { type SentCommand, sendCommandOnce } from '../../functions/nodes/command
 import { NodesUnreadableError } from '../../functions/nodes/errors.ts';
 import { nodeInspection, type RestartKubeletOutput, restartKubeletOutput } from '../../functions/nodes/outputs.ts';
 import type { DocumentContent } from '../../lib/documents/document-content.ts';
-import type { NodeFault } from '../aws/ssm-node.ts';
+import type { NodeFault } from '../../lab/aws/ssm-node.ts';
 import { type FolderNode, folderNode, WORKING_SYSTEMCTL } from './scripts.ts';
 import { addNodes, bareNode, INSPECT, RESTART, type Service, startService } from './service.ts';
 

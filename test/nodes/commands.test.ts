@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { SetupError } from '../../functions/contract/errors.ts';
 import { type SendCommandOptions, sendCommandOnce } from '../../functions/nodes/commands.ts';
 import { CommandRefusedError, CommandUnknownError, NodesUnreadableError } from '../../functions/nodes/errors.ts';
-import { SetupError } from '../../functions/run/errors.ts';
 import { addNodes, bareNode, RESTART, type Service, startService } from './service.ts';
 
 let service: Service;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { SetupError } from '../../functions/contract/errors.ts';
 import { NodesUnreadableError } from '../../functions/nodes/errors.ts';
 import { findNodes } from '../../functions/nodes/inventory.ts';
-import { SetupError } from '../../functions/run/errors.ts';
 import { addNodes, bareNode, type Service, startService } from './service.ts';
 
 const tag = { key: 'cluster', value: 'demo' };

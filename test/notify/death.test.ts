@@ -1,12 +1,12 @@
 // The notify function on executions that Lambda ended: what becomes of the lease, and who hears of it.
 import { afterEach, describe, expect, it } from 'vitest';
+import { recordRun } from '../../functions/aws/history.ts';
+import { createLease, TAKEOVER_MARGIN_MS } from '../../functions/aws/lease.ts';
+import { LeaseLostError } from '../../functions/contract/errors.ts';
+import type { RunReport } from '../../functions/contract/report.ts';
+import { LONGEST_INVOCATION_MS } from '../../functions/contract/times.ts';
 import { NotificationError } from '../../functions/notify/errors.ts';
-import { LONGEST_INVOCATION_MS } from '../../functions/run/conduct.ts';
-import { LeaseLostError } from '../../functions/run/errors.ts';
-import { recordRun } from '../../functions/run/history.ts';
-import { createLease, TAKEOVER_MARGIN_MS } from '../../functions/run/lease.ts';
-import type { RunReport } from '../../functions/run/report.ts';
-import { sampleReport } from '../run/sample-report.ts';
+import { sampleReport } from '../contract/sample-report.ts';
 import { type Setting, sampleEvent, startSetting } from './setting.ts';
 
 const EXECUTION =

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { NotificationError } from '../../functions/notify/errors.ts';
 import { CLAIM_MS, once } from '../../functions/notify/once.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
 
 let aws: AwsStandIn;
 let done: string[];

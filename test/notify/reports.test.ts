@@ -1,9 +1,9 @@
 // The notify function on reports: who hears of what, how often, and what becomes of a topic that refuses.
 import { afterEach, describe, expect, it } from 'vitest';
-import { InvalidInputError, SetupError } from '../../functions/run/errors.ts';
-import { publishReport } from '../../functions/run/events.ts';
-import type { RunReport } from '../../functions/run/report.ts';
-import { sampleReport } from '../run/sample-report.ts';
+import { publishReport } from '../../functions/aws/events.ts';
+import { InvalidInputError, SetupError } from '../../functions/contract/errors.ts';
+import type { RunReport } from '../../functions/contract/report.ts';
+import { sampleReport } from '../contract/sample-report.ts';
 import { finished, type Setting, sampleEvent, startSetting } from './setting.ts';
 
 const OTHER_TOPIC = 'arn:aws:sns:us-east-1:111122223333:on-call';

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import type { Context } from 'aws-lambda';
-import type { RunReport } from '../../functions/run/report.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
+import type { RunReport } from '../../functions/contract/report.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
 
 // Before the handler is loaded: it makes its logger then.
 process.env.POWERTOOLS_LOG_LEVEL = 'SILENT';

@@ -4,10 +4,10 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { fillWithReports } from '../control-plane/fill.ts';
-import { kindNamed } from '../kubernetes/kinds.ts';
-import { churn } from '../maintain/harness.ts';
-import { staleReports } from '../prune/cluster.ts';
+import { fillWithReports } from '../../lab/control-plane/fill.ts';
+import { kindNamed } from '../../lab/kubernetes/kinds.ts';
+import { churn } from '../../lab/runs/maintain.ts';
+import { staleReports } from '../../lab/kubernetes/sample-cluster.ts';
 import { authorityKey, Secrets } from '../secrets/material.ts';
 import { type Traces, watchTraces } from '../secrets/traces.ts';
 import { arnOf } from './deployed.ts';

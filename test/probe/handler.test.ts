@@ -1,15 +1,15 @@
 // The probe on real etcd, in good days and bad ones: what it puts out as metrics, leaves in the table, and says.
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
+import { parseCluster } from '../../functions/contract/configuration.ts';
+import { SetupError } from '../../functions/contract/errors.ts';
 import { LookNotStoredError } from '../../functions/probe/store.ts';
-import { parseCluster } from '../../functions/run/configuration.ts';
-import { SetupError } from '../../functions/run/errors.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
-import { raiseCorrupt } from '../control-plane/alarms.ts';
-import { createAuthority, openAuthority } from '../control-plane/certificates.ts';
-import { within, withMember } from '../control-plane/client.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { fillWithReports } from '../control-plane/fill.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { raiseCorrupt } from '../../lab/control-plane/alarms.ts';
+import { createAuthority, openAuthority } from '../../lab/control-plane/certificates.ts';
+import { within, withMember } from '../../lab/control-plane/client.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { fillWithReports } from '../../lab/control-plane/fill.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { materialOf } from '../etcd/material.ts';
 import { hanging } from '../etcd/stand-ins.ts';
 import { connectionsOf, figuresOf, recordOf, reportOf, runHandler } from './harness.ts';

@@ -4,10 +4,10 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { Socket } from 'node:net';
 import { DynamoDBClient, GetItemCommand } from '@aws-sdk/client-dynamodb';
 import { vi } from 'vitest';
-import { PROBE_RECORD, type ProbeLook } from '../../functions/probe/record.ts';
-import type { ClusterConfiguration } from '../../functions/run/configuration.ts';
-import type { RunReport } from '../../functions/run/report.ts';
-import type { AwsStandIn } from '../aws/stand-in.ts';
+import type { ClusterConfiguration } from '../../functions/contract/configuration.ts';
+import { PROBE_RECORD, type ProbeLook } from '../../functions/contract/probe-record.ts';
+import type { RunReport } from '../../functions/contract/report.ts';
+import type { AwsStandIn } from '../../lab/aws/stand-in.ts';
 
 /** One line of embedded metric format. */
 export interface MetricLine {

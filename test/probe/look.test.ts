@@ -4,9 +4,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { LOOK_DEADLINE_MS, look } from '../../functions/probe/look.ts';
 import { ProbeMemory } from '../../functions/probe/sources.ts';
 import { STORE_DEADLINE_MS } from '../../functions/probe/store.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { hanging } from '../etcd/stand-ins.ts';
 import { bareNode } from '../nodes/service.ts';
 

@@ -3,12 +3,12 @@ import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parseLook } from '../../functions/widget/records.ts';
 import { verdictOf } from '../../functions/widget/verdict.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
-import { listAlarms, raiseNospace } from '../control-plane/alarms.ts';
-import { within, withMember } from '../control-plane/client.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import { freePorts } from '../control-plane/ports.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { listAlarms, raiseNospace } from '../../lab/control-plane/alarms.ts';
+import { within, withMember } from '../../lab/control-plane/client.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { freePorts } from '../../lab/control-plane/ports.ts';
 import { figuresOf, recordOf, reportOf, runHandler } from './harness.ts';
 
 let aws: AwsStandIn;

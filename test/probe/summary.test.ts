@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import type { Observation, ObservedMember } from '../../functions/control-plane/observation.ts';
 import type { Look } from '../../functions/probe/look.ts';
 import { publishMetrics } from '../../functions/probe/publish.ts';
 import { clusterFigures, judge, probedMembers, problemOf } from '../../functions/probe/summary.ts';
-import type { Observation, ObservedMember } from '../../functions/recover/decide.ts';
 import { captured } from './harness.ts';
 
 const MiB = 1024 * 1024;

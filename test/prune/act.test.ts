@@ -1,10 +1,10 @@
 // R12: what is asked again while a pruning deletes, and what is not asked any more.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { kindNamed } from '../kubernetes/kinds.ts';
-import type { NewObject } from '../kubernetes/objects.ts';
-import { type StandInApiServer, startStandIn } from '../kubernetes/stand-in.ts';
-import { createOwners, owner, staleReports, TRIVY, TRIVY_TTL, trivyReport, uidOf } from './cluster.ts';
-import { of, only, type PruneOptions, reportNames, runPrune, VULNERABILITY_REPORTS } from './harness.ts';
+import { kindNamed } from '../../lab/kubernetes/kinds.ts';
+import type { NewObject } from '../../lab/kubernetes/objects.ts';
+import { type StandInApiServer, startStandIn } from '../../lab/kubernetes/stand-in.ts';
+import { createOwners, owner, staleReports, TRIVY, TRIVY_TTL, trivyReport, uidOf } from '../../lab/kubernetes/sample-cluster.ts';
+import { of, only, type PruneOptions, reportNames, runPrune, VULNERABILITY_REPORTS } from '../../lab/runs/prune.ts';
 
 const REPORT = kindNamed('VulnerabilityReport');
 const REPLICA_SET = kindNamed('ReplicaSet');

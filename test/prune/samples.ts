@@ -1,6 +1,7 @@
 // Kinds, metadata of reports and circumstances for the tests of what is pure.
+
+import { KNOWN_KINDS, type ReportKind } from '../../functions/contract/kinds.ts';
 import type { ObjectMetadata, OwnerReference } from '../../functions/kubernetes/types.ts';
-import { KNOWN_KINDS, type ReportKind } from '../../functions/prune/kinds.ts';
 import { type Circumstances, type Owners, type OwnersOfKind, ownerKind } from '../../functions/prune/stale.ts';
 
 export const NOW_MS = Date.parse('2026-06-10T12:00:00Z');

@@ -1,8 +1,8 @@
 // For any reports and owners: nothing is stale whose owner lives and whose TTL has not passed.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { KNOWN_KINDS } from '../../functions/contract/kinds.ts';
 import type { ObjectMetadata, OwnerReference } from '../../functions/kubernetes/types.ts';
-import { KNOWN_KINDS } from '../../functions/prune/kinds.ts';
 import { type Circumstances, judge, type Owners, ownerKind, type Presence } from '../../functions/prune/stale.ts';
 import { ago, HOUR_MS, MINUTE_MS, NOW_MS, TRIVY_TTL } from './samples.ts';
 

@@ -1,19 +1,19 @@
 // Pruning where something is not as it should be: budgets, the guard, rights, a lost lease, a server that is away.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { createLease } from '../../functions/aws/lease.ts';
+import type { RunReport } from '../../functions/contract/report.ts';
+import { LEASE_TTL_MS } from '../../functions/contract/times.ts';
 import { openKubernetes } from '../../functions/kubernetes/client.ts';
 import { DeniedError } from '../../functions/kubernetes/errors.ts';
 import { type Batch, deleteBatch } from '../../functions/prune/batch.ts';
-import { LEASE_TTL_MS } from '../../functions/run/conduct.ts';
-import { createLease } from '../../functions/run/lease.ts';
-import type { RunReport } from '../../functions/run/report.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
-import { createAuthority } from '../control-plane/certificates.ts';
-import type { ApiServerOptions } from '../kubernetes/api-server.ts';
-import { kindNamed } from '../kubernetes/kinds.ts';
-import type { NewObject } from '../kubernetes/objects.ts';
-import { type StandInApiServer, startStandIn } from '../kubernetes/stand-in.ts';
-import { recordsOf } from '../recover/harness.ts';
-import { createOwners, createReports, GONE, KEPT, STALE, staleReports, trivyReport } from './cluster.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { createAuthority } from '../../lab/control-plane/certificates.ts';
+import type { ApiServerOptions } from '../../lab/kubernetes/api-server.ts';
+import { kindNamed } from '../../lab/kubernetes/kinds.ts';
+import type { NewObject } from '../../lab/kubernetes/objects.ts';
+import { type StandInApiServer, startStandIn } from '../../lab/kubernetes/stand-in.ts';
+import { recordsOf } from '../../lab/runs/recover.ts';
+import { createOwners, createReports, GONE, KEPT, STALE, staleReports, trivyReport } from '../../lab/kubernetes/sample-cluster.ts';
 import {
   CLUSTER,
   executePrune,
@@ -24,7 +24,7 @@ import {
   runPrune,
   temporaryFile,
   VULNERABILITY_REPORTS,
-} from './harness.ts';
+} from '../../lab/runs/prune.ts';
 
 const REPORT = kindNamed('VulnerabilityReport');
 const SBOM = kindNamed('SbomReport');

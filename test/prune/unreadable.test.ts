@@ -1,9 +1,9 @@
 // An object that the API server can't decode: on every API server there is, it is told as what it is, and everything else goes on.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { exitCode } from '../../functions/run/report.ts';
-import { servers, type TestApiServer } from '../kubernetes/api-server.ts';
-import { kindNamed } from '../kubernetes/kinds.ts';
-import { createOwners, GONE, staleReports, trivyReport } from './cluster.ts';
+import { exitCode } from '../../functions/contract/report.ts';
+import { servers, type TestApiServer } from '../../lab/kubernetes/api-server.ts';
+import { kindNamed } from '../../lab/kubernetes/kinds.ts';
+import { createOwners, GONE, staleReports, trivyReport } from '../../lab/kubernetes/sample-cluster.ts';
 import {
   clear,
   createAll,
@@ -13,7 +13,7 @@ import {
   reportNames,
   runPrune,
   VULNERABILITY_REPORTS,
-} from './harness.ts';
+} from '../../lab/runs/prune.ts';
 
 const REPORT = kindNamed('VulnerabilityReport');
 const SBOM = kindNamed('SbomReport');

@@ -1,7 +1,8 @@
 // The decision alone: a table of situations, and properties that hold for any of them.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decide, type Observation, type ObservedMember, type Plan } from '../../functions/recover/decide.ts';
+import type { Observation, ObservedMember } from '../../functions/control-plane/observation.ts';
+import { decide, type Plan } from '../../functions/recover/decide.ts';
 
 const MiB = 1024 * 1024;
 const policy = { watchSeconds: 60 };

@@ -3,15 +3,15 @@
 import { readFile } from 'node:fs/promises';
 import type { Context } from 'aws-lambda';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { RunReport } from '../../functions/contract/report.ts';
 import { handler as dispatch } from '../../functions/dispatch/handler.ts';
 import { handler as recover } from '../../functions/recover/handler.ts';
-import type { RunReport } from '../../functions/run/report.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
-import { listAlarms } from '../control-plane/alarms.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { fillWithReports } from '../control-plane/fill.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import { defragmentations, recordsOf } from './harness.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { listAlarms } from '../../lab/control-plane/alarms.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { fillWithReports } from '../../lab/control-plane/fill.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { defragmentations, recordsOf } from '../../lab/runs/recover.ts';
 
 vi.hoisted(() => {
   process.env.POWERTOOLS_LOG_LEVEL = 'SILENT';

@@ -1,10 +1,10 @@
 // What somebody else does to a plane between two steps of a run, by a process of its own: it is waited for, and the run can't go on
 // meanwhile.
 import { spawnSync } from 'node:child_process';
-import { type Reachable, within, withMember } from '../control-plane/client.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import { reportMaker } from '../control-plane/reports.ts';
-import { settled } from '../control-plane/settle.ts';
+import { type Reachable, within, withMember } from '../../lab/control-plane/client.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { reportMaker } from '../../lab/control-plane/reports.ts';
+import { settled } from '../../lab/control-plane/settle.ts';
 
 /** Small beside any quota, so that none of them is refused before the share is reached. */
 const REPORT_BYTES = 20_000;

@@ -1,12 +1,12 @@
 // Runs on members whose names etcd takes and other services do not.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { OPERATION_NAME } from '../../functions/run/step-name.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
-import { listAlarms } from '../control-plane/alarms.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { fillWithReports } from '../control-plane/fill.ts';
-import { churn, maintainPlane } from '../maintain/harness.ts';
-import { recoverPlane } from './harness.ts';
+import { OPERATION_NAME } from '../../functions/engine/step-name.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { listAlarms } from '../../lab/control-plane/alarms.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { fillWithReports } from '../../lab/control-plane/fill.ts';
+import { churn, maintainPlane } from '../../lab/runs/maintain.ts';
+import { recoverPlane } from '../../lab/runs/recover.ts';
 
 const MiB = 1024 * 1024;
 /** EC2's, with the longest name that a private zone allows for. */

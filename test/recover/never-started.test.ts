@@ -1,9 +1,9 @@
 // A member that somebody added and never started has no name and no client URL: it is told by its id, with what to do.
 import { expect, it } from 'vitest';
-import { raiseNospace } from '../control-plane/alarms.ts';
-import { within, withMember } from '../control-plane/client.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { recoverPlane } from './harness.ts';
+import { raiseNospace } from '../../lab/control-plane/alarms.ts';
+import { within, withMember } from '../../lab/control-plane/client.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { recoverPlane } from '../../lab/runs/recover.ts';
 
 it('R2: a voter that was never started is named by its id, with the command that takes it out again', async () => {
   await using plane = await startControlPlane({ members: 1 });

@@ -2,12 +2,12 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { documentName } from '../../functions/nodes/documents.ts';
-import { listAlarms, putThrough, snapshotOfState } from '../control-plane/alarms.ts';
-import { BRIDGE_ADDRESS, type ControlPlaneNode } from '../control-plane/node.ts';
-import { MountNotPermittedError, smallFilesystem } from '../control-plane/small-filesystem.ts';
-import { outcomes } from './harness.ts';
-import { fill, kubeletRestarts, type OnNodes, recover, startOnNodes, stopOnNodes, until } from './on-nodes.ts';
+import { documentName } from '../../functions/contract/documents.ts';
+import { listAlarms, putThrough, snapshotOfState } from '../../lab/control-plane/alarms.ts';
+import { BRIDGE_ADDRESS, type ControlPlaneNode } from '../../lab/control-plane/node.ts';
+import { MountNotPermittedError, smallFilesystem } from '../../lab/control-plane/small-filesystem.ts';
+import { outcomes } from '../../lab/runs/recover.ts';
+import { fill, kubeletRestarts, type OnNodes, recover, startOnNodes, stopOnNodes, until } from '../../lab/runs/on-nodes.ts';
 
 const MiB = 1024 * 1024;
 /** As where etcd advertises names of a zone that others don't resolve. */

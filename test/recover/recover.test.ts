@@ -1,13 +1,13 @@
 // The main job, on real etcd: a cluster in NOSPACE comes back, and what must not be touched isn't.
 import { afterEach, describe, expect, it } from 'vitest';
-import type { RunReport } from '../../functions/run/report.ts';
-import { listAlarms, putThrough, raiseCorrupt, raiseNospace, snapshotOfState } from '../control-plane/alarms.ts';
-import { type ControlPlaneOptions, startControlPlane } from '../control-plane/control-plane.ts';
-import { versionsHere } from '../control-plane/etcd-versions.ts';
-import { fillWithReports } from '../control-plane/fill.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import { settled } from '../control-plane/settle.ts';
-import { defragmentations, executeRecover, outcomes, recoverPlane } from './harness.ts';
+import type { RunReport } from '../../functions/contract/report.ts';
+import { listAlarms, putThrough, raiseCorrupt, raiseNospace, snapshotOfState } from '../../lab/control-plane/alarms.ts';
+import { type ControlPlaneOptions, startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { versionsHere } from '../../lab/control-plane/etcd-versions.ts';
+import { fillWithReports } from '../../lab/control-plane/fill.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { settled } from '../../lab/control-plane/settle.ts';
+import { defragmentations, executeRecover, outcomes, recoverPlane } from '../../lab/runs/recover.ts';
 import { writeMeanwhile } from './meanwhile.ts';
 
 const MiB = 1024 * 1024;

@@ -1,21 +1,22 @@
 // etcd's own authorization is on, and the client certificate's user lacks a right: it is told by day and before any change, on every version.
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
+import { takeTurn } from '../../functions/control-plane/defragmentation.ts';
+import { HEALTHY_WITHIN_MS } from '../../functions/control-plane/voters.ts';
 import { discoverMembers } from '../../functions/etcd/discovery.ts';
 import { connectMember } from '../../functions/etcd/member-client.ts';
 import { tryRights } from '../../functions/etcd/rights.ts';
-import type { MemberClient, TlsMaterial } from '../../functions/etcd/types.ts';
-import { takeTurn } from '../../functions/sweep/defragmentation.ts';
-import { HEALTHY_WITHIN_MS } from '../../functions/sweep/voters.ts';
-import { listAlarms, raiseNospace, snapshotOfState } from '../control-plane/alarms.ts';
-import { type CredentialFiles, openAuthority } from '../control-plane/certificates.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { versionsHere } from '../control-plane/etcd-versions.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
+import type { MemberClient } from '../../functions/etcd/types.ts';
+import { listAlarms, raiseNospace, snapshotOfState } from '../../lab/control-plane/alarms.ts';
+import { type CredentialFiles, openAuthority } from '../../lab/control-plane/certificates.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { versionsHere } from '../../lab/control-plane/etcd-versions.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { readMaterial } from '../etcd/material.ts';
-import { maintainPlane } from '../maintain/harness.ts';
+import { maintainPlane } from '../../lab/runs/maintain.ts';
 import { reportOf, runHandler } from '../probe/harness.ts';
-import { defragmentations, metricsOf, outcomes, recoverPlane } from './harness.ts';
+import { defragmentations, metricsOf, outcomes, recoverPlane } from '../../lab/runs/recover.ts';
 
 /** Of the plane's own client certificate, and of the two that are issued here. */
 const USERS = ['client', 'reader', 'rooted'];

@@ -3,14 +3,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { look } from '../../functions/probe/look.ts';
 import { ProbeMemory } from '../../functions/probe/sources.ts';
 import { clusterFigures, judge } from '../../functions/probe/summary.ts';
-import { listAlarms } from '../control-plane/alarms.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { fillWithReports } from '../control-plane/fill.ts';
-import { LoadBalancer } from '../control-plane/load-balancer.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import { watchRules } from '../control-plane/rule-watch.ts';
-import { churn, maintainPlane } from '../maintain/harness.ts';
-import { defragmentations, recoverPlane } from './harness.ts';
+import { listAlarms } from '../../lab/control-plane/alarms.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { fillWithReports } from '../../lab/control-plane/fill.ts';
+import { LoadBalancer } from '../../lab/control-plane/load-balancer.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { watchRules } from '../../lab/control-plane/rule-watch.ts';
+import { churn, maintainPlane } from '../../lab/runs/maintain.ts';
+import { defragmentations, recoverPlane } from '../../lab/runs/recover.ts';
 
 const MiB = 1024 * 1024;
 

@@ -1,13 +1,13 @@
 // Somebody defragments by hand while a recovery is at work: what shrank before the history was gone tells nothing of live data (R4, R5).
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { trackAttempts } from '../../bin/local-attempts.ts';
-import type { RunReport } from '../../functions/run/report.ts';
-import { listAlarms } from '../control-plane/alarms.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { leaderOf } from '../control-plane/elections.ts';
-import { fillWithReports } from '../control-plane/fill.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import { defragmentations, executeRecover, type RecoverOptions } from './harness.ts';
+import { trackAttempts } from '../../lab/execution/local-attempts.ts';
+import type { RunReport } from '../../functions/contract/report.ts';
+import { listAlarms } from '../../lab/control-plane/alarms.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { leaderOf } from '../../lab/control-plane/elections.ts';
+import { fillWithReports } from '../../lab/control-plane/fill.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { defragmentations, executeRecover, type RecoverOptions } from '../../lab/runs/recover.ts';
 import { defragmentMeanwhile } from './meanwhile.ts';
 
 const MiB = 1024 * 1024;

@@ -1,14 +1,14 @@
 // Somebody else reads a snapshot of a member, a backup: a defragmentation would wait for its end, with the member answering nothing.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { loadTlsMaterial } from '../../functions/aws/credentials.ts';
 import { connectMember } from '../../functions/etcd/member-client.ts';
-import { loadTlsMaterial } from '../../functions/run/credentials.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import { leaderOf } from '../control-plane/elections.ts';
-import { fillWithReports } from '../control-plane/fill.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import { churn, maintainPlane } from '../maintain/harness.ts';
-import { defragmentations, recoverPlane } from './harness.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { leaderOf } from '../../lab/control-plane/elections.ts';
+import { fillWithReports } from '../../lab/control-plane/fill.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { churn, maintainPlane } from '../../lab/runs/maintain.ts';
+import { defragmentations, recoverPlane } from '../../lab/runs/recover.ts';
 
 const MiB = 1024 * 1024;
 const SLOW_ELECTIONS = ['--election-timeout=3000'];

@@ -1,7 +1,7 @@
 // Many VulnerabilityReports as large as real ones, each different from the others, and the ReplicaSets that own them.
 import { createHash } from 'node:crypto';
-import type { NewObject } from '../kubernetes/objects.ts';
-import { GONE, hoursAgo, owner, TRIVY, TRIVY_TTL, trivyReport, uidOf } from '../prune/cluster.ts';
+import type { NewObject } from '../../lab/kubernetes/objects.ts';
+import { GONE, hoursAgo, owner, TRIVY, TRIVY_TTL, trivyReport, uidOf } from '../../lab/kubernetes/sample-cluster.ts';
 
 const SEVERITIES = ['CRITICAL', 'HIGH', 'MEDIUM', 'LOW', 'UNKNOWN'];
 const OWNERS = 500;

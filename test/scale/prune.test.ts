@@ -2,14 +2,14 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { formatBytes } from '../../functions/run/report.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import type { TestApiServer } from '../kubernetes/api-server.ts';
-import { kindNamed } from '../kubernetes/kinds.ts';
-import { startRealApiServer, whyNoRealApiServer } from '../kubernetes/real-api-server.ts';
-import { startStandIn } from '../kubernetes/stand-in.ts';
-import { createOwners } from '../prune/cluster.ts';
-import { createAll, of } from '../prune/harness.ts';
+import { formatBytes } from '../../functions/contract/report.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import type { TestApiServer } from '../../lab/kubernetes/api-server.ts';
+import { kindNamed } from '../../lab/kubernetes/kinds.ts';
+import { startRealApiServer, whyNoRealApiServer } from '../../lab/kubernetes/real-api-server.ts';
+import { startStandIn } from '../../lab/kubernetes/stand-in.ts';
+import { createOwners } from '../../lab/kubernetes/sample-cluster.ts';
+import { createAll, of } from '../../lab/runs/prune.ts';
 import type { Measured } from './child.ts';
 import { isStale, nameOf, replicaSets, reports } from './population.ts';
 

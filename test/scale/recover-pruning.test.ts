@@ -3,18 +3,18 @@
 import { readFile } from 'node:fs/promises';
 import type { Context } from 'aws-lambda';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { RunReport } from '../../functions/contract/report.ts';
 import { handler as dispatch } from '../../functions/dispatch/handler.ts';
 import { handler as prune } from '../../functions/prune/handler.ts';
 import { handler as recover } from '../../functions/recover/handler.ts';
-import type { RunReport } from '../../functions/run/report.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
-import { listAlarms, putThrough } from '../control-plane/alarms.ts';
-import { startControlPlane } from '../control-plane/control-plane.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
-import type { TestApiServer } from '../kubernetes/api-server.ts';
-import { kindNamed } from '../kubernetes/kinds.ts';
-import type { NewObject } from '../kubernetes/objects.ts';
-import { startRealApiServer, whyNoRealApiServer } from '../kubernetes/real-api-server.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { listAlarms, putThrough } from '../../lab/control-plane/alarms.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import type { TestApiServer } from '../../lab/kubernetes/api-server.ts';
+import { kindNamed } from '../../lab/kubernetes/kinds.ts';
+import type { NewObject } from '../../lab/kubernetes/objects.ts';
+import { startRealApiServer, whyNoRealApiServer } from '../../lab/kubernetes/real-api-server.ts';
 
 const CLUSTER = 'demo';
 const QUOTA_BYTES = 16 * 1024 * 1024;

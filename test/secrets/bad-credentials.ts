@@ -3,9 +3,9 @@ import { createPrivateKey } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { TlsMaterial } from '../../functions/etcd/types.ts';
-import { createAuthority, openAuthority } from '../control-plane/certificates.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
+import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
+import { createAuthority, openAuthority } from '../../lab/control-plane/certificates.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { readMaterial } from '../etcd/material.ts';
 import { privateLetters } from './material.ts';
 

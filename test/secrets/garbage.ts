@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
-import { openAuthority } from '../control-plane/certificates.ts';
-import type { ControlPlane } from '../control-plane/plane.ts';
+import { openAuthority } from '../../lab/control-plane/certificates.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { readMaterial } from '../etcd/material.ts';
 
 /** `tls`: with a certificate that the member could have, so that it is believed. */

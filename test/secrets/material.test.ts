@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { TlsMaterial } from '../../functions/etcd/types.ts';
-import { createAuthority } from '../control-plane/certificates.ts';
+import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
+import { createAuthority } from '../../lab/control-plane/certificates.ts';
 import { readMaterial } from '../etcd/material.ts';
 import { privateLetters, Secrets } from './material.ts';
 

@@ -1,7 +1,7 @@
 // The keys that nobody may see, and how to tell that a text holds some of one, or of a token, however it is written there.
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { ControlPlane } from '../control-plane/plane.ts';
+import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 
 /** Characters in a row that are no accident; V8's words on broken JSON quote ten. Of base64, 60 bits. */
 const TELLING_LETTERS = 10;

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import * as z from 'zod/mini';
-import type { TlsMaterial } from '../../functions/etcd/types.ts';
+import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
 import { type Stage, startStage } from '../permissions/stage.ts';
 import { badCredentials, WRONG, type Wrong } from './bad-credentials.ts';
 import { startGarbage } from './garbage.ts';

@@ -2,7 +2,7 @@
 import { format, inspect } from 'node:util';
 import { DynamoDBClient, ScanCommand } from '@aws-sdk/client-dynamodb';
 import { vi } from 'vitest';
-import type { OperationChange } from '../../bin/local-operations.ts';
+import type { OperationChange } from '../../lab/execution/local-operations.ts';
 import type { Stage } from '../permissions/stage.ts';
 import type { Secrets } from './material.ts';
 

@@ -1,6 +1,6 @@
 // An S3 stand-in that this process's AWS clients find, as the SDK finds any endpoint: by the environment.
-import { type S3StandIn, startS3 } from '../aws/s3.ts';
-import type { ApiCall } from '../aws/server.ts';
+import { type S3StandIn, startS3 } from '../../lab/aws/s3.ts';
+import type { ApiCall } from '../../lab/aws/server.ts';
 
 export interface S3Environment extends AsyncDisposable {
   readonly s3: S3StandIn;

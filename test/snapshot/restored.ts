@@ -10,9 +10,9 @@ import { pipeline } from 'node:stream/promises';
 import { promisify } from 'node:util';
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { connectMember } from '../../functions/etcd/member-client.ts';
-import { findEtcd } from '../control-plane/etcd-binaries.ts';
-import { freePorts } from '../control-plane/ports.ts';
-import { dieWithParent } from '../control-plane/process-end.ts';
+import { findEtcd } from '../../lab/control-plane/etcd-binaries.ts';
+import { freePorts } from '../../lab/control-plane/ports.ts';
+import { dieWithParent } from '../../lab/control-plane/process-end.ts';
 
 const run = promisify(execFile);
 

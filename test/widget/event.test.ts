@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { InvalidInputError } from '../../functions/run/errors.ts';
+import { InvalidInputError } from '../../functions/contract/errors.ts';
 import { readEvent } from '../../functions/widget/event.ts';
 import { formatAge, formatOffset, formatTime } from '../../functions/widget/time.ts';
 

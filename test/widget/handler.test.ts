@@ -1,12 +1,12 @@
 import { DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import type { Context } from 'aws-lambda';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { recordRun } from '../../functions/aws/history.ts';
+import { createLease } from '../../functions/aws/lease.ts';
 import { storeLook } from '../../functions/probe/store.ts';
-import { recordRun } from '../../functions/run/history.ts';
-import { createLease } from '../../functions/run/lease.ts';
 import { handler } from '../../functions/widget/handler.ts';
-import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
-import { sampleReport, step } from '../run/sample-report.ts';
+import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { sampleReport, step } from '../contract/sample-report.ts';
 import { elementsOf, textOf } from './markup.ts';
 import { iso, look, member } from './situations.ts';
 

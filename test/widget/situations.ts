@@ -1,5 +1,5 @@
 // The situations that the widget has to look right in.
-import type { ProbedMember, ProbeLook } from '../../functions/probe/record.ts';
+import type { ProbedMember, ProbeLook } from '../../functions/contract/probe-record.ts';
 import type { PastRun } from '../../functions/widget/records.ts';
 import type { Situation } from '../../functions/widget/situation.ts';
 

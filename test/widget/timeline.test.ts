@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatBytes } from '../../functions/run/report.ts';
+import { formatBytes } from '../../functions/contract/report.ts';
 import { drawChart } from '../../functions/widget/chart.ts';
 import { slotsOf } from '../../functions/widget/slots.ts';
 import { placeOf, widthOf } from '../../functions/widget/text-width.ts';

@@ -1,4 +1,4 @@
-// etcd, etcdctl and etcdutl of exactly this version, for tests: built by test/control-plane/go-modules.ts.
+// etcd, etcdctl and etcdutl of exactly this version, for tests: built by lab/control-plane/go-modules.ts.
 module etcd-medic/lab/servers/etcd-3.7.3
 
 go 1.26.0

@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest';
-import { troubleAtEveryCall } from '../../aws/every-call.ts';
-import { startHiccups } from '../../aws/hiccup.ts';
-import { startAws } from '../../aws/stand-in.ts';
-import { startControlPlane } from '../../control-plane/control-plane.ts';
-import { type RuleWatch, watchRules } from '../../control-plane/rule-watch.ts';
-import { churn, maintainPlane } from '../../maintain/harness.ts';
-import { recordsOf } from '../../recover/harness.ts';
+import { troubleAtEveryCall } from '../../../lab/aws/every-call.ts';
+import { startHiccups } from '../../../lab/aws/hiccup.ts';
+import { startAws } from '../../../lab/aws/stand-in.ts';
+import { startControlPlane } from '../../../lab/control-plane/control-plane.ts';
+import { type RuleWatch, watchRules } from '../../../lab/control-plane/rule-watch.ts';
+import { churn, maintainPlane } from '../../../lab/runs/maintain.ts';
+import { recordsOf } from '../../../lab/runs/recover.ts';
 import { etcdOf, SPEED } from './trouble.ts';
 
 it('R10: AWS answers 500 for two seconds at any call of a maintenance: maintained all the same', async () => {

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { expect, it } from 'vitest';
-import { troubleAtEveryCall } from '../../aws/every-call.ts';
-import { startHiccups } from '../../aws/hiccup.ts';
-import { startAws } from '../../aws/stand-in.ts';
-import { startStandIn } from '../../kubernetes/stand-in.ts';
-import { createOwners, createReports, KEPT } from '../../prune/cluster.ts';
-import { CLUSTER, clear, reportNames, runPrune } from '../../prune/harness.ts';
-import { recordsOf } from '../../recover/harness.ts';
+import { troubleAtEveryCall } from '../../../lab/aws/every-call.ts';
+import { startHiccups } from '../../../lab/aws/hiccup.ts';
+import { startAws } from '../../../lab/aws/stand-in.ts';
+import { startStandIn } from '../../../lab/kubernetes/stand-in.ts';
+import { createOwners, createReports, KEPT } from '../../../lab/kubernetes/sample-cluster.ts';
+import { CLUSTER, clear, reportNames, runPrune } from '../../../lab/runs/prune.ts';
+import { recordsOf } from '../../../lab/runs/recover.ts';
 import { putSecret, SPEED } from './trouble.ts';
 
 it('R10, R12: AWS answers 500 for two seconds at any call of a pruning: exactly what is stale is deleted', async () => {

@@ -1,10 +1,10 @@
 import { afterEach, expect, it } from 'vitest';
-import { documentName } from '../../../functions/nodes/documents.ts';
-import { troubleAtEveryCall } from '../../aws/every-call.ts';
-import { startHiccups } from '../../aws/hiccup.ts';
-import { listAlarms, putThrough } from '../../control-plane/alarms.ts';
-import { type RuleWatch, watchRules } from '../../control-plane/rule-watch.ts';
-import { manualCommand, recordsOf } from '../../recover/harness.ts';
+import { documentName } from '../../../functions/contract/documents.ts';
+import { troubleAtEveryCall } from '../../../lab/aws/every-call.ts';
+import { startHiccups } from '../../../lab/aws/hiccup.ts';
+import { listAlarms, putThrough } from '../../../lab/control-plane/alarms.ts';
+import { type RuleWatch, watchRules } from '../../../lab/control-plane/rule-watch.ts';
+import { manualCommand, recordsOf } from '../../../lab/runs/recover.ts';
 import {
   fill,
   kubeletRestarts,
@@ -13,7 +13,7 @@ import {
   startOnNodes,
   stopOnNodes,
   until,
-} from '../../recover/on-nodes.ts';
+} from '../../../lab/runs/on-nodes.ts';
 import { etcdOf, SPEED } from './trouble.ts';
 
 let here: OnNodes;

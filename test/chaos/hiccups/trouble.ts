@@ -1,7 +1,7 @@
 // What the runs in trouble have in common.
 import { readFile } from 'node:fs/promises';
-import type { AwsStandIn } from '../../aws/stand-in.ts';
-import type { ControlPlane } from '../../control-plane/plane.ts';
+import type { AwsStandIn } from '../../../lab/aws/stand-in.ts';
+import type { ControlPlane } from '../../../lab/control-plane/plane.ts';
 
 /**
  * The engine's waits are so many times shorter, the two seconds of trouble and the SDK's own pauses are not: what is tried for a minute is

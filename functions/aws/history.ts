@@ -1,0 +1,65 @@
+// Keeps each run's report beside the lease, so that a person can look back over a year of nights.
+import { createHash } from 'node:crypto';
+import { EtcdMedicError, SetupError } from '../contract/errors.ts';
+import type { RunReport } from '../contract/report.ts';
+import { fitReport } from '../contract/shorten.ts';
+import { clientDefaults, isSetupProblem } from './client.ts';
+
+/** A year, and some weeks to still compare with the same month of the last one. */
+const RETENTION_DAYS = 400;
+
+/** DynamoDB's items end at 400 kB, names and keys included. */
+const MAX_REPORT_BYTES = 350_000;
+
+/** The report could not be written to the table; the run itself is not changed by that. */
+export class HistoryError extends EtcdMedicError {
+  override readonly name = 'HistoryError';
+}
+
+export interface RecordRunOptions {
+  readonly table: string;
+  readonly report: RunReport;
+  /** The durable execution's ARN. */
+  readonly execution: string;
+}
+
+/**
+ * Writes the report as one item. Repeating it writes the same item again (R10).
+ * @returns the item's sort key, `run#<startedAt>#<8 hexadecimal digits of the execution>`, and whether details were cut
+ * @throws SetupError when there is no such table or it must not be written to
+ * @throws HistoryError when the table did not answer
+ */
+export async function recordRun({ table, report, execution }: RecordRunOptions): Promise<RecordedRun> {
+  const record = `run#${report.startedAt}#${createHash('sha256').update(execution).digest('hex').slice(0, 8)}`;
+  const { json, shortened } = fitReport(report, MAX_REPORT_BYTES);
+  const expiresAtEpochSeconds = Math.floor(Date.parse(report.startedAt) / 1_000) + RETENTION_DAYS * 24 * 60 * 60;
+  const { DynamoDBClient, PutItemCommand } = await import('@aws-sdk/client-dynamodb');
+  const client = new DynamoDBClient(clientDefaults);
+  try {
+    await client.send(
+      new PutItemCommand({
+        TableName: table,
+        Item: {
+          cluster: { S: report.cluster },
+          record: { S: record },
+          workflow: { S: report.workflow },
+          outcome: { S: report.outcome },
+          execution: { S: execution },
+          report: { S: json },
+          expiresAtEpochSeconds: { N: String(expiresAtEpochSeconds) },
+        },
+      }),
+    );
+    return { record, shortened };
+  } catch (cause) {
+    const message = `history of ${report.cluster} in table ${table}: the report could not be written`;
+    throw isSetupProblem(cause) ? new SetupError(message, { cause }) : new HistoryError(message, { cause });
+  } finally {
+    client.destroy();
+  }
+}
+
+export interface RecordedRun {
+  readonly record: string;
+  readonly shortened: boolean;
+}

@@ -1,0 +1,146 @@
+// The kinds of reports that may be pruned (R12), what is known of each, and further ones by configuration.
+import type { PruningPolicy } from './configuration.ts';
+import { InvalidInputError } from './errors.ts';
+
+export type Producer = 'trivy' | 'kyverno';
+
+export interface ProducerFacts {
+  /** The value of `app.kubernetes.io/managed-by` on its own reports. */
+  readonly managedBy: string;
+  /**
+   * What its Deployments have in their name, namespace or a label's value, in lower case. No label alone is sure: charts let people
+   * rename all but `helm.sh/chart`, which manifests don't have. A Deployment that has it by chance makes the producer seem there, and
+   * then its reports are kept.
+   */
+  readonly word: string;
+}
+
+export const PRODUCERS: Readonly<Record<Producer, ProducerFacts>> = {
+  trivy: {
+    managedBy: 'trivy-operator',
+    word: 'trivy',
+  },
+  kyverno: {
+    managedBy: 'kyverno',
+    word: 'kyverno',
+  },
+};
+
+export const MANAGED_BY = 'app.kubernetes.io/managed-by';
+const TRIVY_TTL = 'trivy-operator.aquasecurity.github.io/report-ttl';
+
+export interface ReportKind {
+  /** `<plural>.<group>`. */
+  readonly name: string;
+  readonly group: string;
+  readonly plural: string;
+  /** The first of these that the cluster serves is used. */
+  readonly versions: readonly string[];
+  /** Undefined: a kind by configuration, whose producer is not known. */
+  readonly producer: Producer | undefined;
+  /** Other tools write this kind as well, so that only reports labelled as the producer's own are touched. */
+  readonly shared: boolean;
+  /** Written for the moment, to be merged into a report: one without an owner is a remnant. */
+  readonly ephemeral: boolean;
+  /** Of an older Kyverno: nobody reads or deletes them where the cluster serves `reports.kyverno.io`. */
+  readonly leftover: boolean;
+  /** The annotation with a report's time to live, as a Go duration counted from its creation. */
+  readonly ttlAnnotation: string | undefined;
+  /** Its operator deletes what has outlived its TTL. Others it keeps until its policies change, TTL or not. */
+  readonly endsByTtl: boolean;
+  readonly ttlHours: number | undefined;
+  /** @default `prune.maxStaleShare` */
+  readonly maxStaleShare: number | undefined;
+}
+
+const plain = { shared: false, ephemeral: false, leftover: false, endsByTtl: false };
+
+function trivy(plural: string, facts: Partial<ReportKind> = {}): ReportKind {
+  const versions = ['v1alpha1'];
+  return { ...kind(plural, 'aquasecurity.github.io', versions), producer: 'trivy', ttlAnnotation: TRIVY_TTL, ...facts };
+}
+
+function kyverno(plural: string, group: string, versions: readonly string[], facts: Partial<ReportKind>): ReportKind {
+  return { ...kind(plural, group, versions), producer: 'kyverno', ...facts };
+}
+
+function kind(plural: string, group: string, versions: readonly string[]): ReportKind {
+  const open = { producer: undefined, ttlAnnotation: undefined, ttlHours: undefined, maxStaleShare: undefined };
+  return { name: `${plural}.${group}`, plural, group, versions, ...plain, ...open };
+}
+
+/** The largest first: where a run's budget does not reach for all, it goes to what fills etcd. */
+export const KNOWN_KINDS: readonly ReportKind[] = [
+  trivy('vulnerabilityreports', { endsByTtl: true }),
+  trivy('sbomreports'),
+  trivy('clustersbomreports', { endsByTtl: true }),
+  trivy('clustervulnerabilityreports'),
+  trivy('configauditreports'),
+  trivy('exposedsecretreports', { endsByTtl: true }),
+  trivy('rbacassessmentreports'),
+  trivy('infraassessmentreports'),
+  trivy('clusterconfigauditreports'),
+  trivy('clusterrbacassessmentreports'),
+  trivy('clusterinfraassessmentreports'),
+  ...['ephemeralreports', 'clusterephemeralreports'].map((plural) =>
+    kyverno(plural, 'reports.kyverno.io', ['v1'], { ephemeral: true }),
+  ),
+  ...['policyreports', 'clusterpolicyreports'].map((plural) =>
+    kyverno(plural, 'wgpolicyk8s.io', ['v1alpha2'], { shared: true }),
+  ),
+  ...['reports', 'clusterreports'].map((plural) => kyverno(plural, 'openreports.io', ['v1alpha1'], { shared: true })),
+  ...['admissionreports', 'clusteradmissionreports', 'backgroundscanreports', 'clusterbackgroundscanreports'].map(
+    // Kyverno 1.12 served the later version, those before it only the earlier.
+    (plural) => kyverno(plural, 'kyverno.io', ['v2', 'v1alpha2'], { leftover: true }),
+  ),
+];
+
+/** It carries its own specification, which a person wrote: deleting it loses that. */
+const NEVER = 'clustercompliancereports.aquasecurity.github.io';
+
+/**
+ * The kinds that a run looks at, in its order. Pure, so that a configuration can be checked by it before it is deployed.
+ * @throws InvalidInputError for a kind that must never be pruned, and for an unknown one without its version: also where it is
+ * switched off, since a name with a slip in it would keep nothing
+ */
+export function kindsToPrune(configured: PruningPolicy['kinds']): readonly ReportKind[] {
+  const problems: string[] = [];
+  const kinds = new Map(KNOWN_KINDS.map((known) => [known.name, known]));
+  for (const [name, { prune, version, ttlHours, maxStaleShare }] of Object.entries(configured)) {
+    const field = `prune.kinds["${name}"]`;
+    if (!prune) {
+      const keepsNothing = !kinds.delete(name) && name !== NEVER && version === undefined;
+      if (keepsNothing) problems.push(`${field}: found no kind that is known, ${expectedInsteadOf(name)}`);
+      continue;
+    }
+    const dot = name.indexOf('.');
+    const group = name.slice(dot + 1);
+    const found = kinds.get(name);
+    if (name === NEVER) {
+      problems.push(`${field}: found a kind that is never pruned, because it carries its own specification`);
+    } else if (isBuiltIn(group)) {
+      problems.push(`${field}: found a kind of Kubernetes itself, expected one of reports`);
+    } else if (found === undefined && version === undefined) {
+      problems.push(`${field}.version: found nothing, expected the API version of this kind, such as "v1"`);
+    } else {
+      const base = found ?? kind(name.slice(0, dot), group, []);
+      const versions = version === undefined ? base.versions : [version];
+      kinds.set(name, { ...base, versions, ttlHours, maxStaleShare });
+    }
+  }
+  if (problems.length > 0) throw new InvalidInputError('cluster configuration', problems);
+  return [...kinds.values()];
+}
+
+/** The kinds of the same group, else all of them. */
+function expectedInsteadOf(name: string): string {
+  const group = name.slice(name.indexOf('.') + 1);
+  const related = KNOWN_KINDS.filter((known) => known.group === group);
+  const names = related.length > 0 ? related.map(({ plural }) => plural) : KNOWN_KINDS.map((known) => known.name);
+  return `expected one of ${names.join(', ')}${related.length > 0 ? ` in ${group}` : ''}; or the version of a further kind`;
+}
+
+/** Custom resources need a domain of their own; `*.k8s.io` is Kubernetes' (not so `wgpolicyk8s.io`). */
+function isBuiltIn(group: string): boolean {
+  return !group.includes('.') || group === 'k8s.io' || group.endsWith('.k8s.io');
+}

@@ -1,0 +1,148 @@
+// R13: a snapshot before the first change, streamed from the healthiest follower straight to S3.
+
+import { describeError } from '../contract/errors.ts';
+import { formatBytes } from '../contract/report.ts';
+import type { StepResult } from '../engine/step.ts';
+import type { EtcdCluster } from '../etcd/discovery.ts';
+import { verifiedSnapshot } from '../etcd/snapshot.ts';
+import type { MemberClient, MemberStatus } from '../etcd/types.ts';
+import { AwayError, type Voter } from './voters.ts';
+
+/** No voter is well enough to take a snapshot of: it would be of data that the cluster has moved on from. */
+export class NoSnapshotSourceError extends AwayError {
+  override readonly name: string = 'NoSnapshotSourceError';
+}
+
+export interface SnapshotOrder {
+  readonly cluster: EtcdCluster;
+  readonly voters: readonly Voter[];
+  /** What the objects' keys begin with. */
+  readonly clusterName: string;
+  readonly bucket: string;
+  /** How long the stream may take altogether. @default SNAPSHOT_TIMEOUT_MS */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** Plain data that goes through checkpoints. */
+export interface TakenSnapshot {
+  readonly bucket: string;
+  readonly key: string;
+  readonly bytes: number;
+  /** Hexadecimal, of the whole object. */
+  readonly sha256: string;
+  /** Decimal: what the member was at when it was asked. The snapshot may have a few more. */
+  readonly revision: string;
+  readonly memberId: string;
+  readonly seconds: number;
+}
+
+/** An invocation has 15 minutes; what a snapshot that takes too long has uploaded must be taken back within them. */
+export const SNAPSHOT_TIMEOUT_MS = 12 * 60_000;
+
+/** A voter as the choice sees it. */
+export interface SnapshotSource extends Voter {
+  /** Answered a linearizable read. */
+  readonly healthy: boolean;
+  readonly isLeader: boolean;
+  readonly raftAppliedIndex: bigint;
+}
+
+/**
+ * The healthy follower that has applied the most: reading a whole database is left to those that don't have to lead meanwhile.
+ * The leader only where there is no other; undefined where nobody is healthy.
+ */
+export function chooseSnapshotSource<Source extends SnapshotSource>(voters: readonly Source[]): Source | undefined {
+  const healthy = voters.filter((voter) => voter.healthy);
+  const followers = healthy.filter(({ isLeader }) => !isLeader);
+  return [...(followers.length > 0 ? followers : healthy)].sort(furthestFirst)[0];
+}
+
+function furthestFirst(a: SnapshotSource, b: SnapshotSource): number {
+  if (a.raftAppliedIndex !== b.raftAppliedIndex) return a.raftAppliedIndex > b.raftAppliedIndex ? -1 : 1;
+  return a.name.localeCompare(b.name);
+}
+
+/**
+ * The work of one durable step, which may run again after a crash: what the first try left unfinished is taken back first, and what it
+ * finished stays, so that there may be two snapshots. Needs the cluster's lease.
+ * @throws NoSnapshotSourceError, EtcdError, SnapshotCorruptError, SetupError, SnapshotStoreError; then there is no snapshot to rely on,
+ * and no part of one is left unless the error says so
+ */
+export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<TakenSnapshot>> {
+  const { clusterName, bucket, timeoutMs = SNAPSHOT_TIMEOUT_MS } = order;
+  // Loaded when first needed: a run without a snapshot never pays for the S3 client.
+  const { storeSnapshot } = await import('../aws/snapshot-store.ts');
+  const startedAt = new Date();
+  const [source, cleared] = await Promise.all([findSource(order), clearUp(bucket, `${clusterName}/`)]);
+  const { id: memberId, name, status } = source;
+  const revision = String(status.revision);
+  const key = `${clusterName}/${timeForKey(startedAt)}-${revision}.db`;
+  const metadata = {
+    cluster: clusterName,
+    ...(isMetadata(name) && { member: name }),
+    'member-id': memberId,
+    'etcd-version': status.version,
+    revision,
+  };
+
+  const snapshot = verifiedSnapshot(source.client.snapshot());
+  const { encryption } = await storeSnapshot({ bucket, key, metadata, timeoutMs }, snapshot);
+
+  const { bytes, sha256 } = snapshot.summary;
+  const seconds = (Date.now() - startedAt.getTime()) / 1000;
+  const from = `${name}, ${source.isLeader ? 'the leader' : 'a follower'}, at revision ${revision}`;
+  const what = `${formatBytes(bytes)} (${bytes} bytes) of ${from}`;
+  const detail = `s3://${bucket}/${key}: ${what}, in ${seconds.toFixed(1)} s; SHA-256 ${sha256}; encryption ${encryption}${cleared}`;
+  return { outcome: 'done', detail, data: { bucket, key, bytes, sha256, revision, memberId, seconds } };
+}
+
+/** S3 takes ASCII alone here, 2 KB of all values ("Working with object metadata"): a name of another kind is left to the id beside it. */
+function isMetadata(name: string): boolean {
+  return /^[\x21-\x7e][\x20-\x7e]{0,255}$/.test(name);
+}
+
+/** Not worth a failure: the bucket's lifecycle does the same a day later. @returns what to add to the report */
+async function clearUp(bucket: string, prefix: string): Promise<string> {
+  const { removeUnfinished } = await import('../aws/snapshot-store.ts');
+  try {
+    const unfinished = await removeUnfinished(bucket, prefix);
+    return unfinished === 0 ? '' : `; taken back: ${unfinished} unfinished upload(s) of an earlier try`;
+  } catch (error) {
+    return `; unfinished uploads of an earlier try were not looked for: ${describeError(error)}`;
+  }
+}
+
+interface ReachedSource extends SnapshotSource {
+  readonly client: MemberClient;
+  readonly status: MemberStatus;
+}
+
+/** Looks at all voters at once. @throws NoSnapshotSourceError naming what is wrong with each */
+async function findSource({ cluster, voters }: SnapshotOrder): Promise<ReachedSource> {
+  const problems: string[] = [];
+  const looks = voters.map(async ({ id, name }): Promise<ReachedSource[]> => {
+    const client = cluster.client(id);
+    if (client === undefined) {
+      problems.push(
+        `${name}: ${cluster.members.find((member) => member.id === id)?.problem ?? 'not in the member list'}`,
+      );
+      return [];
+    }
+    try {
+      const [status] = await Promise.all([client.status(), client.checkHealth()]);
+      const isLeader = status.leaderId === id;
+      return [{ id, name, healthy: true, isLeader, raftAppliedIndex: status.raftAppliedIndex, client, status }];
+    } catch (error) {
+      problems.push(`${name}: ${describeError(error)}`);
+      return [];
+    }
+  });
+  const source = chooseSnapshotSource((await Promise.all(looks)).flat());
+  if (source !== undefined) return source;
+  throw new NoSnapshotSourceError(`R13: no voter is healthy enough for a snapshot: ${problems.join('; ')}`, voters);
+}
+
+/** ISO 8601's basic form: sorts by time, and has no colon, which S3's tools and file systems stumble over. */
+function timeForKey(time: Date): string {
+  return time.toISOString().replace(/\.\d+/, '').replaceAll(/[-:]/g, '');
+}

@@ -1,0 +1,124 @@
+// What every durable workflow runs in: its event checked, its log lines written once, its metrics put out once.
+
+import {
+  type DurableContext,
+  type DurableContextLogger,
+  type DurableLambdaHandler,
+  type DurableLogger,
+  withDurableExecution,
+} from '@aws/durable-execution-sdk-js';
+import { Logger } from '@aws-lambda-powertools/logger';
+import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
+import middy, { type MiddlewareObj } from '@middy/core';
+import { type Command, parseCommand } from '../contract/command.ts';
+import { describeError, redact } from '../contract/errors.ts';
+import type { Outcome, RunReport } from '../contract/report.ts';
+
+/** Where the metrics go when nothing else is set, and the log's `service`. */
+const DEFAULT_NAME = 'etcd-medic';
+
+export interface WorkflowTools {
+  /** Silent while the engine replays what was already done: no line is written twice, and one just before a crash perhaps not at all. */
+  readonly logger: DurableContextLogger<DurableLogger>;
+}
+
+/** A workflow: takes a checked command, does everything in durable steps, and ends in a report whatever happens. */
+export type WorkflowCore = (command: Command, context: DurableContext, tools: WorkflowTools) => Promise<RunReport>;
+
+/**
+ * Makes a durable function's handler of a workflow. The code around `core` runs again at every replay, so it only reads;
+ * the metrics are put out in a durable step of their own (`publish-metrics`), whose log line CloudWatch turns into metrics.
+ * An event that isn't a command fails the execution with InvalidInputError, and nothing was changed.
+ */
+export function durableWorkflow(core: WorkflowCore): DurableLambdaHandler {
+  return withDurableExecution(
+    middy<unknown, RunReport, Error, DurableContext>({
+      // Middy's own early timeout would fail the whole execution, not just this invocation.
+      timeoutEarlyInMillis: 0,
+    })
+      .use(logFailure)
+      .handler(async (event: unknown, context: DurableContext) => {
+        const command = parseCommand(event);
+        const logger = configureLogger(command, context);
+        logger.info('run started', { trigger: command.trigger, dryRun: command.dryRun });
+        const report = await runCore(core, command, context);
+        logger.info('run finished', { outcome: report.outcome, reason: report.reason });
+        return report;
+      }),
+  );
+}
+
+async function runCore(core: WorkflowCore, command: Command, context: DurableContext): Promise<RunReport> {
+  let report: RunReport;
+  try {
+    report = await core(command, context, { logger: context.logger });
+  } catch (error) {
+    await publishMetrics(context, { ...command, outcome: 'failed' });
+    throw error;
+  }
+  await publishMetrics(context, {
+    cluster: report.cluster,
+    workflow: report.workflow,
+    outcome: report.outcome,
+    durationMs: Date.parse(report.finishedAt) - Date.parse(report.startedAt),
+    reclaimedBytes: reclaimedBytes(report),
+  });
+  return report;
+}
+
+function configureLogger({ cluster, workflow }: Command, context: DurableContext): WorkflowTools['logger'] {
+  const { durableExecutionArn: executionArn } = context.executionContext;
+  const customLogger = new Logger({
+    serviceName: process.env.POWERTOOLS_SERVICE_NAME ?? DEFAULT_NAME,
+    persistentKeys: { cluster, workflow, executionArn },
+    // R15: whatever a caller hands in.
+    jsonReplacerFn: (_key, value) => (typeof value === 'string' ? redact(value) : value),
+  });
+  context.configureLogger({ customLogger, modeAware: true });
+  return context.logger;
+}
+
+interface RunMetrics {
+  readonly cluster: string;
+  readonly workflow: string;
+  readonly outcome: Outcome;
+  readonly durationMs?: number;
+  readonly reclaimedBytes?: number;
+}
+
+/**
+ * One line of embedded metric format. Recorded as a step, so a replay doesn't repeat it; only a crash between the line
+ * and its record does, and a failure counted twice is better than one that isn't counted.
+ */
+async function publishMetrics(context: DurableContext, metrics: RunMetrics): Promise<void> {
+  await context.step(
+    'publish-metrics',
+    async () => {
+      const emf = new Metrics({
+        namespace: process.env.POWERTOOLS_METRICS_NAMESPACE ?? DEFAULT_NAME,
+        serviceName: process.env.POWERTOOLS_SERVICE_NAME ?? DEFAULT_NAME,
+      });
+      emf.addDimensions({ cluster: metrics.cluster, workflow: metrics.workflow, outcome: metrics.outcome });
+      emf.addMetric('RunOutcome', MetricUnit.Count, 1);
+      if (metrics.durationMs !== undefined) emf.addMetric('DurationMs', MetricUnit.Milliseconds, metrics.durationMs);
+      if (metrics.reclaimedBytes !== undefined)
+        emf.addMetric('ReclaimedBytes', MetricUnit.Bytes, metrics.reclaimedBytes);
+      emf.publishStoredMetrics();
+    },
+    // The run is over and its report is sound; metrics that can't be written must not start anything again.
+    { retryStrategy: () => ({ shouldRetry: false }) },
+  );
+}
+
+/** How much smaller the members' files became, in bytes; a member that wasn't read twice counts for nothing. */
+function reclaimedBytes({ members }: RunReport): number {
+  const reclaimed = members.map(({ before, after }) => (before && after ? before.dbSize - after.dbSize : 0));
+  return reclaimed.reduce((sum, bytes) => sum + Math.max(0, bytes), 0);
+}
+
+/** The engine keeps the error and CloudWatch shows it; this line puts it among the run's others. */
+const logFailure: MiddlewareObj<unknown, RunReport, Error, DurableContext> = {
+  onError: ({ context, error }) => {
+    context.logger.error('run failed', { problem: describeError(error) });
+  },
+};

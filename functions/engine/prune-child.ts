@@ -1,0 +1,78 @@
+// Pruning as a part of another run: the prune function works as that run's durable child, under its lease (R9).
+import type { DurableContext } from '@aws/durable-execution-sdk-js';
+import type { Command } from '../contract/command.ts';
+import { describeError } from '../contract/errors.ts';
+import type { RunReport } from '../contract/report.ts';
+import type { Journal } from './journal.ts';
+
+/**
+ * What Lambda says of a function that nobody has called for weeks: the invocation that finds it so fails, and wakes it. The durable engine
+ * hands on the words alone. That it doesn't try again by itself is not verified; trying here harms nothing: should a child have begun
+ * after all, the next one finds less that is stale.
+ */
+const ASLEEP =
+  /function is inactive|in the following state: (Pending|Inactive)|isn't ready yet|Rate exceeded|throttled/i;
+/** A minute and a half: so long the slowest took that others have seen. */
+const WAKING_PAUSE_SECONDS = 15;
+export const WAKING_TRIES = 7;
+
+export interface PruneOrder {
+  readonly journal: Journal;
+  readonly context: DurableContext;
+  /** Of the run that orders it. */
+  readonly command: Command;
+  /** The prune function's ARN with its alias; undefined: not configured. */
+  readonly pruneFunction: string | undefined;
+}
+
+export type ChildPruning =
+  | { readonly kind: 'report'; readonly report: RunReport }
+  | { readonly kind: 'not-configured' }
+  /** It ended without a report; what it deleted stays deleted. */
+  | { readonly kind: 'failed'; readonly problem: string };
+
+/**
+ * Has stale reports deleted before this run goes on. The child renews this run's lease while it works; waiting for it costs nothing.
+ * @throws GuardError when the lease is lost before it begins
+ */
+export async function pruneFirst({ journal, context, command, pruneFunction }: PruneOrder): Promise<ChildPruning> {
+  if (pruneFunction === undefined) {
+    journal.missing('prune', 'no prune function: not configured');
+    return { kind: 'not-configured' };
+  }
+  const begin = await journal.quietStep('before prune', async () => {
+    await journal.confirm();
+    return { outcome: 'done', detail: 'the lease is held' };
+  });
+  const parent = command.parent ?? context.executionContext.durableExecutionArn;
+  const order: Command = { ...command, workflow: 'prune', parent };
+  const ended = await invokeAwake(context, pruneFunction, order);
+  const finished = await journal.quietUnguardedStep('after prune', async () => ({ outcome: 'done', detail: 'ended' }));
+  const durationMs = Date.parse(finished.startedAt) - Date.parse(begin.startedAt);
+  const detail = ended.kind === 'report' ? `${ended.report.outcome}: ${ended.report.reason}` : ended.problem;
+  const outcome = ended.kind === 'failed' ? 'failed' : stepOutcome(ended.report.outcome);
+  journal.note('prune', { startedAt: begin.startedAt, durationMs, outcome, detail });
+  return ended;
+}
+
+async function invokeAwake(
+  context: DurableContext,
+  pruneFunction: string,
+  order: Command,
+): Promise<Exclude<ChildPruning, { kind: 'not-configured' }>> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return { kind: 'report', report: await context.invoke<Command, RunReport>('prune', pruneFunction, order) };
+    } catch (error) {
+      const problem = describeError(error);
+      if (attempt === WAKING_TRIES || !ASLEEP.test(problem)) return { kind: 'failed', problem };
+      await context.wait('the prune function wakes', { seconds: WAKING_PAUSE_SECONDS });
+    }
+  }
+}
+
+function stepOutcome(outcome: RunReport['outcome']): 'done' | 'nothing-to-do' | 'refused' | 'failed' {
+  if (outcome === 'pruned') return 'done';
+  if (outcome === 'nothing-to-do') return 'nothing-to-do';
+  return outcome === 'failed' ? 'failed' : 'refused';
+}

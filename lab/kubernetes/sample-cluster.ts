@@ -1,0 +1,112 @@
+// A small cluster's reports of every sort, with their owners: each is named for what must become of it.
+import type { OwnerReference } from '../../functions/kubernetes/types.ts';
+import type { TestApiServer } from './api-server.ts';
+import { kindNamed } from './kinds.ts';
+import { type NewObject, timestamp } from './objects.ts';
+
+export const TRIVY_TTL = 'trivy-operator.aquasecurity.github.io/report-ttl';
+export const TRIVY = { 'app.kubernetes.io/managed-by': 'trivy-operator' };
+export const KYVERNO = { 'app.kubernetes.io/managed-by': 'kyverno' };
+
+export function hoursAgo(hours: number): string {
+  return timestamp(new Date(Date.now() - hours * 3_600_000));
+}
+
+/** A uid that its name can be told from. */
+export function uidOf(name: string): string {
+  return `00000000-0000-4000-8000-${Buffer.from(name).toString('hex').padStart(12, '0').slice(-12)}`;
+}
+
+export function owner(kind: string, name: string, apiVersion = 'apps/v1'): OwnerReference {
+  return { apiVersion, kind, name, uid: uidOf(name) };
+}
+
+/** Of two days ago, owned by a ReplicaSet that is at work. */
+export function trivyReport(name: string, changes: Partial<NewObject> = {}): NewObject {
+  return {
+    name,
+    creationTimestamp: hoursAgo(48),
+    labels: TRIVY,
+    ownerReferences: [owner('ReplicaSet', 'at-work')],
+    ...changes,
+  };
+}
+
+export const GONE = { ownerReferences: [owner('ReplicaSet', 'gone')] };
+const ttl = (text: string) => ({ annotations: { [TRIVY_TTL]: text } });
+
+/** Reports by kind: what begins with `stale` is to be deleted, everything else is to stay. Made anew each time: some are of now. */
+const reports = (): Readonly<Record<string, readonly NewObject[]>> => ({
+  VulnerabilityReport: [
+    trivyReport('stale-owner-gone', GONE),
+    trivyReport('stale-owner-gone-elsewhere', { ...GONE, namespace: 'other' }),
+    trivyReport('stale-owner-recreated', {
+      ownerReferences: [{ ...owner('ReplicaSet', 'at-work'), uid: uidOf('before') }],
+    }),
+    trivyReport('stale-pod-gone', { ownerReferences: [owner('Pod', 'no-pod', 'v1')] }),
+    trivyReport('stale-scaled-to-zero', { ownerReferences: [owner('ReplicaSet', 'at-zero')] }),
+    trivyReport('stale-ttl-passed', ttl('24h0m0s')),
+    trivyReport('keep-at-work'),
+    trivyReport('keep-ttl', ttl('72h')),
+    trivyReport('keep-ttl-unreadable', { ...GONE, ...ttl('three days') }),
+    trivyReport('keep-written-lately', { ...GONE, lastWrittenAt: hoursAgo(0) }),
+    trivyReport('keep-new', { ...GONE, creationTimestamp: hoursAgo(0) }),
+    trivyReport('keep-finalizer', { ...GONE, finalizers: ['example.com/archive'] }),
+    trivyReport('keep-pod', { ownerReferences: [owner('Pod', 'a-pod', 'v1')] }),
+    trivyReport('keep-owner-unknown', { ownerReferences: [owner('Rollout', 'gone', 'argoproj.io/v1alpha1')] }),
+  ],
+  SbomReport: [trivyReport('stale-superseded', ttl('0s')), trivyReport('keep-sbom', ttl('24h0m0s'))],
+  ConfigAuditReport: [trivyReport('keep-by-operator', ttl('24h0m0s')), trivyReport('stale-audit', GONE)],
+  ClusterRbacAssessmentReport: [trivyReport('keep-without-owner', { ownerReferences: [] })],
+  ClusterComplianceReport: [trivyReport('keep-compliance', GONE)],
+  PolicyReport: [
+    trivyReport('stale-policy', { ...GONE, labels: KYVERNO }),
+    trivyReport('keep-other-tool', { ...GONE, labels: { 'app.kubernetes.io/managed-by': 'falco' } }),
+    trivyReport('keep-scaled', { ownerReferences: [owner('ReplicaSet', 'at-zero')], labels: KYVERNO }),
+  ],
+  ClusterPolicyReport: [
+    trivyReport('stale-namespace-gone', { ownerReferences: [owner('Namespace', 'gone', 'v1')], labels: KYVERNO }),
+  ],
+  EphemeralReport: [
+    trivyReport('stale-ephemeral', { ownerReferences: [], creationTimestamp: hoursAgo(0.1), labels: KYVERNO }),
+    trivyReport('keep-ephemeral', { ownerReferences: [], creationTimestamp: hoursAgo(0), labels: KYVERNO }),
+  ],
+  AdmissionReport: [trivyReport('stale-leftover', { labels: KYVERNO })],
+  ClusterReport: [trivyReport('stale-open', { ...GONE, labels: KYVERNO })],
+});
+
+export const STALE = Object.values(reports())
+  .flat()
+  .map(({ name }) => name)
+  .filter((name) => name.startsWith('stale'))
+  .toSorted();
+export const KEPT = Object.values(reports())
+  .flat()
+  .map(({ name }) => name)
+  .filter((name) => name.startsWith('keep'))
+  .toSorted();
+
+/** Both operators are there, and the owners that are not named for being gone. */
+export async function createOwners(api: TestApiServer): Promise<void> {
+  const create = (kind: string, ...objects: NewObject[]) => api.create(kindNamed(kind), objects);
+  await create(
+    'ReplicaSet',
+    { name: 'at-work', uid: uidOf('at-work'), content: { spec: { replicas: 2 } } },
+    { name: 'at-zero', uid: uidOf('at-zero'), content: { spec: { replicas: 0 } } },
+  );
+  await create('Pod', { name: 'a-pod', uid: uidOf('a-pod') });
+  await create(
+    'Deployment',
+    { name: 'trivy-operator', labels: { 'app.kubernetes.io/name': 'trivy-operator' } },
+    { name: 'kyverno-reports-controller', labels: { 'app.kubernetes.io/part-of': 'kyverno' } },
+  );
+}
+
+export async function createReports(api: TestApiServer): Promise<void> {
+  for (const [kind, objects] of Object.entries(reports())) await api.create(kindNamed(kind), objects);
+}
+
+/** `count` reports without an owner any more, about as large as real ones if asked for. */
+export function* staleReports(count: number, content: NewObject['content'] = {}): Generator<NewObject> {
+  for (let i = 0; i < count; i++) yield trivyReport(`stale-${String(i).padStart(5, '0')}`, { ...GONE, content });
+}
