@@ -78,32 +78,32 @@ const total = (parts: Readonly<Record<string, number>>) => Object.values(parts).
 
 /** Files that make durable operations, or call what does, with how many places there are in each. All of them are in the sums above. */
 const COUNTED: Readonly<Record<string, number>> = {
+  'control-plane/ask-nodes.ts': 2,
+  'control-plane/command-wait.ts': 2,
+  'control-plane/disks.ts': 1,
+  'control-plane/inspections.ts': 2,
+  'control-plane/look.ts': 1,
+  'control-plane/nodes.ts': 1,
+  'control-plane/patience.ts': 1,
+  'control-plane/rights.ts': 1,
+  'control-plane/snapshot-first.ts': 1,
+  'control-plane/sweep.ts': 3,
+  'engine/conduct.ts': 7,
+  'engine/mode.ts': 1,
+  'engine/pipeline.ts': 1,
+  'engine/prune-child.ts': 4,
   'maintain/act.ts': 13,
   'maintain/workflow.ts': 9,
-  'nodes/mode.ts': 1,
   'prune/act.ts': 3,
   'prune/look.ts': 3,
   'prune/workflow.ts': 1,
   'recover/act.ts': 7,
-  'recover/ask-nodes.ts': 2,
-  'recover/command-wait.ts': 2,
-  'recover/disks.ts': 1,
-  'recover/inspections.ts': 2,
   'recover/kubelets.ts': 3,
-  'recover/look.ts': 1,
-  'recover/nodes.ts': 1,
-  'recover/rights.ts': 1,
   'recover/workflow.ts': 12,
-  'run/conduct.ts': 7,
-  'run/pipeline.ts': 1,
-  'run/prune-child.ts': 4,
-  'sweep/patience.ts': 1,
-  'sweep/snapshot-first.ts': 1,
-  'sweep/sweep.ts': 3,
 };
 
 /** Their `look` and `patiently` are others of the same name: calls to AWS, and to the members. */
-const NOT_DURABLE = /^(kubernetes|probe)\/|^run\/(credentials|journal)\.ts$/;
+const NOT_DURABLE = /^(kubernetes|probe)\/|^(aws\/credentials|engine\/journal)\.ts$/;
 
 const DURABLE =
   /\b(?:journal|context)\.(?:step|quietStep|unguardedStep|quietUnguardedStep|insist|inTime|poll|wait|invoke|waitForCondition)[<(]|\bawait (?:patiently|look|inspectNodes|inspectDisks|untilEnded|pruneFirst|snapshotFirst|missingRights|readMode|listNodes|askNodes|restartKubelets|insisted|deliver|this\.#lookAgain)[<(]|\bsendPatiently\(journal,/g;
@@ -116,7 +116,7 @@ describe('the durable operations of an execution', () => {
     }
 
     // The batches are counted below; the prune function is woken in a few tries, and metrics are put out once.
-    const counted = ['prune/act.ts', 'run/journal.ts', 'run/pipeline.ts', 'run/prune-child.ts'];
+    const counted = ['prune/act.ts', 'engine/journal.ts', 'engine/pipeline.ts', 'engine/prune-child.ts'];
     expect(waiting.filter((name) => !counted.includes(name))).toEqual([]);
   });
 

@@ -6,8 +6,16 @@ import { documentName } from '../../functions/contract/documents.ts';
 import { listAlarms, putThrough, snapshotOfState } from '../../lab/control-plane/alarms.ts';
 import { BRIDGE_ADDRESS, type ControlPlaneNode } from '../../lab/control-plane/node.ts';
 import { MountNotPermittedError, smallFilesystem } from '../../lab/control-plane/small-filesystem.ts';
+import {
+  fill,
+  kubeletRestarts,
+  type OnNodes,
+  recover,
+  startOnNodes,
+  stopOnNodes,
+  until,
+} from '../../lab/runs/on-nodes.ts';
 import { outcomes } from '../../lab/runs/recover.ts';
-import { fill, kubeletRestarts, type OnNodes, recover, startOnNodes, stopOnNodes, until } from '../../lab/runs/on-nodes.ts';
 
 const MiB = 1024 * 1024;
 /** As where etcd advertises names of a zone that others don't resolve. */

@@ -13,10 +13,10 @@ import { type CredentialFiles, openAuthority } from '../../lab/control-plane/cer
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import { versionsHere } from '../../lab/control-plane/etcd-versions.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
-import { readMaterial } from '../etcd/material.ts';
 import { maintainPlane } from '../../lab/runs/maintain.ts';
-import { reportOf, runHandler } from '../probe/harness.ts';
 import { defragmentations, metricsOf, outcomes, recoverPlane } from '../../lab/runs/recover.ts';
+import { readMaterial } from '../etcd/material.ts';
+import { reportOf, runHandler } from '../probe/harness.ts';
 
 /** Of the plane's own client certificate, and of the two that are issued here. */
 const USERS = ['client', 'reader', 'rooted'];

@@ -1,12 +1,12 @@
 // Somebody defragments by hand while a recovery is at work: what shrank before the history was gone tells nothing of live data (R4, R5).
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { trackAttempts } from '../../lab/execution/local-attempts.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { listAlarms } from '../../lab/control-plane/alarms.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import { leaderOf } from '../../lab/control-plane/elections.ts';
 import { fillWithReports } from '../../lab/control-plane/fill.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { trackAttempts } from '../../lab/execution/local-attempts.ts';
 import { defragmentations, executeRecover, type RecoverOptions } from '../../lab/runs/recover.ts';
 import { defragmentMeanwhile } from './meanwhile.ts';
 
