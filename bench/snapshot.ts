@@ -29,7 +29,7 @@ const { values: options } = parseArgs({
   },
 });
 /** Where the script that takes one snapshot is in a checkout: the step has no entry of its own. */
-const SCRIPTS = ['lab/runs/take-snapshot.ts', 'lab/snapshot/take-snapshot.ts'];
+const SCRIPTS = ['lab/runs/take-snapshot.ts', 'test/snapshot/take-snapshot.ts'];
 
 /** What one run took: of the work alone, and of the whole process with its start. */
 interface Run {

@@ -1,9 +1,9 @@
 // Where a plane's members are: addresses, ports, folders and certificates, chosen once and saved with the plane.
 import { join } from 'node:path';
 import { createAuthority } from './certificates.ts';
-import type { ControlPlaneOptions } from './control-plane.ts';
 import type { EtcdBinaries } from './etcd-binaries.ts';
 import { issueMemberCertificates, type MemberSpec } from './member.ts';
+import type { ControlPlaneOptions } from './options.ts';
 import { freePorts } from './ports.ts';
 import { type SavedPlane, savePlane } from './saved-plane.ts';
 

@@ -3,8 +3,6 @@ import type { KubernetesCredentials } from '../../functions/kubernetes/credentia
 import type { ListedObject, Resource } from '../../functions/kubernetes/types.ts';
 import type { Reachable } from '../control-plane/client.ts';
 import type { NewObject } from './objects.ts';
-import { startRealApiServer, whyNoRealApiServer } from './real-api-server.ts';
-import { startStandIn } from './stand-in.ts';
 
 /** `admin` may do all, `nobody` nothing; what `pruner` and others may do, the rules say. A user's token is `<user>-token`. */
 export type User = string;
@@ -74,17 +72,4 @@ export interface StoredObject {
     readonly deletionTimestamp?: string;
     readonly finalizers?: readonly string[];
   };
-}
-
-export interface ServerKind {
-  readonly name: string;
-  start(options?: ApiServerOptions): Promise<TestApiServer>;
-}
-
-/** What there is on this machine, for `describe.each`: the stand-in always, the real one where ../shared has it. */
-export function servers(): readonly ServerKind[] {
-  const standIn = { name: 'the stand-in', start: startStandIn };
-  return whyNoRealApiServer() === undefined
-    ? [standIn, { name: 'a real API server', start: startRealApiServer }]
-    : [standIn];
 }

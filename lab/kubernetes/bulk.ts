@@ -2,9 +2,8 @@
 import type { Resource } from '../../functions/kubernetes/types.ts';
 import { type Reachable, within, withMember } from '../control-plane/client.ts';
 import type { Place } from './api-server.ts';
-import { type Kind, kindOf } from './kinds.ts';
+import { CORE_GROUP, type Kind, kindOf } from './kinds.ts';
 import { type NewObject, storedJson } from './objects.ts';
-import { CORE_GROUP } from './real-api-server.ts';
 
 /** etcd takes 1.5 MiB a request, and 128 operations. */
 const REQUEST_BYTES = 1_000_000;

@@ -1,6 +1,9 @@
 // The kinds that both test servers serve: those of ../shared/kube-apiserver.
 import type { Resource } from '../../functions/kubernetes/types.ts';
 
+/** Where the real server keeps its look-alikes of the core group. */
+export const CORE_GROUP = 'core.shim.test';
+
 export interface Kind extends Resource {
   readonly kind: string;
   readonly namespaced: boolean;

@@ -16,12 +16,11 @@ import { freePorts } from '../control-plane/ports.ts';
 import { onProcessEnd } from '../control-plane/process-end.ts';
 import type { ApiServerOptions, Place, StoredObject, TestApiServer, User } from './api-server.ts';
 import { putBytes, putObjects, UNDECODABLE } from './bulk.ts';
+import { CORE_GROUP } from './kinds.ts';
 import type { NewObject } from './objects.ts';
 import { rulesByUser, tokenOf, writeTokenFiles } from './users.ts';
 
 const MiB = 1024 * 1024;
-/** Where the server keeps its look-alikes of the core group. */
-export const CORE_GROUP = 'core.shim.test';
 const START_SCRIPT = resolve(
   import.meta.dirname,
   '../..',

@@ -1,7 +1,6 @@
 // Runs the maintain function's own handler against a plane, as Lambda would, and writes what a day writes.
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Etcd3 } from 'etcd3';
-import { type LocalExecutionOptions, type LocalExecutionResult, runLocally } from '../execution/local-execution.ts';
 import type { Command } from '../../functions/contract/command.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { within, withMember } from '../control-plane/client.ts';
@@ -9,6 +8,7 @@ import { isOfElection } from '../control-plane/elections.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
 import { reportMaker } from '../control-plane/reports.ts';
 import { settled } from '../control-plane/settle.ts';
+import { type LocalExecutionOptions, type LocalExecutionResult, runLocally } from '../execution/local-execution.ts';
 
 process.env.POWERTOOLS_LOG_LEVEL ??= 'SILENT';
 process.env.POWERTOOLS_METRICS_DISABLED ??= 'true';

@@ -1,9 +1,10 @@
 // A plane whose nodes are under Systems Manager, and runs on it, all with the same sped-up clock.
 import type { RunReport } from '../../functions/contract/report.ts';
 import { type AwsStandIn, startAws } from '../aws/stand-in.ts';
-import { type ControlPlaneOptions, startControlPlane } from '../control-plane/control-plane.ts';
+import { startControlPlane } from '../control-plane/control-plane.ts';
 import { fillWithReports } from '../control-plane/fill.ts';
 import { manageNodes } from '../control-plane/managed-nodes.ts';
+import type { ControlPlaneOptions } from '../control-plane/options.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
 import { type RecoverOptions, recoverPlane } from './recover.ts';
 

@@ -4,11 +4,11 @@ import { readFile } from 'node:fs/promises';
 import { get as getPlain } from 'node:http';
 import { get } from 'node:https';
 import { DynamoDBClient, QueryCommand } from '@aws-sdk/client-dynamodb';
-import { type LocalExecutionOptions, type LocalExecutionResult, runLocally } from '../execution/local-execution.ts';
 import type { Command } from '../../functions/contract/command.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
 import type { AwsStandIn } from '../aws/stand-in.ts';
 import type { ControlPlane } from '../control-plane/plane.ts';
+import { type LocalExecutionOptions, type LocalExecutionResult, runLocally } from '../execution/local-execution.ts';
 
 process.env.POWERTOOLS_LOG_LEVEL ??= 'SILENT';
 process.env.POWERTOOLS_METRICS_DISABLED ??= 'true';

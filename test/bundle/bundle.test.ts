@@ -10,12 +10,12 @@ import { startAws } from '../../lab/aws/stand-in.ts';
 import { listAlarms } from '../../lab/control-plane/alarms.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import { fillWithReports } from '../../lab/control-plane/fill.ts';
+import { createOwners, createReports, KEPT } from '../../lab/kubernetes/sample-cluster.ts';
 import { startStandIn } from '../../lab/kubernetes/stand-in.ts';
+import { churn, SMALL_FILES } from '../../lab/runs/maintain.ts';
+import { reportNames } from '../../lab/runs/prune.ts';
 import { sampleKubernetes } from '../lib/small-stack.ts';
 import { sampleCluster, synthWithBundles } from '../lib/synth.ts';
-import { churn, SMALL_FILES } from '../../lab/runs/maintain.ts';
-import { createOwners, createReports, KEPT } from '../../lab/kubernetes/sample-cluster.ts';
-import { reportNames } from '../../lab/runs/prune.ts';
 
 const MiB = 1024 * 1024;
 const runner = new URL('run-bundle.ts', import.meta.url).pathname;

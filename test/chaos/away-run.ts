@@ -1,7 +1,6 @@
 // One run on a plane of its own in which one member is killed (kill -9) when a step begins, and started again after so long as a
 // kubelet's first back-off and a start take. A process of its own for each, since they mostly wait: `away.test.ts` runs many at a time.
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { OperationChange } from '../../lab/execution/local-operations.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { LEADER_STALL_MS } from '../../functions/maintain/stall.ts';
 import { startAws } from '../../lab/aws/stand-in.ts';
@@ -11,6 +10,7 @@ import { leaderOf } from '../../lab/control-plane/elections.ts';
 import { fillWithReports } from '../../lab/control-plane/fill.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { watchRules } from '../../lab/control-plane/rule-watch.ts';
+import type { OperationChange } from '../../lab/execution/local-operations.ts';
 import { churn, maintainPlane } from '../../lab/runs/maintain.ts';
 import { recoverPlane } from '../../lab/runs/recover.ts';
 

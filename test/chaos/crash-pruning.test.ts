@@ -1,14 +1,14 @@
 // R10: a crash at every checkpoint of a recovery that has to prune, from the pruning on. Whatever was lost, nothing is deleted or
 // defragmented but what has to be, and the cluster takes writes.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { trackAttempts } from '../../lab/execution/local-attempts.ts';
-import { runLocally } from '../../lab/execution/local-execution.ts';
-import type { ChainedInvokeEnd } from '../../lab/execution/local-operations.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
 import { listAlarms, putThrough, waitForAlarm } from '../../lab/control-plane/alarms.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { trackAttempts } from '../../lab/execution/local-attempts.ts';
+import { runLocally } from '../../lab/execution/local-execution.ts';
+import type { ChainedInvokeEnd } from '../../lab/execution/local-operations.ts';
 import type { TestApiServer } from '../../lab/kubernetes/api-server.ts';
 import { kindNamed } from '../../lab/kubernetes/kinds.ts';
 import { startRealApiServer, whyNoRealApiServer } from '../../lab/kubernetes/real-api-server.ts';

@@ -2,8 +2,16 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { listAlarms } from '../../lab/control-plane/alarms.ts';
 import { watchRules } from '../../lab/control-plane/rule-watch.ts';
+import {
+  fill,
+  kubeletRestarts,
+  type OnNodes,
+  recover,
+  startOnNodes,
+  stopOnNodes,
+  until,
+} from '../../lab/runs/on-nodes.ts';
 import { defragmentations, outcomes } from '../../lab/runs/recover.ts';
-import { fill, kubeletRestarts, type OnNodes, recover, startOnNodes, stopOnNodes, until } from '../../lab/runs/on-nodes.ts';
 
 let here: OnNodes;
 afterEach(() => stopOnNodes(here ?? {}));

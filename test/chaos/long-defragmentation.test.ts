@@ -2,7 +2,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { trackAttempts } from '../../lab/execution/local-attempts.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
 import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
 import { observe } from '../../functions/control-plane/observe.ts';
@@ -17,8 +16,9 @@ import { readMemberLog } from '../../lab/control-plane/member-log.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { watchRules } from '../../lab/control-plane/rule-watch.ts';
 import { SlowedDown } from '../../lab/control-plane/slow-member.ts';
-import { materialOf } from '../etcd/material.ts';
+import { trackAttempts } from '../../lab/execution/local-attempts.ts';
 import { defragmentations, executeRecover } from '../../lab/runs/recover.ts';
+import { materialOf } from '../etcd/material.ts';
 
 const MiB = 1024 * 1024;
 /** Longer than the 10 s that a voter has to answer in, and longer than a kubelet's first back-off. */

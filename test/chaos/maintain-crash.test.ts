@@ -1,11 +1,11 @@
 // R10: a crash at every checkpoint of a night's maintenance, each on real etcd. Whatever was lost, the next attempt ends well.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { trackAttempts } from '../../lab/execution/local-attempts.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
 import { listAlarms } from '../../lab/control-plane/alarms.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { trackAttempts } from '../../lab/execution/local-attempts.ts';
 import { churn, executeMaintain } from '../../lab/runs/maintain.ts';
 import { defragmentations, recordsOf } from '../../lab/runs/recover.ts';
 

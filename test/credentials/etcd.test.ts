@@ -12,9 +12,9 @@ import {
   RotationError,
 } from '../../functions/credentials/errors.ts';
 import { connectMember } from '../../functions/etcd/member-client.ts';
-import { signClientCertificateDocument } from '../../lib/documents/sign-client-certificate.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { signClientCertificateDocument } from '../../lib/documents/sign-client-certificate.ts';
 import { materialOf } from '../etcd/material.ts';
 import { ED25519, makeAuthority, makeKeys, rsa, secretLines } from './authorities.ts';
 import { DOCUMENT, type Files, SECRET_ARNS, type Setting, STEPS, startSetting } from './setting.ts';

@@ -10,7 +10,8 @@ import { LEAST_DAYS } from '../../functions/contract/purposes.ts';
 import { CredentialsRefusedError, CredentialsUntestedError } from '../../functions/credentials/errors.ts';
 import { openKubernetes } from '../../functions/kubernetes/client.ts';
 import { loadKubernetesCredentials } from '../../functions/kubernetes/credentials.ts';
-import { type Rule, servers, type TestApiServer } from '../../lab/kubernetes/api-server.ts';
+import type { Rule, TestApiServer } from '../../lab/kubernetes/api-server.ts';
+import { servers } from '../../lab/kubernetes/servers.ts';
 import { makeAuthority, makeKeys, type TestAuthority } from './authorities.ts';
 import { type Files, SECRET_ARNS, type Setting, startSetting } from './setting.ts';
 

@@ -14,7 +14,8 @@ import {
 import { loadAllYaml, type V1ClusterRole, type V1ClusterRoleBinding } from '@kubernetes/client-node';
 import { SUBJECTS, type Subject } from '../../functions/contract/purposes.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
-import type { Rule, ServerKind, TestApiServer } from '../../lab/kubernetes/api-server.ts';
+import type { Rule, TestApiServer } from '../../lab/kubernetes/api-server.ts';
+import type { ServerKind } from '../../lab/kubernetes/servers.ts';
 import { makeAuthority, type TestAuthority } from './authorities.ts';
 import type { Files } from './setting.ts';
 

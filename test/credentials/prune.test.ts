@@ -5,7 +5,6 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type LocalExecutionOptions, runLocally } from '../../lab/execution/local-execution.ts';
 import type { Command } from '../../functions/contract/command.ts';
 import { SUBJECTS } from '../../functions/contract/purposes.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
@@ -19,9 +18,17 @@ import { within, withMember } from '../../lab/control-plane/client.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { settled } from '../../lab/control-plane/settle.ts';
-import { servers } from '../../lab/kubernetes/api-server.ts';
+import { type LocalExecutionOptions, runLocally } from '../../lab/execution/local-execution.ts';
 import { kindNamed } from '../../lab/kubernetes/kinds.ts';
-import { createOwners, createReports, KEPT, STALE, staleReports, trivyReport } from '../../lab/kubernetes/sample-cluster.ts';
+import {
+  createOwners,
+  createReports,
+  KEPT,
+  STALE,
+  staleReports,
+  trivyReport,
+} from '../../lab/kubernetes/sample-cluster.ts';
+import { servers } from '../../lab/kubernetes/servers.ts';
 import { clear, only, reportNames, VULNERABILITY_REPORTS } from '../../lab/runs/prune.ts';
 import { makeKeys } from './authorities.ts';
 import {

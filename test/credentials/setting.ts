@@ -9,12 +9,12 @@ import {
 } from '../../functions/contract/purposes.ts';
 import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
 import { handler } from '../../functions/credentials/handler.ts';
-import type { DocumentContent } from '../../lib/documents/document-content.ts';
-import { signClientCertificateDocument } from '../../lib/documents/sign-client-certificate.ts';
 import type { VersionedSecret } from '../../lab/aws/secret-versions.ts';
 import { type SecretsManagerStandIn, startSecretsManager } from '../../lab/aws/secretsmanager.ts';
 import type { ApiCall } from '../../lab/aws/server.ts';
 import { type SsmStandIn, startSsm } from '../../lab/aws/ssm.ts';
+import type { DocumentContent } from '../../lib/documents/document-content.ts';
+import { signClientCertificateDocument } from '../../lib/documents/sign-client-certificate.ts';
 import { type FolderNode, folderNode } from '../nodes/scripts.ts';
 
 export const SECRET_ARNS: Readonly<Record<Purpose, string>> = {

@@ -7,9 +7,9 @@ import type { Command } from '../../functions/contract/command.ts';
 import { SetupError } from '../../functions/contract/errors.ts';
 import { WorkflowNotStartedError } from '../../functions/dispatch/errors.ts';
 import { startWorkflow } from '../../functions/dispatch/start.ts';
-import { projectRoot } from '../../lib/bundling.ts';
 import { errorResponse, type RunningServer, startServer } from '../../lab/aws/server.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { projectRoot } from '../../lib/bundling.ts';
 
 vi.hoisted(() => {
   process.env.POWERTOOLS_LOG_LEVEL = 'SILENT';

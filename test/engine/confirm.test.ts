@@ -1,9 +1,9 @@
 // The guard asked once more directly before a change, inside of the change's own step.
 import { type DurableContext, withDurableExecution } from '@aws/durable-execution-sdk-js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { runLocally } from '../../lab/execution/local-execution.ts';
 import { describeError } from '../../functions/contract/errors.ts';
 import { GuardError, Journal } from '../../functions/engine/journal.ts';
+import { runLocally } from '../../lab/execution/local-execution.ts';
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['Date'] }));
 afterEach(() => void vi.useRealTimers());

@@ -1,7 +1,6 @@
 // R9 while the lease's table does not answer: a renewal without an answer is not a lost lease.
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { runLocally } from '../../lab/execution/local-execution.ts';
 import { createLease } from '../../functions/aws/lease.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { LEASE_TTL_MS } from '../../functions/contract/times.ts';
@@ -10,6 +9,7 @@ import type { Journal } from '../../functions/engine/journal.ts';
 import { durableWorkflow } from '../../functions/engine/pipeline.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
 import { type Trouble, troubled } from '../../lab/aws/trouble.ts';
+import { runLocally } from '../../lab/execution/local-execution.ts';
 
 const CLUSTER = 'demo';
 const THIEF = 'arn:aws:lambda:eu-west-1:111122223333:function:etcd-medic-demo-maintain:1/durable-execution/night/1';

@@ -2,13 +2,13 @@
 // middle of a sweep.
 import { type DurableContext, withDurableExecution } from '@aws/durable-execution-sdk-js';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { runLocally } from '../../lab/execution/local-execution.ts';
-import { PAYLOAD_LIMIT_BYTES } from '../../lab/execution/local-operations.ts';
 import { createLease } from '../../functions/aws/lease.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { conduct } from '../../functions/engine/conduct.ts';
 import { Journal } from '../../functions/engine/journal.ts';
 import type { RecordedStep, StepResult } from '../../functions/engine/step.ts';
+import { runLocally } from '../../lab/execution/local-execution.ts';
+import { PAYLOAD_LIMIT_BYTES } from '../../lab/execution/local-operations.ts';
 
 const HUGE = 'ü'.repeat(PAYLOAD_LIMIT_BYTES);
 

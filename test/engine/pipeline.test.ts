@@ -1,8 +1,8 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { durableWorkflow, type WorkflowCore } from '../../functions/engine/pipeline.ts';
 import { trackAttempts } from '../../lab/execution/local-attempts.ts';
 import { type LocalExecutionOptions, runLocally } from '../../lab/execution/local-execution.ts';
-import { durableWorkflow, type WorkflowCore } from '../../functions/engine/pipeline.ts';
 import { sampleReport } from '../contract/sample-report.ts';
 
 const command = {

@@ -2,12 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type DurableContext, withDurableExecution } from '@aws/durable-execution-sdk-js';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { trackAttempts } from '../../lab/execution/local-attempts.ts';
-import { type LocalExecutionOptions, runLocally } from '../../lab/execution/local-execution.ts';
 import { describeError } from '../../functions/contract/errors.ts';
 import { type Guard, GuardError, Journal } from '../../functions/engine/journal.ts';
 import type { LookAgain, PolledStep, Polling } from '../../functions/engine/poll.ts';
 import type { StepName } from '../../functions/engine/step-name.ts';
+import { trackAttempts } from '../../lab/execution/local-attempts.ts';
+import { type LocalExecutionOptions, runLocally } from '../../lab/execution/local-execution.ts';
 
 const every30 = { everySeconds: 30, withinSeconds: 300 } as const;
 

@@ -1,6 +1,4 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { runLocally } from '../../lab/execution/local-execution.ts';
-import type { ChainedInvokeEnd } from '../../lab/execution/local-operations.ts';
 import { createLease } from '../../functions/aws/lease.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { LEASE_TTL_MS } from '../../functions/contract/times.ts';
@@ -8,6 +6,8 @@ import { conduct } from '../../functions/engine/conduct.ts';
 import { durableWorkflow } from '../../functions/engine/pipeline.ts';
 import { pruneFirst } from '../../functions/engine/prune-child.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { runLocally } from '../../lab/execution/local-execution.ts';
+import type { ChainedInvokeEnd } from '../../lab/execution/local-operations.ts';
 import { sampleReport } from '../contract/sample-report.ts';
 
 const ARN = 'arn:aws:lambda:eu-west-1:111122223333:function:etcd-medic-demo-prune:live';

@@ -1,5 +1,4 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { runLocally } from '../../lab/execution/local-execution.ts';
 import { needsAPerson } from '../../functions/aws/events.ts';
 import { createLease } from '../../functions/aws/lease.ts';
 import type { Command } from '../../functions/contract/command.ts';
@@ -8,6 +7,7 @@ import { LEASE_TTL_MS, LONGEST_INVOCATION_MS } from '../../functions/contract/ti
 import { conduct } from '../../functions/engine/conduct.ts';
 import { durableWorkflow } from '../../functions/engine/pipeline.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { runLocally } from '../../lab/execution/local-execution.ts';
 
 const CLUSTER = 'demo';
 const HOLDER = 'arn:aws:lambda:eu-west-1:111122223333:function:etcd-medic-demo-maintain:1/durable-execution/night/1';

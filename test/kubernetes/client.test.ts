@@ -8,8 +8,9 @@ import { ForbiddenError, NotServedError, UnauthorizedError } from '../../functio
 import type { KubernetesClient, ListedObject, ObjectMetadata } from '../../functions/kubernetes/types.ts';
 import { type Authority, createAuthority } from '../../lab/control-plane/certificates.ts';
 import { freePorts } from '../../lab/control-plane/ports.ts';
-import { servers, type TestApiServer } from '../../lab/kubernetes/api-server.ts';
+import type { TestApiServer } from '../../lab/kubernetes/api-server.ts';
 import { kindNamed } from '../../lab/kubernetes/kinds.ts';
+import { servers } from '../../lab/kubernetes/servers.ts';
 
 const reports = kindNamed('VulnerabilityReport');
 const clusterReports = kindNamed('ClusterSbomReport');

@@ -6,8 +6,9 @@ import { openKubernetes } from '../../functions/kubernetes/client.ts';
 import { type ApiCall, ForbiddenError, NotServedError } from '../../functions/kubernetes/errors.ts';
 import { RIGHTS } from '../../functions/kubernetes/rights.ts';
 import { refusal } from '../../functions/kubernetes/translate.ts';
-import { type Rule, servers, type TestApiServer } from '../../lab/kubernetes/api-server.ts';
+import type { Rule, TestApiServer } from '../../lab/kubernetes/api-server.ts';
 import { KINDS } from '../../lab/kubernetes/kinds.ts';
+import { servers } from '../../lab/kubernetes/servers.ts';
 
 interface Permission {
   readonly verb: string;

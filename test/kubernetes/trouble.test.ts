@@ -17,12 +17,12 @@ import {
 } from '../../functions/kubernetes/errors.ts';
 import type { KubernetesClient, ListedObject } from '../../functions/kubernetes/types.ts';
 import { createAuthority } from '../../lab/control-plane/certificates.ts';
-import { readMaterial } from '../etcd/material.ts';
-import { plainHttp } from '../etcd/stand-ins.ts';
-import { servers } from '../../lab/kubernetes/api-server.ts';
 import type { Fault, FaultyAnswer } from '../../lab/kubernetes/faults.ts';
 import { kindNamed } from '../../lab/kubernetes/kinds.ts';
+import { servers } from '../../lab/kubernetes/servers.ts';
 import { type StandInApiServer, startStandIn } from '../../lab/kubernetes/stand-in.ts';
+import { readMaterial } from '../etcd/material.ts';
+import { plainHttp } from '../etcd/stand-ins.ts';
 
 const reports = kindNamed('VulnerabilityReport');
 const place = { namespace: 'default', name: 'report' };

@@ -1,10 +1,10 @@
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import * as z from 'zod/mini';
-import { runLocally } from '../../lab/execution/local-execution.ts';
 import { ownAlarms } from '../../functions/contract/alarm-routes.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { durableWorkflow } from '../../functions/engine/pipeline.ts';
+import { runLocally } from '../../lab/execution/local-execution.ts';
 import { ClusterAlarms } from '../../lib/cluster-alarms.ts';
 import { sampleReport } from '../contract/sample-report.ts';
 import { type AlarmState, alarmStates } from './alarm-states.ts';

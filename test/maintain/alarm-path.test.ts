@@ -9,8 +9,8 @@ import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
 import { listAlarms } from '../../lab/control-plane/alarms.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
-import { recordsOf } from '../../lab/runs/recover.ts';
 import { churn, SMALL_FILES, sizesOf } from '../../lab/runs/maintain.ts';
+import { recordsOf } from '../../lab/runs/recover.ts';
 
 vi.hoisted(() => {
   process.env.POWERTOOLS_LOG_LEVEL = 'SILENT';

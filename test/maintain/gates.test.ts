@@ -6,8 +6,8 @@ import { raiseCorrupt, raiseNospace, snapshotOfState } from '../../lab/control-p
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { settled } from '../../lab/control-plane/settle.ts';
-import { defragmentations, outcomes, recordsOf } from '../../lab/runs/recover.ts';
 import { churn, type MaintainOptions, maintainPlane } from '../../lab/runs/maintain.ts';
+import { defragmentations, outcomes, recordsOf } from '../../lab/runs/recover.ts';
 
 const MiB = 1024 * 1024;
 

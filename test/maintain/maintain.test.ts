@@ -9,9 +9,9 @@ import { leaderOf } from '../../lab/control-plane/elections.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { REPORTS_PREFIX } from '../../lab/control-plane/reports.ts';
 import { watchRules } from '../../lab/control-plane/rule-watch.ts';
+import { churn, maintainPlane, onMember, sizesOf, tidyByHand } from '../../lab/runs/maintain.ts';
 import { defragmentations, outcomes } from '../../lab/runs/recover.ts';
 import { sampleReport } from '../contract/sample-report.ts';
-import { churn, maintainPlane, onMember, sizesOf, tidyByHand } from '../../lab/runs/maintain.ts';
 import { raiseNospaceMeanwhile } from './raise-nospace.ts';
 
 const MiB = 1024 * 1024;

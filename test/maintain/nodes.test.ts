@@ -1,8 +1,8 @@
 // A night's maintenance on a cluster whose nodes are under Systems Manager: a disk that can't be seen is not written on.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { defragmentations } from '../../lab/runs/recover.ts';
-import { type OnNodes, SPEED, startOnNodes, stopOnNodes } from '../../lab/runs/on-nodes.ts';
 import { churn, maintainPlane } from '../../lab/runs/maintain.ts';
+import { type OnNodes, SPEED, startOnNodes, stopOnNodes } from '../../lab/runs/on-nodes.ts';
+import { defragmentations } from '../../lab/runs/recover.ts';
 
 const MiB = 1024 * 1024;
 

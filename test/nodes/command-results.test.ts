@@ -3,8 +3,8 @@ import { type NodeResult, readCommand } from '../../functions/nodes/command-resu
 import { type SentCommand, sendCommandOnce } from '../../functions/nodes/commands.ts';
 import { NodesUnreadableError } from '../../functions/nodes/errors.ts';
 import { nodeInspection, type RestartKubeletOutput, restartKubeletOutput } from '../../functions/nodes/outputs.ts';
-import type { DocumentContent } from '../../lib/documents/document-content.ts';
 import type { NodeFault } from '../../lab/aws/ssm-node.ts';
+import type { DocumentContent } from '../../lib/documents/document-content.ts';
 import { type FolderNode, folderNode, WORKING_SYSTEMCTL } from './scripts.ts';
 import { addNodes, bareNode, INSPECT, RESTART, type Service, startService } from './service.ts';
 

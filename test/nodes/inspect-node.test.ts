@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type NodeInspection, nodeInspection } from '../../functions/nodes/outputs.ts';
-import { projectRoot } from '../../lib/bundling.ts';
-import { inspectNodeDocument } from '../../lib/documents/document-content.ts';
 import { environmentOf } from '../../lab/aws/ssm-script.ts';
 import { MountNotPermittedError, smallFilesystem } from '../../lab/control-plane/small-filesystem.ts';
+import { projectRoot } from '../../lib/bundling.ts';
+import { inspectNodeDocument } from '../../lib/documents/document-content.ts';
 import { type FolderNode, folderNode, runDocument, WORKING_SYSTEMCTL } from './scripts.ts';
 
 const scriptFile = join(projectRoot, 'lib/documents/inspect-node.sh');

@@ -2,9 +2,9 @@
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import type { DocumentContent } from '../../lib/documents/document-content.ts';
 import type { SsmNode } from '../../lab/aws/ssm-node.ts';
 import { type ScriptEnd, scriptRunner } from '../../lab/aws/ssm-script.ts';
+import type { DocumentContent } from '../../lib/documents/document-content.ts';
 
 export interface FolderNode extends SsmNode, AsyncDisposable {
   /** Where the script sees `/`. */

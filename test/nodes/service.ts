@@ -1,10 +1,10 @@
 // Systems Manager on this machine for a test file, found by the SDK's own environment variables.
 import { vi } from 'vitest';
 import { documentName } from '../../functions/contract/documents.ts';
-import { inspectNodeDocument, restartKubeletDocument } from '../../lib/documents/document-content.ts';
 import type { ApiCall } from '../../lab/aws/server.ts';
 import { type SsmOptions, type SsmStandIn, startSsm } from '../../lab/aws/ssm.ts';
 import type { SsmNode } from '../../lab/aws/ssm-node.ts';
+import { inspectNodeDocument, restartKubeletDocument } from '../../lib/documents/document-content.ts';
 
 export const RESTART = documentName('demo', 'RestartKubelet');
 export const INSPECT = documentName('demo', 'InspectNode');

@@ -1,13 +1,13 @@
 // Systems Manager in trouble for some seconds: what only asks, and what is known not to have been sent, is tried again.
 import { type DurableContext, withDurableExecution } from '@aws/durable-execution-sdk-js';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { runLocally } from '../../lab/execution/local-execution.ts';
 import { sendPatiently } from '../../functions/control-plane/command-wait.ts';
 import { Journal } from '../../functions/engine/journal.ts';
 import { readMode } from '../../functions/engine/mode.ts';
-import { restartKubeletDocument } from '../../lib/documents/document-content.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
 import { type Trouble, troubled } from '../../lab/aws/trouble.ts';
+import { runLocally } from '../../lab/execution/local-execution.ts';
+import { restartKubeletDocument } from '../../lib/documents/document-content.ts';
 import { addNodes, bareNode, RESTART } from './service.ts';
 
 const ALL_DAY_MS = 24 * 60 * 60_000;

@@ -6,14 +6,12 @@ import { DeleteItemCommand, DynamoDBClient, PutItemCommand } from '@aws-sdk/clie
 import type { Context } from 'aws-lambda';
 import { vi } from 'vitest';
 import * as z from 'zod/mini';
-import type { OperationChange } from '../../lab/execution/local-operations.ts';
 import type { Command } from '../../functions/contract/command.ts';
 import { parseCluster } from '../../functions/contract/configuration.ts';
 import { signingDocumentName } from '../../functions/contract/purposes.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { startWorkflow } from '../../functions/dispatch/start.ts';
 import type { SessionOptions } from '../../functions/prune/session.ts';
-import { signClientCertificateDocument } from '../../lib/documents/sign-client-certificate.ts';
 import type { VersionedSecret } from '../../lab/aws/secret-versions.ts';
 import type { ApiCall } from '../../lab/aws/server.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
@@ -21,9 +19,11 @@ import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import { manageNodes } from '../../lab/control-plane/managed-nodes.ts';
 import { NODE_TAG } from '../../lab/control-plane/node.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import type { OperationChange } from '../../lab/execution/local-operations.ts';
 import type { Rule } from '../../lab/kubernetes/api-server.ts';
-import { type StandInApiServer, startStandIn } from '../../lab/kubernetes/stand-in.ts';
 import { createOwners } from '../../lab/kubernetes/sample-cluster.ts';
+import { type StandInApiServer, startStandIn } from '../../lab/kubernetes/stand-in.ts';
+import { signClientCertificateDocument } from '../../lib/documents/sign-client-certificate.ts';
 import type { Deployed, DeployedFunction } from './deployed.ts';
 import { CLUSTER, deploy, EVERYTHING, OTHER_TOPIC, signingNodes } from './stack.ts';
 

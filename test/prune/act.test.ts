@@ -2,8 +2,16 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { kindNamed } from '../../lab/kubernetes/kinds.ts';
 import type { NewObject } from '../../lab/kubernetes/objects.ts';
+import {
+  createOwners,
+  owner,
+  staleReports,
+  TRIVY,
+  TRIVY_TTL,
+  trivyReport,
+  uidOf,
+} from '../../lab/kubernetes/sample-cluster.ts';
 import { type StandInApiServer, startStandIn } from '../../lab/kubernetes/stand-in.ts';
-import { createOwners, owner, staleReports, TRIVY, TRIVY_TTL, trivyReport, uidOf } from '../../lab/kubernetes/sample-cluster.ts';
 import { of, only, type PruneOptions, reportNames, runPrune, VULNERABILITY_REPORTS } from '../../lab/runs/prune.ts';
 
 const REPORT = kindNamed('VulnerabilityReport');

@@ -1,13 +1,13 @@
 // R10: a crash at every checkpoint of a pruning. Whatever was lost, the next attempt ends well and deletes nothing else.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { trackAttempts } from '../../lab/execution/local-attempts.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { trackAttempts } from '../../lab/execution/local-attempts.ts';
 import { kindNamed } from '../../lab/kubernetes/kinds.ts';
-import { type StandInApiServer, startStandIn } from '../../lab/kubernetes/stand-in.ts';
-import { recordsOf } from '../../lab/runs/recover.ts';
 import { createOwners, staleReports, trivyReport } from '../../lab/kubernetes/sample-cluster.ts';
+import { type StandInApiServer, startStandIn } from '../../lab/kubernetes/stand-in.ts';
 import { CLUSTER, executePrune, of, only, type PruneOptions, VULNERABILITY_REPORTS } from '../../lab/runs/prune.ts';
+import { recordsOf } from '../../lab/runs/recover.ts';
 
 const REPORT = kindNamed('VulnerabilityReport');
 const SBOM = kindNamed('SbomReport');

@@ -6,10 +6,20 @@ import type { KubernetesClient } from '../../functions/kubernetes/types.ts';
 import { deleteBatch } from '../../functions/prune/batch.ts';
 import { OwnerDirectory } from '../../functions/prune/owners.ts';
 import { survey } from '../../functions/prune/survey.ts';
-import { servers, type TestApiServer } from '../../lab/kubernetes/api-server.ts';
+import type { TestApiServer } from '../../lab/kubernetes/api-server.ts';
 import { kindNamed } from '../../lab/kubernetes/kinds.ts';
 import { createOwners, createReports, KEPT, STALE, staleReports } from '../../lab/kubernetes/sample-cluster.ts';
-import { clear, createAll, of, only, reportNames, runPrune, temporaryFile, VULNERABILITY_REPORTS } from '../../lab/runs/prune.ts';
+import { servers } from '../../lab/kubernetes/servers.ts';
+import {
+  clear,
+  createAll,
+  of,
+  only,
+  reportNames,
+  runPrune,
+  temporaryFile,
+  VULNERABILITY_REPORTS,
+} from '../../lab/runs/prune.ts';
 import { kindOf } from './samples.ts';
 
 const REPORT = kindNamed('VulnerabilityReport');

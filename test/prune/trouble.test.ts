@@ -11,9 +11,16 @@ import { createAuthority } from '../../lab/control-plane/certificates.ts';
 import type { ApiServerOptions } from '../../lab/kubernetes/api-server.ts';
 import { kindNamed } from '../../lab/kubernetes/kinds.ts';
 import type { NewObject } from '../../lab/kubernetes/objects.ts';
+import {
+  createOwners,
+  createReports,
+  GONE,
+  KEPT,
+  STALE,
+  staleReports,
+  trivyReport,
+} from '../../lab/kubernetes/sample-cluster.ts';
 import { type StandInApiServer, startStandIn } from '../../lab/kubernetes/stand-in.ts';
-import { recordsOf } from '../../lab/runs/recover.ts';
-import { createOwners, createReports, GONE, KEPT, STALE, staleReports, trivyReport } from '../../lab/kubernetes/sample-cluster.ts';
 import {
   CLUSTER,
   executePrune,
@@ -25,6 +32,7 @@ import {
   temporaryFile,
   VULNERABILITY_REPORTS,
 } from '../../lab/runs/prune.ts';
+import { recordsOf } from '../../lab/runs/recover.ts';
 
 const REPORT = kindNamed('VulnerabilityReport');
 const SBOM = kindNamed('SbomReport');

@@ -1,9 +1,10 @@
 // An object that the API server can't decode: on every API server there is, it is told as what it is, and everything else goes on.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { exitCode } from '../../functions/contract/report.ts';
-import { servers, type TestApiServer } from '../../lab/kubernetes/api-server.ts';
+import type { TestApiServer } from '../../lab/kubernetes/api-server.ts';
 import { kindNamed } from '../../lab/kubernetes/kinds.ts';
 import { createOwners, GONE, staleReports, trivyReport } from '../../lab/kubernetes/sample-cluster.ts';
+import { servers } from '../../lab/kubernetes/servers.ts';
 import {
   clear,
   createAll,

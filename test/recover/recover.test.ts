@@ -2,9 +2,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { listAlarms, putThrough, raiseCorrupt, raiseNospace, snapshotOfState } from '../../lab/control-plane/alarms.ts';
-import { type ControlPlaneOptions, startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import { versionsHere } from '../../lab/control-plane/etcd-versions.ts';
 import { fillWithReports } from '../../lab/control-plane/fill.ts';
+import type { ControlPlaneOptions } from '../../lab/control-plane/options.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { settled } from '../../lab/control-plane/settle.ts';
 import { defragmentations, executeRecover, outcomes, recoverPlane } from '../../lab/runs/recover.ts';

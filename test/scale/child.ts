@@ -4,9 +4,9 @@ import { subscribe } from 'node:diagnostics_channel';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { Agent } from 'undici';
-import { runLocally } from '../../lab/execution/local-execution.ts';
 import { parseCluster } from '../../functions/contract/configuration.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
+import { runLocally } from '../../lab/execution/local-execution.ts';
 
 /** What the parent reads. */
 export interface Measured {

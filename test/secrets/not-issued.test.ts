@@ -2,7 +2,6 @@
 // reads one ends with a sentence that says which secret it is and what it lacks, and has changed nothing.
 import type { DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { runLocally } from '../../lab/execution/local-execution.ts';
 import { NOT_ISSUED_YET } from '../../functions/aws/credentials.ts';
 import type { Command } from '../../functions/contract/command.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
@@ -11,6 +10,7 @@ import { handler as probe } from '../../functions/probe/handler.ts';
 import { handler as prune } from '../../functions/prune/handler.ts';
 import { handler as recover } from '../../functions/recover/handler.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
+import { runLocally } from '../../lab/execution/local-execution.ts';
 
 vi.hoisted(() => {
   process.env.POWERTOOLS_LOG_LEVEL = 'SILENT';

@@ -11,11 +11,11 @@ import { within, withMember } from '../../lab/control-plane/client.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import { fillWithReports } from '../../lab/control-plane/fill.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import type { TakenInProcess } from '../../lab/runs/take-snapshot.ts';
 import { materialOf, rejection } from '../etcd/material.ts';
 import { enterS3, type S3Environment } from './environment.ts';
 import { startFlippingProxy } from './flipping-proxy.ts';
 import { withRestored } from './restored.ts';
-import type { TakenInProcess } from '../../lab/runs/take-snapshot.ts';
 
 const MiB = 1024 * 1024;
 const KNOWN = { key: '/known', value: 'x'.repeat(100_000) };

@@ -4,7 +4,6 @@ import { troubleAtEveryCall } from '../../../lab/aws/every-call.ts';
 import { startHiccups } from '../../../lab/aws/hiccup.ts';
 import { listAlarms, putThrough } from '../../../lab/control-plane/alarms.ts';
 import { type RuleWatch, watchRules } from '../../../lab/control-plane/rule-watch.ts';
-import { manualCommand, recordsOf } from '../../../lab/runs/recover.ts';
 import {
   fill,
   kubeletRestarts,
@@ -14,6 +13,7 @@ import {
   stopOnNodes,
   until,
 } from '../../../lab/runs/on-nodes.ts';
+import { manualCommand, recordsOf } from '../../../lab/runs/recover.ts';
 import { etcdOf, SPEED } from './trouble.ts';
 
 let here: OnNodes;

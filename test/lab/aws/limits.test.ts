@@ -23,10 +23,10 @@ import { startWorkflow } from '../../../functions/dispatch/start.ts';
 import { sendCommandOnce } from '../../../functions/nodes/commands.ts';
 import { composeMessage } from '../../../functions/notify/message.ts';
 import { publish } from '../../../functions/notify/topic.ts';
-import { restartKubeletDocument } from '../../../lib/documents/document-content.ts';
-import { addNodes, bareNode } from '../../nodes/service.ts';
-import { sampleReport, step } from '../../contract/sample-report.ts';
 import { type AwsStandIn, startAws } from '../../../lab/aws/stand-in.ts';
+import { restartKubeletDocument } from '../../../lib/documents/document-content.ts';
+import { sampleReport, step } from '../../contract/sample-report.ts';
+import { addNodes, bareNode } from '../../nodes/service.ts';
 
 /** 39 characters, the most that the configuration allows. */
 const CLUSTER = 'production-in-frankfurt-with-a-long-nam';

@@ -1,7 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { trackAttempts } from '../../../lab/execution/local-attempts.ts';
 import { type AwsStandIn, startAws } from '../../../lab/aws/stand-in.ts';
-import { recoverPlane } from '../../../lab/runs/recover.ts';
 import { startControlPlane } from '../../../lab/control-plane/control-plane.ts';
 import { fillWithReports } from '../../../lab/control-plane/fill.ts';
 import type { KubeletEvent } from '../../../lab/control-plane/kubelet.ts';
@@ -9,6 +7,8 @@ import { readMemberLog } from '../../../lab/control-plane/member-log.ts';
 import { absences, watchRules } from '../../../lab/control-plane/rule-watch.ts';
 import { findViolations } from '../../../lab/control-plane/rules.ts';
 import type { Span, WatchedMember } from '../../../lab/control-plane/watched-run.ts';
+import { trackAttempts } from '../../../lab/execution/local-attempts.ts';
+import { recoverPlane } from '../../../lab/runs/recover.ts';
 
 const MiB = 1024 * 1024;
 const START = Date.parse('2026-03-01T02:00:00.000Z');
