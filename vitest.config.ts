@@ -68,7 +68,7 @@ const BROWSER = ['test/browser/**/*.test.ts'];
 
 const minutes = (count: number) => count * 60_000;
 
-interface Suite {
+export interface Suite {
   readonly name: string;
   readonly include: readonly string[];
   readonly exclude?: readonly string[];
@@ -79,7 +79,7 @@ interface Suite {
   readonly testTimeout?: number;
 }
 
-const SUITES: readonly Suite[] = [
+export const SUITES: readonly Suite[] = [
   { name: 'unit', include: UNIT, maxWorkers: 2, testTimeout: minutes(1) },
   // Real etcd, real API server, AWS by its stand-ins: with `unit` it is what `npm test` runs, and stays below five minutes.
   {
