@@ -34,7 +34,10 @@ export async function readSwitch({ parameterName }: { readonly parameterName: st
     if (error instanceof Error && error.name === 'ParameterNotFound') {
       return { mode: 'auto', detail: `there is no ${where}, which means auto`, isProblem: false };
     }
-    return { ...observe(`${where} could not be read, so nothing is changed: ${describeNamedError(error)}`), isUnread: true };
+    return {
+      ...observe(`${where} could not be read, so nothing is changed: ${describeNamedError(error)}`),
+      isUnread: true,
+    };
   }
 }
 

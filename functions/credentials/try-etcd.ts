@@ -3,8 +3,8 @@
 import type { ClusterConfiguration } from '../contract/configuration.ts';
 import { describeError, InvalidInputError } from '../contract/errors.ts';
 import type { TlsMaterial } from '../contract/tls-material.ts';
-import { endpointsOf, observedNodes } from '../control-plane/nodes.ts';
 import { checkTlsMaterial } from '../contract/tls-material.ts';
+import { endpointsOf, observedNodes } from '../control-plane/nodes.ts';
 import { discoverMembers, type EtcdCluster } from '../etcd/discovery.ts';
 import { NoMemberAnsweredError } from '../etcd/errors.ts';
 import type { MemberClient } from '../etcd/types.ts';

@@ -5,8 +5,8 @@ import { formatBytes, type PlannedStep } from '../contract/report.ts';
 import { nameOf, type Observation } from '../control-plane/observation.ts';
 import { planSnapshot } from '../control-plane/snapshot-first.ts';
 import type { MaintenancePlan } from './decide.ts';
-import { LEADER_STALL_MS } from './stall.ts';
 import type { Maintenance } from './maintenance.ts';
+import { LEADER_STALL_MS } from './stall.ts';
 
 /** @returns one entry a step, in the order in which they would run, and one for each member that is left alone */
 export function describePlan(

@@ -1,6 +1,5 @@
 // The nightly maintenance: observe, decide, act, verify (design.md, "The way of an event").
 
-import type { Maintenance } from './maintenance.ts';
 import { formatBytes, type ReportMember } from '../contract/report.ts';
 import { inspectDisks } from '../control-plane/disks.ts';
 import { whatFillsIt } from '../control-plane/live-data.ts';
@@ -18,6 +17,7 @@ import { readMode } from '../engine/mode.ts';
 import { type Acted, act, type Night } from './act.ts';
 import { decide, isFull, type Judgement, type MaintenancePlan } from './decide.ts';
 import { readRates } from './history.ts';
+import type { Maintenance } from './maintenance.ts';
 import { describePlan } from './plan.ts';
 import type { SeenRate } from './stall.ts';
 import { windowEnd, windowOver } from './window.ts';

@@ -4,8 +4,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { type Command, paginateListCommands, SendCommandCommand, type SSMClient } from '@aws-sdk/client-ssm';
 import { clientDefaults } from '../aws/client.ts';
 import { withSsm } from '../aws/ssm.ts';
-import { CommandUnknownError, explainQuestion, explainRefusal } from './errors.ts';
 import { describeNamedError } from '../contract/errors.ts';
+import { CommandUnknownError, explainQuestion, explainRefusal } from './errors.ts';
 
 /** The service takes so many instance ids a call. */
 const BATCH_SIZE = 50;
