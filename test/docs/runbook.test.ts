@@ -10,7 +10,7 @@ const sections = sectionsOf(runbook).filter(({ level }) => level === 3);
 const quotes = sections.flatMap((section) => saysOf(section));
 const told = codeIn(runbook.text);
 
-const folders = ['recover', 'maintain', 'prune', 'sweep', 'nodes', 'run', 'notify', 'probe'].map(
+const folders = ['recover', 'maintain', 'prune', 'control-plane', 'nodes', 'engine', 'aws', 'notify', 'probe'].map(
   (name) => `functions/${name}`,
 );
 const sentences = folders.flatMap((folder) => literalsBelow(projectRoot, folder));
