@@ -2,9 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { constants } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
 import { connectMember } from '../../functions/etcd/member-client.ts';
+import { fetchMetrics } from '../../functions/etcd/metrics.ts';
 import { createAuthority } from '../../lab/control-plane/certificates.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
@@ -153,6 +154,7 @@ describe.each(['3.4.23', '3.5.30'])('a member of etcd %s that does not trust, or
     good = material;
     endpoint = plane.endpoints[0] ?? '';
   });
+  afterEach(() => vi.unstubAllEnvs());
   afterAll(() => plane?.stop());
 
   it('the wrong CA is told, with what to do', async () => {
@@ -160,6 +162,20 @@ describe.each(['3.4.23', '3.5.30'])('a member of etcd %s that does not trust, or
 
     expect(error).toMatchObject({ name: 'EtcdTlsError', outcome: 'not-done', endpoint });
     expect(error.message).toContain("the server's certificate is not signed by the given CA");
+  });
+
+  it('R15: is verified whatever the environment says, /metrics too', async () => {
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
+    const tls = { ...good, ca: stranger.ca };
+
+    const errors = [
+      await failure(endpoint, tls),
+      await rejection(fetchMetrics(endpoint, tls, 20_000, plane.member('cp-1').id)),
+    ];
+
+    for (const { message } of errors) {
+      expect(message).toContain("the server's certificate is not signed by the given CA");
+    }
   });
 
   it('a client certificate of another CA is told', async () => {
