@@ -42,7 +42,7 @@ describe('DeadLetterQueue', () => {
     expect(lasting.length).toBeGreaterThan(1);
     for (const rule of lasting) expect(text(rule.Properties.Targets[0].DeadLetterConfig.Arn)).toBe(queue);
     expect(schedules.map((schedule) => schedule.Properties.Name).sort()).toEqual(
-      ['maintain', 'rehearse-maintain', 'rehearse-recover'].map((name) => `etcd-medic-demo-${name}`),
+      ['dry-maintain', 'dry-recover', 'maintain'].map((name) => `etcd-medic-demo-${name}`),
     );
     for (const each of schedules) expect(text(each.Properties.Target.DeadLetterConfig.Arn)).toBe(queue);
   });
