@@ -1,4 +1,4 @@
-// What the last look has to show before a run may say that all is well: a pure function.
+// What the last look has to show before a run may say that all is well (R7): a pure function.
 import { formatBytes } from '../contract/report.ts';
 import type { Observation, ObservedMember } from './observation.ts';
 

@@ -147,6 +147,7 @@ class Acting {
     return `Compacted: ${this.compactedTo ?? 'no'}; defragmented: ${done.join(', ') || 'none'}.`;
   }
 
+  /** R13: before anything is changed, the pruning included. */
   async #snapshot(): Promise<void> {
     const { reached, observation } = this.#night;
     const unsaved = await snapshotFirst({ ...reached, untilMs: this.#patience.untilMs }, votersOf(observation));

@@ -97,7 +97,7 @@ function tryOne(
 /** With fewer there is no quorum while one of them stalls. */
 const VOTERS_TO_TRY = 3;
 
-/** Before 3.5.6 a crash in the middle of a defragmentation may leave revisions that don't fit together (design.md, R17). */
+/** Before 3.5.6 a crash in the middle of a defragmentation may leave revisions that don't fit together. */
 function isUnharmedByCrash(version: string | undefined): boolean {
   const [major = 0, minor = 0, patch = 0] = (version ?? '').split('.').map(Number);
   if (major !== 3) return major > 3;

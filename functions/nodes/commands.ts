@@ -1,4 +1,4 @@
-// Sends a document to nodes, once: SendCommand has no client token, so what was already sent is looked for first.
+// Sends a document to nodes, once (R5): SendCommand has no client token, so what was already sent is looked for first.
 import { createHash } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Command, paginateListCommands, SendCommandCommand, type SSMClient } from '@aws-sdk/client-ssm';

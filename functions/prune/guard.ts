@@ -1,4 +1,4 @@
-// The blast radius: where more of a kind seems stale than one run may delete unasked, a person has to look first.
+// R12, the blast radius: where more of a kind seems stale than one run may delete unasked, a person has to look first.
 import type { PruningPolicy } from '../contract/configuration.ts';
 import type { ReportKind } from '../contract/kinds.ts';
 import type { KeepReason, StaleReason } from './stale.ts';

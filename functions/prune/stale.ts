@@ -1,4 +1,4 @@
-// Whether a report is stale, from its metadata alone. What cannot be told for sure is kept.
+// Whether a report is stale (R12), from its metadata alone. What cannot be told for sure is kept.
 
 import { MANAGED_BY, PRODUCERS, type Producer, type ReportKind } from '../contract/kinds.ts';
 import type { ObjectMetadata, OwnerReference } from '../kubernetes/types.ts';

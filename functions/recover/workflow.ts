@@ -140,6 +140,7 @@ async function carryOut(
   plan: Extract<Plan, { kind: 'steps' }>,
   observation: Observation,
 ): Promise<Conclusion> {
+  // R13: before anything in etcd is changed.
   const unsaved = await snapshotFirst(recovery, votersOf(observation));
   if (unsaved !== undefined) {
     const members = observation.members.map((member) => reportMember(member, observation, observation));
