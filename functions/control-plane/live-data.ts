@@ -7,7 +7,7 @@ import type { EtcdCluster } from '../etcd/discovery.ts';
 import { largestPrefixes, type PrefixUsage } from '../etcd/keyspace.ts';
 import { clientOf, type Voter } from './voters.ts';
 
-/** Above this share of the quota the live data alone would soon fill the file again (design.md, after the rules). */
+/** Above this share of the quota the live data alone would soon fill the file again (docs/decisions.md). */
 export const LIVE_DATA_LIMIT_SHARE = 0.8;
 const PREFIXES_NAMED = 5;
 

@@ -43,8 +43,8 @@ export type MaintenancePlan =
     };
 
 /**
- * Decides on what is now (design.md, R1 to R3, R6): whether anything may be changed, and which members are worth a stall.
- * `dbSizeInUse` says what is live only after a compaction and a write; before that it is a forecast.
+ * Decides on what is now (docs/rules.md, R1 to R3, R6): whether anything may be changed, and which members are worth a
+ * stall. `dbSizeInUse` says what is live only after a compaction and a write; before that it is a forecast.
  * @param rates of earlier defragmentations, newest first
  */
 export function decide(

@@ -1,4 +1,4 @@
-// The nightly maintenance: observe, decide, act, verify (design.md, "The way of an event").
+// The nightly maintenance: observe, decide, act, verify (docs/architecture.md, "The way of an event").
 
 import { formatBytes, type ReportMember } from '../contract/report.ts';
 import { inspectDisks } from '../control-plane/disks.ts';

@@ -1,4 +1,4 @@
-// Pruning of stale reports: observe, decide, act, report (design.md, "The way of an event").
+// Pruning of stale reports: observe, decide, act, report (docs/architecture.md, "The way of an event").
 
 import type { ClusterConfiguration } from '../contract/configuration.ts';
 import { kindsToPrune } from '../contract/kinds.ts';

@@ -52,7 +52,7 @@ export type Plan =
     }
   | { readonly kind: 'steps'; readonly steps: readonly RecoveryStep[] };
 
-/** Decides on the recovery from NOSPACE (design.md, R1 to R4, R6 to R8, R11). */
+/** Decides on the recovery from NOSPACE (docs/rules.md, R1 to R4, R6 to R8, R11). */
 export function decide(observation: Observation, policy: RecoveryPolicy): Plan {
   const voters = observation.members.filter((member) => !member.isLearner);
   return (

@@ -1,4 +1,4 @@
-// Recovery from NOSPACE: observe, decide, act, verify (design.md, "The way of an event").
+// Recovery from NOSPACE: observe, decide, act, verify (docs/architecture.md, "The way of an event").
 
 import { formatBytes, type PlannedStep } from '../contract/report.ts';
 import { askNodes } from '../control-plane/ask-nodes.ts';

@@ -1,4 +1,4 @@
-// The kinds that both test servers serve: those of ../shared/kube-apiserver.
+// The kinds that both test servers serve: those of the real one, which real-api-server.ts starts.
 import type { Resource } from '../../functions/kubernetes/types.ts';
 
 /** Where the real server keeps its look-alikes of the core group. */

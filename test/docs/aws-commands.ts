@@ -40,10 +40,10 @@ const OTHERS: Readonly<Record<string, readonly string[]>> = {
 /** Those that every command has. */
 const EVERYWHERE: readonly string[] = ['query', 'output', 'max-items', 'cli-binary-format', 'region', 'profile'];
 
-/** Every `aws …` in a shell's line, also where it is one of several. */
+/** Every `aws …` in a shell's line, also where it is one of several. Behind an arrow it is the room of that name. */
 export function awsCommandsIn(line: string): readonly AwsCommand[] {
   const whole = line.replace(/\\\n\s*/g, ' ').replace(/\n/g, ' \n');
-  return [...whole.matchAll(/(?<![\w./-])aws ([a-z0-9]+) ([a-z0-9-]+)([^|;\n]*)/g)].map(
+  return [...whole.matchAll(/(?<![\w./-]|→ )aws ([a-z0-9]+) ([a-z0-9-]+)([^|;\n]*)/g)].map(
     ([, service = '', operation = '', rest = '']) => ({
       service,
       operation,
