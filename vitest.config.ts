@@ -38,10 +38,11 @@ const DEPLOYED = [
 /**
  * What others do to a cluster while we are at work, and what real servers of five versions do that a lab would not: addresses that lead
  * elsewhere, somebody else's defragmentation or backup, rights that are missing, names as people give them, objects that can't be
- * decoded, no quorum, the runbook's commands typed for real.
+ * decoded, no quorum, the runbook's commands typed for real; and the durable handlers on AWS's own local runner.
  */
 const SCENARIOS = [
   'test/docs/runbook-commands.test.ts',
+  'test/engine/official-runner.test.ts',
   'test/etcd/{client-http-urls,keyspace}.test.ts',
   'test/maintain/alarm-path.test.ts',
   'test/prune/{crash,unreadable}.test.ts',
