@@ -13,17 +13,23 @@ const AGAIN_AFTER_MS = 500;
 const AGAIN_AT_MOST_MS = 10_000;
 
 /**
- * For a read in the middle of something that can't be put off to the durable engine: tried again for so long, while the service is in
- * trouble, throttles it or is not reached. What it refuses is not asked again.
+ * For what can't be put off to the durable engine: tried again for so long, while the service is in trouble, throttles it or is not
+ * reached. What it refuses is not asked again.
+ * @param ask safe to repeat
+ * @param mayPass of an error: another try may come through
  * @throws what the last try threw
  */
-export async function patiently<Answer>(withinMs: number, read: () => Promise<Answer>): Promise<Answer> {
+export async function patiently<Answer>(
+  withinMs: number,
+  ask: () => Promise<Answer>,
+  mayPass: (error: unknown) => boolean = isAccident,
+): Promise<Answer> {
   const beganMs = performance.now();
   for (let pauseMs = AGAIN_AFTER_MS; ; pauseMs = Math.min(pauseMs * 2, AGAIN_AT_MOST_MS)) {
     try {
-      return await read();
+      return await ask();
     } catch (error) {
-      if (!isAccident(error) || performance.now() - beganMs + pauseMs > withinMs) throw error;
+      if (!mayPass(error) || performance.now() - beganMs + pauseMs > withinMs) throw error;
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }

@@ -1,13 +1,14 @@
 // Has a control-plane node sign a certificate request: through Systems Manager, one node after the other until one does.
 import { createHash } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
+import { patiently } from '../aws/client.ts';
 import type { ClusterConfiguration } from '../contract/configuration.ts';
 import { describeError, SetupError } from '../contract/errors.ts';
 import { type AuthorityFiles, type Subject, signingDocumentName, VALID_DAYS } from '../contract/purposes.ts';
 import { agentTooOld } from '../nodes/agent-version.ts';
 import { readCommand } from '../nodes/command-results.ts';
-import { sendCommandOnce } from '../nodes/commands.ts';
-import { CommandRefusedError, CommandUnknownError } from '../nodes/errors.ts';
+import { type SendCommandOptions, sendCommandOnce } from '../nodes/commands.ts';
+import { CommandRefusedError, CommandUnknownError, mayComeThrough } from '../nodes/errors.ts';
 import { findNodes, type Node } from '../nodes/inventory.ts';
 import { NotSignedError, UnfitCertificateError } from './errors.ts';
 import { type SignedOutput, signedOutput } from './signed.ts';
@@ -19,6 +20,8 @@ const FIRST_PAUSE_MS = 200;
 const LAST_PAUSE_MS = 2_000;
 /** Delivery, and the script's own 60 s. */
 const NODE_MS = (DELIVERY_SECONDS + 60 + 10) * 1_000;
+/** Longer than all attempts that the SDK makes by itself. */
+const TROUBLE_MS = 15_000;
 /** No node is begun with after this: what follows has to fit into the function's time as well. */
 const ALL_NODES_MS = 240_000;
 
@@ -51,7 +54,7 @@ export async function haveSigned<Fit>(
   if (configured === undefined)
     throw new SetupError('nodes: found nothing, expected the tag of the nodes that can sign');
   const startedMs = performance.now();
-  const nodes = await findNodes({ tag: configured.tag });
+  const nodes = await throughTrouble(() => findNodes({ tag: configured.tag }));
   const problems = nodes.filter(isOffline).map((node) => `${nameOf(node)}: its SSM agent is offline`);
   for (const node of nodes.filter((each) => !isOffline(each))) {
     if (performance.now() - startedMs > ALL_NODES_MS) {
@@ -86,7 +89,7 @@ function mayDifferElsewhere(error: unknown): boolean {
 
 async function askNode({ instanceId }: Node, order: SigningOrder): Promise<SignedOutput> {
   const { configuration, authority, subject, request } = order;
-  const sent = await sendCommandOnce({
+  const command: SendCommandOptions = {
     document: signingDocumentName(configuration.name),
     instanceIds: [instanceId],
     parameters: {
@@ -101,10 +104,11 @@ async function askNode({ instanceId }: Node, order: SigningOrder): Promise<Signe
     // A request is made once: another attempt has another key, and an answer to this one would be of no use to it.
     stepId: `sign ${createHash('sha256').update(request).digest('hex')} on ${instanceId}`,
     timeoutSeconds: DELIVERY_SECONDS,
-  });
+  };
+  const sent = await throughTrouble(() => sendCommandOnce(command));
   const startedMs = performance.now();
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, LAST_PAUSE_MS)) {
-    const [result] = await readCommand({ sent, output: signedOutput });
+    const [result] = await throughTrouble(() => readCommand({ sent, output: signedOutput }));
     if (result?.output !== undefined) return result.output;
     if (result !== undefined && result.state !== 'Pending') {
       throw new NotSignedError(result.problem ?? `the command ended as ${result.state}`);
@@ -112,6 +116,11 @@ async function askNode({ instanceId }: Node, order: SigningOrder): Promise<Signe
     if (performance.now() - startedMs > NODE_MS) throw new NotSignedError(`no answer after ${NODE_MS / 1_000} s`);
     await wait(pauseMs);
   }
+}
+
+/** Systems Manager's own bad moment is no node's fault. What it did not refuse may be asked again: a command is sent once (R5). */
+function throughTrouble<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+  return patiently(TROUBLE_MS, ask, mayComeThrough);
 }
 
 function nameOf({ name, instanceId }: Node): string {

@@ -12,6 +12,7 @@ import {
   RotationError,
 } from '../../functions/credentials/errors.ts';
 import { connectMember } from '../../functions/etcd/member-client.ts';
+import { troubled } from '../../lab/aws/trouble.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { signClientCertificateDocument } from '../../lib/documents/sign-client-certificate.ts';
@@ -73,6 +74,30 @@ describe('etcd’s client certificate', () => {
     await works(await loadTlsMaterial({ secretArn: SECRET_ARNS.etcd }));
     const { versions } = setting.secrets.etcd;
     expect(versions.map(({ labels }) => labels.toSorted())).toEqual([['AWSPREVIOUS'], ['AWSCURRENT', 'AWSPENDING']]);
+  });
+
+  it.each([
+    'DescribeInstanceInformation',
+    'ListCommands',
+    'SendCommand',
+    'ListCommandInvocations',
+    'GetCommandInvocation',
+  ])('is issued by the first node, with one command, though %s answers 500 six times', async (action) => {
+    await setting.addNode('cp-1', { etcd: etcdAuthority });
+    await setting.addNode('cp-2', { etcd: etcdAuthority });
+    await using trouble = await troubled('SSM');
+    trouble.begin(60_000, [action], 6);
+
+    const report = await setting.call({ issue: 'etcd' });
+
+    expect(trouble.refused).toBe(6);
+    expect(report).toMatchObject({
+      steps: expect.arrayContaining([expect.stringMatching(/^cp-1 signed certificate /)]),
+    });
+    expect(
+      setting.ssm.commands.flatMap(({ invocations }) => invocations.map(({ computerName }) => computerName)),
+    ).toEqual(['cp-1']);
+    await works(setting.credentials('etcd'));
   });
 
   it('is rotated while a run is going on: the run goes on with the old one, and the next has the new one', async () => {
