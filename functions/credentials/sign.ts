@@ -20,8 +20,8 @@ const FIRST_PAUSE_MS = 200;
 const LAST_PAUSE_MS = 2_000;
 /** Delivery, and the script's own 60 s. */
 const NODE_MS = (DELIVERY_SECONDS + 60 + 10) * 1_000;
-/** Longer than all attempts that the SDK makes by itself. */
-const TROUBLE_MS = 15_000;
+/** Longer than all attempts that the SDK makes by itself, and than two commands whose answers are lost. */
+const TROUBLE_MS = 20_000;
 /** No node is begun with after this: what follows has to fit into the function's time as well. */
 const ALL_NODES_MS = 240_000;
 
