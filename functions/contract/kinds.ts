@@ -2,7 +2,9 @@
 import type { PruningPolicy } from './configuration.ts';
 import { InvalidInputError } from './errors.ts';
 
-export type Producer = 'trivy' | 'kyverno';
+/** One list for all: an operator that nobody looks for would seem uninstalled, and its reports left over. */
+export const PRODUCER_NAMES = ['trivy', 'kyverno'] as const;
+export type Producer = (typeof PRODUCER_NAMES)[number];
 
 export interface ProducerFacts {
   /** The value of `app.kubernetes.io/managed-by` on its own reports. */

@@ -1,6 +1,6 @@
 // Who is there: all owners of a kind in one list, however many reports ask for them; or those near a few reports.
 
-import { PRODUCERS, type Producer, type ProducerFacts } from '../contract/kinds.ts';
+import { PRODUCER_NAMES, PRODUCERS, type Producer, type ProducerFacts } from '../contract/kinds.ts';
 import type { KubernetesClient, ListOptions, ObjectMetadata, OwnerReference, Resource } from '../kubernetes/types.ts';
 import { type Owners, type OwnersOfKind, ownerKind, type Presence, type Producers } from './stale.ts';
 import { checkTime, TooSlowError, troubleOf } from './trouble.ts';
@@ -196,8 +196,6 @@ function together(before: OwnersOfKind | undefined, { listedAtMs, uids, scaledTo
     scaledToZero: new Set([...before.scaledToZero, ...scaledToZero]),
   };
 }
-
-const PRODUCER_NAMES: readonly Producer[] = ['trivy', 'kyverno'];
 
 function isOf({ name, namespace = '', labels }: ObjectMetadata, { word }: ProducerFacts): boolean {
   return [name, namespace, ...Object.values(labels)].some((text) => text.toLowerCase().includes(word));
