@@ -2,10 +2,14 @@
 import * as z from 'zod/mini';
 import { validate } from './validate.ts';
 
-const kinds = ['alarm', 'schedule', 'manual'] as const;
+/** What can fire a run. One list for all who read it back: a report of another kind would reach nobody. */
+export const TRIGGER_KINDS = ['alarm', 'schedule', 'manual'] as const;
+
+/** The workflows that an event can start. */
+export const STARTED_WORKFLOWS = ['recover', 'maintain', 'prune'] as const;
 
 const triggerSchema = z.strictObject({
-  kind: z.enum(kinds),
+  kind: z.enum(TRIGGER_KINDS),
   /** What fired: an alarm's name or ARN, a schedule's ARN, "manual". */
   source: z.string().check(z.minLength(1), z.maxLength(512)),
   /** When the cause came about, ISO 8601; the same cause delivered again has the same time. */
@@ -18,7 +22,7 @@ export const commandSchema = z.strictObject({
   cluster: z
     .string()
     .check(z.regex(/^[a-z0-9][a-z0-9-]{0,38}$/, 'a cluster name: lower case letters, digits, hyphens, at most 39')),
-  workflow: z.enum(['recover', 'maintain', 'prune']),
+  workflow: z.enum(STARTED_WORKFLOWS),
   trigger: triggerSchema,
   dryRun: z._default(z.boolean(), false),
   /** The durable execution on whose behalf this runs: under its lease, which it goes on holding (R9). */

@@ -1,6 +1,7 @@
 // One cluster's configuration: the entry in cdk.json's `clusters`, the file given to bin/invoke.ts, and what a function
 // finds in its environment are the same document, checked by this one schema.
 import * as z from 'zod/mini';
+import { STARTED_WORKFLOWS } from './command.ts';
 import { networkSchema } from './network.ts';
 import { ABSOLUTE_PATH, UNIT_NAME } from './patterns.ts';
 import { PRESETS } from './presets.ts';
@@ -210,7 +211,7 @@ const writtenSchema = z
     console: z._default(consoleSchema, () => consoleSchema.parse({})),
     /** Encrypts what the stack keeps: its table and its bucket. Left out: AWS's own keys. */
     encryptionKeyArn: z.optional(keyArn),
-    alarms: z._default(z.array(z.strictObject({ name: text, workflow: z.enum(['recover', 'maintain', 'prune']) })), []),
+    alarms: z._default(z.array(z.strictObject({ name: text, workflow: z.enum(STARTED_WORKFLOWS) })), []),
     recover: z._default(recover, () => recover.parse({})),
     maintain: z._default(maintain, () => maintain.parse({})),
     prune: z._default(prune, () => prune.parse({})),

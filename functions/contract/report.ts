@@ -1,4 +1,5 @@
 // The one document every run ends in: what was found, what was done, what it led to. Written for a person at breakfast.
+import { STARTED_WORKFLOWS, type Trigger } from './command.ts';
 
 export const OUTCOMES = [
   'recovered',
@@ -15,7 +16,7 @@ export const OUTCOMES = [
 /** What a run came to. */
 export type Outcome = (typeof OUTCOMES)[number];
 
-export const WORKFLOWS = ['recover', 'maintain', 'prune', 'probe'] as const;
+export const WORKFLOWS = [...STARTED_WORKFLOWS, 'probe'] as const;
 export type Workflow = (typeof WORKFLOWS)[number];
 
 export const STEP_OUTCOMES = [
@@ -105,7 +106,7 @@ export interface RunReport {
   readonly outcome: Outcome;
   /** One or two sentences: what happened and, where somebody must act, what to do now. */
   readonly reason: string;
-  readonly trigger: import('./command.ts').Trigger;
+  readonly trigger: Trigger;
   readonly dryRun: boolean;
   readonly startedAt: string;
   readonly finishedAt: string;

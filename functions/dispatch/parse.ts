@@ -2,7 +2,7 @@
 
 import * as z from 'zod/mini';
 import { type AlarmRoute, ownAlarms } from '../contract/alarm-routes.ts';
-import { type Command, parseCommand } from '../contract/command.ts';
+import { type Command, parseCommand, STARTED_WORKFLOWS } from '../contract/command.ts';
 import { InvalidInputError } from '../contract/errors.ts';
 import { validate } from '../contract/validate.ts';
 import { type AlarmTransition, readAction, readMessage, readStateChange, type UnreadableAlert } from './alarms.ts';
@@ -103,7 +103,7 @@ function isAlert(state: AlarmTransition['state']): boolean {
 /** A schedule's input or a person's command. */
 function readOrder(event: object, { cluster, requestId }: DispatchContext): Dispatch {
   const schema = z.strictObject({
-    workflow: z.enum(['recover', 'maintain', 'prune']),
+    workflow: z.enum(STARTED_WORKFLOWS),
     cluster: z.optional(
       z.literal(cluster, `${excerpt(cluster)}, the cluster that this function belongs to, or nothing`),
     ),

@@ -1,6 +1,7 @@
 // Tells what an event from EventBridge is about: a run that ended with a report, one that died, or nothing to act on.
 
 import * as z from 'zod/mini';
+import { STARTED_WORKFLOWS } from '../contract/command.ts';
 import { InvalidInputError } from '../contract/errors.ts';
 import { DEATHS, ESCALATION, FINISHED, STATUS_CHANGE } from '../contract/event-names.ts';
 import type { RunReport } from '../contract/report.ts';
@@ -23,8 +24,6 @@ export type Notice =
   | { readonly kind: 'report'; readonly report: RunReport; readonly execution: string | undefined }
   | { readonly kind: 'death'; readonly death: Death }
   | { readonly kind: 'ignore'; readonly reason: string };
-
-const WORKFLOWS = ['recover', 'maintain', 'prune'] as const;
 
 const envelope = z.object({
   source: z.string(),
@@ -71,7 +70,7 @@ function readStatusChange(detail: unknown, time: string, cluster: string): Notic
   const change = validate(statusChange, detail, `event "${STATUS_CHANGE}", detail`);
   const execution = change.durableExecutionArn;
   const [, functionName] = EXECUTION_ARN.exec(execution) ?? [];
-  const workflow = WORKFLOWS.find((name) => functionName === `etcd-medic-${cluster}-${name}`);
+  const workflow = STARTED_WORKFLOWS.find((name) => functionName === `etcd-medic-${cluster}-${name}`);
   if (workflow === undefined) return ignore(`${functionName} is no workflow of cluster ${cluster}`);
   const status = DEATHS.find((death) => death === change.status);
   if (status === undefined) return ignore(`an execution that is ${change.status} is in order`);

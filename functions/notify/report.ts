@@ -1,5 +1,6 @@
 // Reads a RunReport that comes from outside: from the bus, or from the table.
 import * as z from 'zod/mini';
+import { TRIGGER_KINDS } from '../contract/command.ts';
 import { OUTCOMES, type RunReport, STEP_OUTCOMES, WORKFLOWS } from '../contract/report.ts';
 import { validate } from '../contract/validate.ts';
 
@@ -48,7 +49,7 @@ const report = z.object({
   outcome: z.enum(OUTCOMES),
   reason: z.string(),
   trigger: z.object({
-    kind: z.enum(['alarm', 'schedule', 'manual']),
+    kind: z.enum(TRIGGER_KINDS),
     source: z.string(),
     at: z.optional(z.string()),
     rehearsal: z.optional(z.literal(true)),

@@ -1,6 +1,7 @@
 // The state table's records as the page needs them, checked: they may have been written by an older or a newer version.
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import * as z from 'zod/mini';
+import { TRIGGER_KINDS } from '../contract/command.ts';
 import { describeError, InvalidInputError } from '../contract/errors.ts';
 import type { ProbeLook } from '../contract/probe-record.ts';
 import { OUTCOMES, WORKFLOWS } from '../contract/report.ts';
@@ -46,7 +47,7 @@ const reportSchema = z.object({
   workflow: z.enum(WORKFLOWS),
   outcome: z.enum(OUTCOMES),
   reason: z.string(),
-  trigger: z.object({ kind: z.enum(['alarm', 'schedule', 'manual']), source: z.string() }),
+  trigger: z.object({ kind: z.enum(TRIGGER_KINDS), source: z.string() }),
   dryRun: z.boolean(),
   startedAt: time,
   finishedAt: time,
