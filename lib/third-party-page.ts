@@ -18,7 +18,7 @@ export interface DeliveredParty extends ThirdParty {
 }
 
 /** Licences that ask for nothing but their notice: by SPDX's names. */
-export const ALLOWED_LICENCES: readonly string[] = [
+const ALLOWED_LICENCES: readonly string[] = [
   '0BSD',
   'Apache-2.0',
   'BSD-2-Clause',

@@ -15,7 +15,7 @@ const UNKNOWN = { S: '(unknown)' };
 /** The owner of a lease whose run has ended. No execution has this for its ARN. */
 const NOBODY = '(ended)';
 
-export type Acquisition =
+type Acquisition =
   | { readonly kind: 'acquired' }
   /**
    * `by` is the holder's execution ARN, `until` the time (ISO 8601) from which it counts as abandoned. `ended`: that run is over, and the

@@ -18,7 +18,7 @@ const triggerSchema = z.strictObject({
   rehearsal: z.optional(z.literal(true)),
 });
 
-export const commandSchema = z.strictObject({
+const commandSchema = z.strictObject({
   cluster: z
     .string()
     .check(z.regex(/^[a-z0-9][a-z0-9-]{0,38}$/, 'a cluster name: lower case letters, digits, hyphens, at most 39')),

@@ -14,7 +14,7 @@ const peers = z
   .check(z.minLength(1, 'at least one security group or block of addresses'));
 
 /** What functions in a VPC call by an interface endpoint. S3 and DynamoDB have gateway endpoints, which cost nothing. */
-export const ENDPOINT_SERVICES = ['lambda', 'events', 'secretsmanager', 'ssm'] as const;
+const ENDPOINT_SERVICES = ['lambda', 'events', 'secretsmanager', 'ssm'] as const;
 export type EndpointService = (typeof ENDPOINT_SERVICES)[number];
 
 export const networkSchema = z

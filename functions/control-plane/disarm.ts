@@ -18,12 +18,12 @@ import {
 } from './voters.ts';
 
 /** At or above this share of its quota a voter would raise the alarm again within minutes. */
-export const DISARM_BELOW_SHARE = 0.9;
+const DISARM_BELOW_SHARE = 0.9;
 /** Beside the keys of Kubernetes (`/registry/`), so that nothing else ever reads or lists them. */
 export const CANARY_PREFIX = '/etcd-medic/canary/';
 
 /** A voter's quota could not be read, so nothing was disarmed (R8). */
-export class QuotaUnknownError extends EtcdMedicError {
+class QuotaUnknownError extends EtcdMedicError {
   override readonly name = 'QuotaUnknownError';
 }
 

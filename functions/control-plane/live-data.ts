@@ -8,7 +8,7 @@ import { largestPrefixes, type PrefixUsage } from '../etcd/keyspace.ts';
 import { clientOf, type Voter } from './voters.ts';
 
 /** Above this share of the quota the live data alone would soon fill the file again (docs/decisions.md). */
-export const LIVE_DATA_LIMIT_SHARE = 0.8;
+const LIVE_DATA_LIMIT_SHARE = 0.8;
 const PREFIXES_NAMED = 5;
 
 /** How much a voter's live data fills of the smallest quota. */

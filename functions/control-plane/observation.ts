@@ -91,7 +91,7 @@ export function diskProblem(voter: ObservedMember, disks: readonly ObservedDisk[
 }
 
 /** R6: what is in use, and a tenth more. */
-export function diskNeededBytes({ dbSizeInUse = 0 }: ObservedMember): number {
+function diskNeededBytes({ dbSizeInUse = 0 }: ObservedMember): number {
   return Math.ceil(dbSizeInUse * 1.1);
 }
 

@@ -21,7 +21,7 @@ export function lookAgainSeconds(look: number): number {
 }
 
 /** All of AWAY_SECONDS, as looks. */
-export const AWAY_LOOKS = 28;
+const AWAY_LOOKS = 28;
 
 /** Work that is safe to repeat is tried again so often, 5 s apart, when what it met was an accident. */
 const ACCIDENTS = 12;

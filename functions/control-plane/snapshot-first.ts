@@ -43,7 +43,7 @@ export async function snapshotFirst(
 }
 
 /** What stands in a report or a plan where no snapshot will be taken. */
-export function missingSnapshot({ snapshot }: ClusterConfiguration): PlannedStep {
+function missingSnapshot({ snapshot }: ClusterConfiguration): PlannedStep {
   const why = snapshot === false ? 'switched off by the configuration' : 'no bucket: not configured';
   return { name: 'snapshot', detail: why };
 }

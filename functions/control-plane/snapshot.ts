@@ -9,7 +9,7 @@ import type { MemberClient, MemberStatus } from '../etcd/types.ts';
 import { AwayError, type Voter } from './voters.ts';
 
 /** No voter is well enough to take a snapshot of: it would be of data that the cluster has moved on from. */
-export class NoSnapshotSourceError extends AwayError {
+class NoSnapshotSourceError extends AwayError {
   override readonly name: string = 'NoSnapshotSourceError';
 }
 

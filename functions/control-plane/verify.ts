@@ -3,7 +3,7 @@ import { formatBytes } from '../contract/report.ts';
 import type { Observation, ObservedMember } from './observation.ts';
 
 /** Above this share of its quota a member raises NOSPACE with one of its next writes: a request may be of 1.5 MB. */
-export const FULL_AGAIN_SHARE = 0.95;
+const FULL_AGAIN_SHARE = 0.95;
 
 export interface Unwell {
   /** A sentence each. */

@@ -91,7 +91,7 @@ function isPassing(error: unknown): boolean {
 }
 
 /** @returns undefined where it is not in the member list any more */
-export function whyAway({ members }: EtcdCluster, { id }: Voter): string | undefined {
+function whyAway({ members }: EtcdCluster, { id }: Voter): string | undefined {
   const member = members.find((each) => each.id === id);
   return member && (member.problem ?? 'there is no connection to it');
 }
@@ -171,7 +171,7 @@ function refuseOtherVoters(voters: readonly Voter[], members: readonly Member[])
 }
 
 /** Waits until the voter answers a linearizable read. @throws AwayError (MemberBusyError) after `withinMs`; SweepStoppedError under CORRUPT */
-export async function untilHealthy(client: MemberClient, voter: Voter, withinMs = HEALTHY_WITHIN_MS): Promise<void> {
+async function untilHealthy(client: MemberClient, voter: Voter, withinMs = HEALTHY_WITHIN_MS): Promise<void> {
   const giveUpAt = Date.now() + withinMs;
   for (;;) {
     try {

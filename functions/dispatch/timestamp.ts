@@ -7,7 +7,7 @@ const forms =
   /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))? ?(Z|[+-]\d{2}:?\d{2})(?: (?:[A-Z]{3,5}|[+-]\d{2,4}))?$/;
 
 /** @returns the same moment as `2026-11-20T02:13:09.611Z`, cut to milliseconds, or undefined where it isn't one */
-export function utcMilliseconds(text: string): string | undefined {
+function utcMilliseconds(text: string): string | undefined {
   const [, date, time, fraction = '', zone] = forms.exec(text) ?? [];
   if (date === undefined || time === undefined || zone === undefined) return undefined;
   const offset = zone === 'Z' ? 'Z' : `${zone.slice(0, 3)}:${zone.slice(-2)}`;

@@ -17,7 +17,7 @@ import type { Outcome, RunReport } from '../contract/report.ts';
 /** Where the metrics go when nothing else is set, and the log's `service`. */
 const DEFAULT_NAME = 'etcd-medic';
 
-export interface WorkflowTools {
+interface WorkflowTools {
   /** Silent while the engine replays what was already done: no line is written twice, and one just before a crash perhaps not at all. */
   readonly logger: DurableContextLogger<DurableLogger>;
 }

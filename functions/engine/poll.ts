@@ -45,7 +45,7 @@ export type PollState<Data> = PolledStep<Data> & {
 };
 
 /** How often a look is put off to an invocation with more time left; a fresh one has all that Lambda gives. */
-export const FRESH_INVOCATIONS = 3;
+const FRESH_INVOCATIONS = 3;
 const NO_TIME = 'too little of this invocation is left';
 
 /** @param leftMs of this invocation. @param work never throws */

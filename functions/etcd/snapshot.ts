@@ -17,7 +17,7 @@ export interface VerifiedSnapshot extends AsyncIterable<Buffer> {
   readonly summary: SnapshotSummary;
 }
 
-export interface SnapshotSummary {
+interface SnapshotSummary {
   /** Of the file, its trailer included. */
   readonly bytes: number;
   /** Hexadecimal, of the whole file; the trailer itself is that of the database alone. */

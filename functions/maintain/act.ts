@@ -32,7 +32,7 @@ const SETTLE_WITHIN_SECONDS = 60;
 const SETTLED_WRITE_MS = 25;
 
 /** How a night ended early. */
-export interface Ending {
+interface Ending {
   readonly outcome: 'maintained' | 'refused' | 'escalated';
   readonly reason: string;
 }

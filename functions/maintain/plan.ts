@@ -44,4 +44,4 @@ function planPruning({ prune }: MaintenancePolicy, pruneFunction: string | undef
 }
 
 /** What stands in a report where `maintain.prune` is set and cannot be done. */
-export const NO_PRUNING = '`maintain.prune` is set, but there is no prune function: not configured';
+const NO_PRUNING = '`maintain.prune` is set, but there is no prune function: not configured';

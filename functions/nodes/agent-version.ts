@@ -1,7 +1,7 @@
 // Whether a node's SSM agent is new enough for the documents.
 
 /** The first that sets a parameter as an environment variable where a document asks for it (`interpolationType: ENV_VAR`). */
-export const OLDEST_AGENT = '3.3.2746.0';
+const OLDEST_AGENT = '3.3.2746.0';
 
 /**
  * @param agentVersion as Systems Manager lists it; undefined: the agent never said

@@ -15,7 +15,7 @@ export interface NotifyEnvironment {
 }
 
 /** A FIFO topic is none: it wants a message group, and sends no e-mail. */
-export const TOPIC_ARN = /^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}$/;
+const TOPIC_ARN = /^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}$/;
 
 /**
  * @param environment `ETCD_MEDIC_CLUSTER`: the cluster's configuration as JSON; `ETCD_MEDIC_TABLE`, `ETCD_MEDIC_BUS`,

@@ -47,7 +47,7 @@ const DEADLINES: Partial<Deadlines> = {
 };
 
 /** A member has not answered all questions when the time of the probe was up. */
-export class LookDeadlineError extends EtcdMedicError {
+class LookDeadlineError extends EtcdMedicError {
   override readonly name = 'LookDeadlineError';
 }
 

@@ -11,7 +11,7 @@ import { type Known, LastKnown } from './last-known.ts';
 /** A renewed certificate and a new node are seen after so long at the latest; asking every minute would cost more and tell no more. */
 const MAX_AGE_MS = 5 * 60_000;
 /** In the same region both services answer in a fraction of a second. */
-export const PATIENCE_MS = 2_500;
+const PATIENCE_MS = 2_500;
 
 /** What one process remembers from probe to probe. */
 export class ProbeMemory {

@@ -14,7 +14,7 @@ export interface Counts {
 export type GuardPolicy = Pick<PruningPolicy, 'maxStaleShare' | 'maxStaleCount'>;
 
 /** Below this a share says nothing: two of three stale reports are a small cluster's ordinary Tuesday. */
-export const SHARE_COUNTS_FROM = 50;
+const SHARE_COUNTS_FROM = 50;
 
 /**
  * @param when `half-way`: asked again, so that this run may have deleted some already

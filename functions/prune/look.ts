@@ -8,7 +8,7 @@ import { type Surveyed, survey } from './survey.ts';
 import { type Trouble, troubleOf } from './trouble.ts';
 
 /** How many stale reports one invocation remembers, some 500 bytes each; what is beyond that is listed again when these are done. */
-export const REMEMBERED = 20_000;
+const REMEMBERED = 20_000;
 
 /** What a survey leaves of its invocation: its last call may take two minutes, and so may the one that looks whether all is away. */
 const SURVEY_LEAVES_MS = 4 * 60_000;

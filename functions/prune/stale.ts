@@ -68,13 +68,13 @@ const HOUR_MS = 60 * MINUTE_MS;
  * A report written later than this before its owners were listed is taken to have an owner: the owner may be younger than the list. It
  * covers the time from the server's read to its answer's date, and clocks of several API servers.
  */
-export const OWNER_RACE_MS = MINUTE_MS;
+const OWNER_RACE_MS = MINUTE_MS;
 /** An operator that deletes by TTL does so within seconds; after a restart of it, within minutes. An hour later it isn't doing it. */
-export const TTL_GRACE_MS = HOUR_MS;
+const TTL_GRACE_MS = HOUR_MS;
 /** Trivy scans once a day by default, Kyverno once an hour: who has not written for so long is not between two rounds. */
-export const ABANDONED_MS = 24 * HOUR_MS;
+const ABANDONED_MS = 24 * HOUR_MS;
 /** What Kyverno's own controller gives an ephemeral report to find its owner. */
-export const EPHEMERAL_GRACE_MS = 2 * MINUTE_MS;
+const EPHEMERAL_GRACE_MS = 2 * MINUTE_MS;
 
 /** Pure: the same report in the same circumstances is judged the same. */
 export function judge(report: ObjectMetadata, circumstances: Circumstances): Verdict {

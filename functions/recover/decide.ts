@@ -14,7 +14,7 @@ import { silentNodes } from '../control-plane/silent-nodes.ts';
  * A voter whose file is already this small a share of its own quota isn't defragmented in an emergency: it can't be what
  * holds the alarm, and each defragmentation stalls its member.
  */
-export const SMALL_ENOUGH_SHARE = 0.25;
+const SMALL_ENOUGH_SHARE = 0.25;
 
 export interface RecoveryPolicy {
   readonly watchSeconds: number;

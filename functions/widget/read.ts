@@ -8,7 +8,7 @@ import { parseLook, parseReport } from './records.ts';
 import type { HeldLease, Situation } from './situation.ts';
 
 /** Fewer would hide a month's one recovery among the nights; more are too narrow to tell apart on a small screen. */
-export const MAX_RUNS = 20;
+const MAX_RUNS = 20;
 
 /** A page has 1 MB; reports have 10 kB as a rule, and 350 kB at most. */
 const MAX_PAGES = 8;

@@ -5,7 +5,7 @@ import { close, listen } from './server.ts';
 import type { AwsStandIn } from './stand-in.ts';
 
 /** Longer than all attempts that the SDK makes by itself. */
-export const OUTAGE_MS = 2_000;
+const OUTAGE_MS = 2_000;
 
 /** One of a run's calls. */
 export interface Call {

@@ -27,7 +27,7 @@ const MOST_BYTES = { Event: 256 * 1024, RequestResponse: 6 * 1024 * 1024 };
 const ALIAS = 'live';
 const VERSION = '1';
 
-export interface StandInFunction {
+interface StandInFunction {
   readonly durable: DurableLambdaHandler;
   readonly options?: Omit<LocalExecutionOptions, 'executionArn' | 'serve'>;
   /**
@@ -44,7 +44,7 @@ interface Sleep {
 }
 
 /** One run of a durable function. */
-export interface StandInExecution {
+interface StandInExecution {
   readonly functionName: string;
   readonly name: string;
   readonly arn: string;

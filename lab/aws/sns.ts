@@ -2,7 +2,7 @@
 // has for a topic's ARN, a subject and a message.
 import { type ApiCall, type Response, type RunningServer, signerOf, startServer } from './server.ts';
 
-export interface PublishedMessage {
+interface PublishedMessage {
   readonly topicArn: string;
   /** Of the endpoint that the client chose, from its signature. */
   readonly region: string;

@@ -6,7 +6,7 @@ import { AGENT_VERSION } from './ssm-agent.ts';
 import { aggregatedStatus, type CommandStore, type RecordedCommand, type SentInvocation } from './ssm-commands.ts';
 import type { SsmNode } from './ssm-node.ts';
 
-export interface SsmState {
+interface SsmState {
   readonly nodes: ReadonlyMap<string, SsmNode>;
   readonly documents: ReadonlyMap<string, DocumentContent>;
   readonly parameters: Map<string, string>;

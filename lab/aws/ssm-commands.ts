@@ -5,7 +5,7 @@ import { agentRefuses, handedOver } from './ssm-agent.ts';
 import type { SsmNode } from './ssm-node.ts';
 import type { ScriptRunner } from './ssm-script.ts';
 
-export interface CommandRequest {
+interface CommandRequest {
   readonly document: string;
   readonly content: DocumentContent;
   readonly nodes: readonly SsmNode[];

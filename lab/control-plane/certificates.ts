@@ -12,7 +12,7 @@ export interface CredentialFiles {
   readonly keyFile: string;
 }
 
-export interface CertificateOptions {
+interface CertificateOptions {
   /** The common name, and the files' name: `<name>.crt`, `<name>.key`. */
   readonly name: string;
   /** kubeadm gives members both, as they dial each other. @default both */

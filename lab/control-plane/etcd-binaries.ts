@@ -34,7 +34,7 @@ export class EtcdNotFoundError extends EtcdMedicError {
 }
 
 /** What kubeadm's current releases are nearest to, of what Debian has. */
-export const DEFAULT_VERSION = '3.5.30';
+const DEFAULT_VERSION = '3.5.30';
 const ANY_VERSION = 'etcd-any';
 
 /**

@@ -19,7 +19,7 @@ export interface FillOptions {
   readonly onProgress?: (progress: FillProgress) => void;
 }
 
-export interface FillProgress {
+interface FillProgress {
   /** Reports written. */
   readonly puts: number;
   /** Of their values. */

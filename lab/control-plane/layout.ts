@@ -8,7 +8,7 @@ import { freePorts } from './ports.ts';
 import { type SavedPlane, savePlane } from './saved-plane.ts';
 
 /** What a member's place has beside a client and a peer port. */
-export interface Placement {
+interface Placement {
   /** An IP address of its own, with the same ports as on the others'. */
   readonly addresses: boolean;
   readonly metrics: boolean;

@@ -1,6 +1,6 @@
 // What an etcd member's own log says it did, and when: defragmentations, compactions, leaderships, alarms, ends.
 
-export interface LoggedDefragmentation {
+interface LoggedDefragmentation {
   /** Milliseconds since the epoch, as all times here. */
   readonly startedAt: number;
   /** Undefined while it is under way. One that the process didn't survive ends at its next start. */
@@ -11,13 +11,13 @@ export interface LoggedDefragmentation {
   sizeAfter: number | undefined;
 }
 
-export interface LoggedCompaction {
+interface LoggedCompaction {
   readonly at: number;
   readonly kind: 'started' | 'finished';
   readonly revision: number;
 }
 
-export interface LoggedAlarm {
+interface LoggedAlarm {
   readonly at: number;
   readonly kind: 'raised' | 'disarmed';
   /** `NOSPACE`, `CORRUPT` */

@@ -43,7 +43,7 @@ const SNAPSHOT_COUNT = 10_000;
 /** Where a member without an address of its own is. */
 export const LOOPBACK = '127.0.0.1';
 
-export function clientUrl({ address = LOOPBACK, clientPort }: MemberSpec, tls: boolean): string {
+function clientUrl({ address = LOOPBACK, clientPort }: MemberSpec, tls: boolean): string {
   return `${tls ? 'https' : 'http'}://${address}:${clientPort}`;
 }
 

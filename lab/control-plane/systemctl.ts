@@ -3,7 +3,7 @@ import type { Kubelet } from './kubelet.ts';
 import type { CommandResult } from './shims.ts';
 
 /** The unit's name on a node, without `.service`. */
-export const KUBELET_UNIT = 'kubelet';
+const KUBELET_UNIT = 'kubelet';
 
 const NOT_ACTIVE = 3;
 const NO_SUCH_UNIT_TO_LOOK_AT = 4;

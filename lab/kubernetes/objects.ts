@@ -29,7 +29,7 @@ export interface StoredJson {
   readonly [field: string]: unknown;
 }
 
-export interface StoredMetadata extends Omit<NewObject, 'content' | 'lastWrittenAt'> {
+interface StoredMetadata extends Omit<NewObject, 'content' | 'lastWrittenAt'> {
   readonly uid: string;
   readonly creationTimestamp: string;
   readonly generation: number;

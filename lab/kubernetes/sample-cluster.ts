@@ -6,7 +6,7 @@ import { type NewObject, timestamp } from './objects.ts';
 
 export const TRIVY_TTL = 'trivy-operator.aquasecurity.github.io/report-ttl';
 export const TRIVY = { 'app.kubernetes.io/managed-by': 'trivy-operator' };
-export const KYVERNO = { 'app.kubernetes.io/managed-by': 'kyverno' };
+const KYVERNO = { 'app.kubernetes.io/managed-by': 'kyverno' };
 
 export function hoursAgo(hours: number): string {
   return timestamp(new Date(Date.now() - hours * 3_600_000));

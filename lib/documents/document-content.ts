@@ -26,7 +26,7 @@ export interface DocumentParameter {
   readonly default?: string;
 }
 
-export interface RunShellScript {
+interface RunShellScript {
   readonly action: 'aws:runShellScript';
   readonly name: string;
   readonly precondition: { readonly StringEquals: readonly ['platformType', 'Linux'] };

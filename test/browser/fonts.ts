@@ -16,7 +16,7 @@ export const FONT_SETS = {
 export type FontSet = keyof typeof FONT_SETS;
 
 /** Fonts are not in the cache, and could not be fetched; the message says what to install. */
-export class FontsNotFoundError extends EtcdMedicError {
+class FontsNotFoundError extends EtcdMedicError {
   override readonly name = 'FontsNotFoundError';
 }
 

@@ -35,7 +35,7 @@ const WEEKS = 5;
 const GB = 1024 ** 3;
 
 /** What is not in the template. Measured here where nothing else is said. */
-export const USE = {
+const USE = {
   members: 3,
   probeSeconds: 0.15,
   /** Of one probe: its metrics, its log line, and Lambda's own lines. */

@@ -9,7 +9,7 @@ const FOLDERS = ['bench', 'bin', 'functions', 'lab', 'lib', 'test'];
 const IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*)(['"])([^'"]+)\1/g;
 
 /** Paths from the project's root, with `/`. */
-export function sourceFiles(): string[] {
+function sourceFiles(): string[] {
   return FOLDERS.flatMap((folder) => globSync(`${folder}/**/*.ts`, { cwd: root })).sort();
 }
 
@@ -20,7 +20,7 @@ export interface Imports {
   readonly packages: readonly string[];
 }
 
-export function importsOf(file: string): Imports {
+function importsOf(file: string): Imports {
   const names = [...readFileSync(join(root, file), 'utf8').matchAll(IMPORT)].map(([, , name]) => name ?? '');
   return {
     files: names.filter((name) => name.startsWith('.')).map((name) => normalize(join(dirname(file), name))),

@@ -6,7 +6,7 @@ import { describeError, EtcdMedicError } from '../../functions/contract/errors.t
 import { cachedPackage, unpackIntoCache } from '../../lab/control-plane/package-cache.ts';
 
 /** There is no shellcheck here, and none could be fetched; the message says what to install or set. */
-export class ShellcheckNotFoundError extends EtcdMedicError {
+class ShellcheckNotFoundError extends EtcdMedicError {
   override readonly name = 'ShellcheckNotFoundError';
 }
 

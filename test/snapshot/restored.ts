@@ -22,7 +22,7 @@ const ATTEMPTS = 5;
 const PEER_URL = 'http://127.0.0.1:1';
 
 /** What `snapshot status` says of a snapshot. */
-export interface SnapshotStatus {
+interface SnapshotStatus {
   readonly revision: number;
   readonly totalKey: number;
 }
