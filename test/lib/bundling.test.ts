@@ -174,11 +174,11 @@ describe('the bundles that are deployed', () => {
 
   it('fail the synthesis where the code cannot be packed, in the words of esbuild', () => {
     // A folder of functions/ that has no handler.
-    const { code } = codeOf('run');
+    const { code } = codeOf('engine');
     const app = new App({ outdir: path.join(temporary, 'broken') });
 
     expect(() => code.bind(new Stack(app, 'Broken'))).toThrow(
-      /functions\/run could not be packed: .*Could not resolve.*handler\.ts/s,
+      /functions\/engine could not be packed: .*Could not resolve.*handler\.ts/s,
     );
   });
 });
