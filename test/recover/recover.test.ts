@@ -1,6 +1,5 @@
 // The main job, on real etcd: a cluster in NOSPACE comes back, and what must not be touched isn't.
 import { afterEach, describe, expect, it } from 'vitest';
-import type { RunReport } from '../../functions/contract/report.ts';
 import { listAlarms, putThrough, raiseCorrupt, raiseNospace, snapshotOfState } from '../../lab/control-plane/alarms.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import { versionsHere } from '../../lab/control-plane/etcd-versions.ts';
@@ -8,8 +7,7 @@ import { fillWithReports } from '../../lab/control-plane/fill.ts';
 import type { ControlPlaneOptions } from '../../lab/control-plane/options.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { settled } from '../../lab/control-plane/settle.ts';
-import { defragmentations, executeRecover, outcomes, recoverPlane } from '../../lab/runs/recover.ts';
-import { writeMeanwhile } from './meanwhile.ts';
+import { defragmentations, outcomes, recoverPlane } from '../../lab/runs/recover.ts';
 
 const MiB = 1024 * 1024;
 const QUOTA_BYTES = 16 * MiB;
@@ -248,96 +246,5 @@ describe('recover, where it must not act', () => {
     expect(report.reason).toMatch(/^Full of live data: .*\b16777216 bytes\b/);
     expect(report.reason).toContain('/registry/aquasecurity.github.io/vulnerabilityreports/');
     expect(await listAlarms(plane)).toHaveLength(3);
-  });
-});
-
-describe('recover, when something happens on the way', () => {
-  it('puts a step off to a fresh invocation where too little time is left for it', async () => {
-    const plane = await fullPlane({ members: 1 });
-
-    const execution = await executeRecover(plane, {
-      remainingTimeMs: (invocation) => (invocation === 1 ? 60_000 : 900_000),
-    });
-
-    const report = execution.result as RunReport;
-    expect(report.outcome, report.reason).toBe('recovered');
-    expect(await defragmentations(plane)).toEqual({ 'cp-1': 1 });
-    expect(report.steps.map(({ name }) => name).filter((name) => name.startsWith('defragment'))).toEqual([
-      'defragment cp-1',
-    ]);
-  });
-
-  it('looks again where a voter is away for a moment', async () => {
-    const plane = await fullPlane();
-    await plane.stopMember('cp-2');
-
-    const report = await recoverPlane(plane, {
-      onOperation: ({ name, to }) => {
-        if (name === 'observe' && to === 'PENDING') plane.startMember('cp-2');
-      },
-      skipTime: false,
-    });
-
-    expect(report.outcome, report.reason).toBe('recovered');
-  });
-
-  it('R14: stops the sweep at the first member that is away, and says what is done and what is not', async () => {
-    const plane = await fullPlane({ flags: SLOW_ELECTIONS });
-    const leaderLast = (await recoverPlane(plane, { dryRun: true })).plan?.map(({ name }) => name) ?? [];
-    const sweep = leaderLast
-      .filter((name) => name.startsWith('defragment '))
-      .map((name) => name.slice('defragment '.length));
-    const [first, second] = sweep;
-
-    let stopped: Promise<void> | undefined;
-    const report = await recoverPlane(plane, {
-      onOperation: ({ name, to }) => {
-        if (name === `defragment ${plane.member(first ?? '').id}` && to === 'SUCCEEDED')
-          stopped = plane.stopMember(second ?? '', 'SIGKILL');
-      },
-    });
-
-    await stopped;
-    expect(report.outcome).toBe('escalated');
-    expect(report.reason).toContain(`Defragmented: ${first}`);
-    expect(report.members.filter(({ defragmented }) => defragmented).map(({ name }) => name)).toEqual([first]);
-    expect(outcomes(report)).not.toHaveProperty('disarm');
-    plane.startMember(second ?? '');
-    await plane.ready();
-    expect(await listAlarms(plane)).toHaveLength(3);
-  });
-
-  it('R7: an alarm that comes back while it is watched is escalated, not disarmed again', async () => {
-    const plane = await fullPlane();
-    const [member] = plane.members;
-    let raised: Promise<void> | undefined;
-
-    const report = await recoverPlane(plane, {
-      configuration: { recover: { watchSeconds: 3 } },
-      onOperation: ({ name, from }) => {
-        if (name === 'canary' && from !== undefined) raised ??= raiseNospace(plane, member?.id ?? '');
-      },
-      skipTime: false,
-    });
-
-    await raised;
-    expect(report.outcome).toBe('escalated');
-    expect(report.reason).toContain('came back');
-    expect(await listAlarms(plane)).toEqual([{ memberId: member?.id, type: 'NOSPACE' }]);
-  });
-
-  it('R7: a file that is nearly at its quota again at the end is not called recovered', async () => {
-    const plane = await fullPlane();
-
-    const report = await recoverPlane(plane, {
-      onOperation: ({ name = '', to }) => {
-        if (/^watch/.test(name) && to === 'SUCCEEDED') writeMeanwhile(plane, 0.96);
-      },
-    });
-
-    expect(await listAlarms(plane)).toEqual([]);
-    expect(report.outcome, report.reason).toBe('escalated');
-    expect(report.reason).toMatch(/cp-1 has .*, 9[67] % of its quota of 16.0 MiB/);
-    expect(report.reason).toContain('Largest: /registry/');
   });
 });
