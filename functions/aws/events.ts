@@ -1,18 +1,12 @@
 // Tells the world how a run ended: one event on the bus, and a second one where a person has to act.
 import type { PutEventsRequestEntry } from '@aws-sdk/client-eventbridge';
 import { EtcdMedicError, SetupError } from '../contract/errors.ts';
-import type { RunReport, Workflow } from '../contract/report.ts';
+import { ESCALATION, FINISHED_BY } from '../contract/event-names.ts';
+import type { RunReport } from '../contract/report.ts';
 import { fitReport } from '../contract/shorten.ts';
 import { clientDefaults, isSetupProblem } from './client.ts';
 
 const SOURCE = 'etcd-medic';
-const ESCALATION = 'Etcd Medic Escalation';
-
-const FINISHED: Readonly<Record<Exclude<Workflow, 'probe'>, string>> = {
-  recover: 'Etcd Recovery Finished',
-  maintain: 'Etcd Maintenance Finished',
-  prune: 'Report Pruning Finished',
-};
 
 /** PutEvents takes 256 KB a request, all entries together; some of it is for what stands around the details. */
 const MAX_REQUEST_BYTES = 256 * 1024;
@@ -45,7 +39,7 @@ export interface Published {
  */
 export async function publishReport({ bus, report, execution }: PublishOptions): Promise<Published> {
   if (report.workflow === 'probe') return { detailTypes: [], shortened: false };
-  const detailTypes = [FINISHED[report.workflow], ...(needsAPerson(report) ? [ESCALATION] : [])];
+  const detailTypes = [FINISHED_BY[report.workflow], ...(needsAPerson(report) ? [ESCALATION] : [])];
   const { json, shortened } = fitReport(report, MAX_REQUEST_BYTES / detailTypes.length - ENVELOPE_BYTES);
   await putEvents(
     detailTypes.map((detailType) => ({

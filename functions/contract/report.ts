@@ -17,7 +17,7 @@ export const OUTCOMES = [
 export type Outcome = (typeof OUTCOMES)[number];
 
 export const WORKFLOWS = [...STARTED_WORKFLOWS, 'probe'] as const;
-export type Workflow = (typeof WORKFLOWS)[number];
+type Workflow = (typeof WORKFLOWS)[number];
 
 export const STEP_OUTCOMES = [
   'done',

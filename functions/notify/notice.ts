@@ -39,7 +39,7 @@ export function parseNotice(event: unknown, cluster: string): Notice {
   if (source === 'etcd-medic' && type === ESCALATION) {
     return ignore(`"${ESCALATION}": people are told by the event of the run's end`);
   }
-  if (source === 'etcd-medic' && FINISHED.some((finished) => finished === type)) {
+  if (source === 'etcd-medic' && FINISHED.includes(type)) {
     const report = parseReport(detail, `event "${type}", detail`);
     if (report.cluster !== cluster) return ignore(`the report is of cluster ${report.cluster}, not of ${cluster}`);
     return { kind: 'report', report, execution: resources?.find((arn) => EXECUTION_ARN.test(arn)) };
