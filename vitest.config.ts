@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-// A project for each suite, named after what it needs; `npx vitest run --project NAME`. A test file belongs to exactly one, which
-// test/house/suites.test.ts holds.
+// A project for each suite, named after what it needs; `npx vitest run --project NAME`. A test file belongs to exactly
+// one, which test/house/suites.test.ts holds.
 
 /** Nothing: no etcd, no stand-in, no process. Seconds. */
 export const UNIT = [
@@ -23,8 +23,8 @@ export const UNIT = [
 ];
 
 /**
- * What is deployed, as it is deployed: the templates, the bundles, their licences, the roles' permissions, the SSM documents' scripts, the
- * certificates that are issued, and no secret in anything that leaves.
+ * What is deployed, as it is deployed: the templates, the bundles, their licences, the roles' permissions, the SSM
+ * documents' scripts, the certificates that are issued, and no secret in anything that leaves.
  */
 const DEPLOYED = [
   'test/bundle/**/*.test.ts',
@@ -36,9 +36,10 @@ const DEPLOYED = [
 ];
 
 /**
- * What others do to a cluster while we are at work, and what real servers of five versions do that a lab would not: addresses that lead
- * elsewhere, somebody else's defragmentation or backup, rights that are missing, names as people give them, objects that can't be
- * decoded, no quorum, the runbook's commands typed for real; and the durable handlers on AWS's own local runner.
+ * What others do to a cluster while we are at work, and what real servers of five versions do that a lab would not:
+ * addresses that lead elsewhere, somebody else's defragmentation or backup, rights that are missing, names as people
+ * give them, objects that can't be decoded, no quorum, the runbook's commands typed for real; and the durable handlers
+ * on AWS's own local runner.
  */
 const SCENARIOS = [
   'test/docs/runbook-commands.test.ts',
@@ -51,8 +52,8 @@ const SCENARIOS = [
 ];
 
 /**
- * What the other tests stand on: the control plane with its kubelets, probes and network, the stand-ins of AWS, and what runs a function
- * here in Lambda's place, by hand or to measure it.
+ * What the other tests stand on: the control plane with its kubelets, probes and network, the stand-ins of AWS, and
+ * what runs a function here in Lambda's place, by hand or to measure it.
  */
 const LAB = ['test/bench/**/*.test.ts', 'test/bin/**/*.test.ts', 'test/lab/**/*.test.ts'];
 
@@ -60,7 +61,10 @@ const LAB = ['test/bench/**/*.test.ts', 'test/bin/**/*.test.ts', 'test/lab/**/*.
 const CRASHES = ['test/chaos/{crash,crash-pruning,maintain-crash}.test.ts'];
 /** Each case is a process of its own that mostly waits: 13 s for a member, in real time. */
 const AWAY = ['test/chaos/away.test.ts'];
-/** Dozens of runs each, that mostly wait: the trouble lasts for two seconds of real time. ETCD_MEDIC_EVERY_CALL=1 has many more. */
+/**
+ * Dozens of runs each, that mostly wait: the trouble lasts for two seconds of real time. ETCD_MEDIC_EVERY_CALL=1 has
+ * many more.
+ */
 const HICCUPS = ['test/chaos/hiccups/*.test.ts'];
 /** Tens of thousands of reports: minutes, and gigabytes of memory for the API server. */
 const SCALE = ['test/scale/**/*.test.ts'];
@@ -73,7 +77,10 @@ export interface Suite {
   readonly name: string;
   readonly include: readonly string[];
   readonly exclude?: readonly string[];
-  /** Real etcd members share two cores with the tests. Much of it is waiting; more files at once only make members time out. */
+  /**
+   * Real etcd members share two cores with the tests. Much of it is waiting; more files at once only make members time
+   * out.
+   */
   readonly maxWorkers: number;
   readonly maxConcurrency?: number;
   /** @default 5 minutes */
@@ -82,7 +89,8 @@ export interface Suite {
 
 export const SUITES: readonly Suite[] = [
   { name: 'unit', include: UNIT, maxWorkers: 2, testTimeout: minutes(1) },
-  // Real etcd, real API server, AWS by its stand-ins: with `unit` it is what `npm test` runs, and stays below five minutes.
+  // Real etcd, real API server, AWS by its stand-ins: with `unit` it is what `npm test` runs, and stays below five
+  // minutes.
   {
     name: 'members',
     include: ['test/**/*.test.ts'],

@@ -1,4 +1,5 @@
-// What a suite's JSON report of vitest says: prints "PASSED FAILED", and adds to a file what failed and why, a paragraph each.
+// What a suite's JSON report of vitest says: prints "PASSED FAILED", and adds to a file what failed and why, a
+// paragraph each.
 
 import { appendFileSync, readFileSync } from 'node:fs';
 import { relative } from 'node:path';

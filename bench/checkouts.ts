@@ -1,5 +1,6 @@
-// What is measured: this checkout and, with `--baseline DIR`, another one of etcd-medic, in turns in the same run. Each is started as a
-// process of its own from its own sources and packages, by what every version has (`bin/invoke.ts`), so that its layout does not matter.
+// What is measured: this checkout and, with `--baseline DIR`, another one of etcd-medic, in turns in the same run. Each
+// is started as a process of its own from its own sources and packages, by what every version has (`bin/invoke.ts`), so
+// that its layout does not matter.
 import { execFile } from 'node:child_process';
 import { access, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -19,7 +20,10 @@ export const BASELINE_OPTION = { baseline: { type: 'string' } } as const;
 const OURS: Checkout = { name: 'etcd-medic', directory: resolve(import.meta.dirname, '..') };
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 
-/** @returns this checkout, and the baseline where there is one. @throws Error where that is no checkout with its packages */
+/**
+ * @returns this checkout, and the baseline where there is one.
+ * @throws Error where that is no checkout with its packages
+ */
 export async function checkouts(baseline: string | undefined): Promise<readonly [Checkout, Checkout?]> {
   if (baseline === undefined) return [OURS];
   const directory = resolve(baseline);
@@ -39,7 +43,8 @@ export function inTurns<Contestant>(contestants: readonly Contestant[], turn: nu
 }
 
 /**
- * Runs a workflow of that checkout. Of the report, `startedAt` is when the run itself began: the process was up by then.
+ * Runs a workflow of that checkout. Of the report, `startedAt` is when the run itself began: the process was up by
+ * then.
  * @param node further arguments of the Node that it runs on
  * @throws Error with what it said on standard error, where it ended without a report
  */

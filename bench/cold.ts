@@ -1,6 +1,7 @@
-// How long a function's code takes to import, as at a cold start: the bundle that is deployed against the same code unbundled (TypeScript
-// by type stripping, packages from node_modules), each in a fresh Node process, in turns; and how long it takes the bundle to send etcd its
-// first RPC. With `--baseline DIR` another checkout's beside them. Prints medians and ratios; asserts nothing.
+// How long a function's code takes to import, as at a cold start: the bundle that is deployed against the same code
+// unbundled (TypeScript by type stripping, packages from node_modules), each in a fresh Node process, in turns; and how
+// long it takes the bundle to send etcd its first RPC. With `--baseline DIR` another checkout's beside them. Prints
+// medians and ratios; asserts nothing.
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';

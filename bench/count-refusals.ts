@@ -1,5 +1,5 @@
-// Loaded into a process before its program (`node --import`): how often servers have said 429 to its undici, written to the file that
-// ETCD_MEDIC_BENCH_REFUSALS names when the process ends. Started by bench/prune.ts.
+// Loaded into a process before its program (`node --import`): how often servers have said 429 to its undici, written to
+// the file that ETCD_MEDIC_BENCH_REFUSALS names when the process ends. Started by bench/prune.ts.
 import { subscribe } from 'node:diagnostics_channel';
 import { writeFileSync } from 'node:fs';
 

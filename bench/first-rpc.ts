@@ -1,6 +1,6 @@
-// How long after its process began a function sends its first RPC to etcd, with all that comes before it: starting up, importing, reading
-// credentials, and what a workflow does first (lease, switch). The function is called as Lambda calls it; AWS is played by the stand-ins,
-// etcd by a server that only notes when something is asked of it.
+// How long after its process began a function sends its first RPC to etcd, with all that comes before it: starting up,
+// importing, reading credentials, and what a workflow does first (lease, switch). The function is called as Lambda
+// calls it; AWS is played by the stand-ins, etcd by a server that only notes when something is asked of it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -104,7 +104,9 @@ function start(file: string, event: unknown, env: Readonly<Record<string, string
   return { process: child, begun, output: () => output };
 }
 
-/** A workflow is given its first invocation's event by the service, which keeps its record; the probe is just called. */
+/**
+ * A workflow is given its first invocation's event by the service, which keeps its record; the probe is just called.
+ */
 async function call(aws: AwsStandIn, name: string, begin: (event: unknown) => Started): Promise<Started> {
   if (name === 'probe') return begin({});
   const { promise, resolve } = Promise.withResolvers<Started>();

@@ -1,5 +1,5 @@
-// A process of its own that asks every 20 ms whether the cluster takes a write again, through one member after the other, and
-// prints the time (milliseconds since 1970) of the first that is accepted. Started by bench/recover.ts.
+// A process of its own that asks every 20 ms whether the cluster takes a write again, through one member after the
+// other, and prints the time (milliseconds since 1970) of the first that is accepted. Started by bench/recover.ts.
 import { readFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { noop } from 'cockatiel';

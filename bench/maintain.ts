@@ -1,6 +1,7 @@
-// How long writers stall while a cluster is defragmented: etcd-medic's maintenance against `etcdctl defrag --cluster` or, with
-// `--baseline DIR`, against another checkout's, on copies of the same data directories, in turns. One writer per member; each stalls at least for its own member's defragmentation, so the sum of
-// what the servers log is what nobody can do better than. Prints every run; asserts nothing.
+// How long writers stall while a cluster is defragmented: etcd-medic's maintenance against `etcdctl defrag --cluster`
+// or, with `--baseline DIR`, against another checkout's, on copies of the same data directories, in turns. One writer
+// per member; each stalls at least for its own member's defragmentation, so the sum of what the servers log is what
+// nobody can do better than. Prints every run; asserts nothing.
 import { execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
@@ -204,7 +205,10 @@ function sorted(puts: readonly TimedPut[]): number[] {
   return puts.map(({ ms }) => ms).sort((a, b) => a - b);
 }
 
-/** With the puts that a stalled writer would have sent meanwhile, one every interval, each waiting for what was left of the stall. */
+/**
+ * With the puts that a stalled writer would have sent meanwhile, one every interval, each waiting for what was left of
+ * the stall.
+ */
 function corrected(latencies: readonly number[]): number[] {
   return latencies
     .flatMap((ms) => [

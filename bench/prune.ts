@@ -1,7 +1,7 @@
-// How many reports a second are deleted: etcd-medic's pruning against `kubectl delete` of the same list, where kubectl is on PATH, and
-// against the plainest loop over the API (one connection, one DELETE after the other) or, with `--baseline DIR`, against another checkout's,
-// in turns; then with a server that allows few changes at the same time and says 429. On a real API server and three real etcd members.
-// Prints every run and the medians; asserts nothing.
+// How many reports a second are deleted: etcd-medic's pruning against `kubectl delete` of the same list, where kubectl
+// is on PATH, and against the plainest loop over the API (one connection, one DELETE after the other) or, with
+// `--baseline DIR`, against another checkout's, in turns; then with a server that allows few changes at the same time
+// and says 429. On a real API server and three real etcd members. Prints every run and the medians; asserts nothing.
 import { execFile } from 'node:child_process';
 import { subscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
@@ -33,7 +33,8 @@ const { values: options } = parseArgs({
     bytes: { type: 'string', default: '12000' },
     'in-flight': { type: 'string', default: '4' },
     'settle-seconds': { type: 'string', default: '3' },
-    // What lies between a function and an API server in another zone; without it both share this machine's cores and nothing waits.
+    // What lies between a function and an API server in another zone; without it both share this machine's cores and
+    // nothing waits.
     'rtt-ms': { type: 'string', default: '0' },
   },
 });

@@ -1,5 +1,5 @@
-// A process of its own with one writer for each member, who puts a small key every so often, one after the other. Started by
-// bench/maintain.ts; when its standard input ends, it prints every put as JSON and ends.
+// A process of its own with one writer for each member, who puts a small key every so often, one after the other.
+// Started by bench/maintain.ts; when its standard input ends, it prints every put as JSON and ends.
 import { readFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
 import { setTimeout as wait } from 'node:timers/promises';

@@ -1,5 +1,6 @@
-// How long until a cluster whose 2 GiB are full takes writes again: etcd-medic's recovery against the classical script or, with
-// `--baseline DIR`, against another checkout's, on copies of the same data directories, in turns. Prints every run; asserts nothing.
+// How long until a cluster whose 2 GiB are full takes writes again: etcd-medic's recovery against the classical script
+// or, with `--baseline DIR`, against another checkout's, on copies of the same data directories, in turns. Prints every
+// run; asserts nothing.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';

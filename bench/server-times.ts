@@ -7,7 +7,10 @@ export interface ServerTimes {
   readonly compactionMs: readonly number[];
   /** Milliseconds of each defragmentation, all members'. */
   readonly defragmentationMs: readonly number[];
-  /** The members compact side by side and defragment one after the other: the longest compaction and all defragmentations. */
+  /**
+   * The members compact side by side and defragment one after the other: the longest compaction and all
+   * defragmentations.
+   */
   readonly boundMs: number;
 }
 

@@ -1,6 +1,6 @@
-// How long a snapshot of a full database takes: etcd-medic's step into an S3 endpoint on this machine against `etcdctl snapshot save` to
-// its disk or, with `--baseline DIR`, against another checkout's step, of the same member, in turns. Prints every run and the memory of
-// ours; asserts nothing.
+// How long a snapshot of a full database takes: etcd-medic's step into an S3 endpoint on this machine against
+// `etcdctl snapshot save` to its disk or, with `--baseline DIR`, against another checkout's step, of the same member,
+// in turns. Prints every run and the memory of ours; asserts nothing.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -77,7 +77,10 @@ if (baseline === undefined) {
   console.log(compare('memory', ourRuns.map(memory), others.map(memory), formatBytes));
 }
 
-/** In a process of its own. S3 is in this one, and throws away what it gets: in earnest it is on no disk of this machine. */
+/**
+ * In a process of its own. S3 is in this one, and throws away what it gets: in earnest it is on no disk of this
+ * machine.
+ */
 function medic({ directory }: Checkout): (of: ControlPlane) => Promise<Run> {
   const script = SCRIPTS.map((path) => join(directory, path)).find((path) => existsSync(path));
   if (script === undefined) throw new Error(`found none of ${SCRIPTS.join(', ')} in ${directory}`);

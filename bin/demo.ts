@@ -1,5 +1,5 @@
-// The whole story on this machine: three real etcd members fill up with reports until they refuse writes, one alarm event
-// arrives, and etcd-medic brings them back. Leaves nothing behind, also after Ctrl-C.
+// The whole story on this machine: three real etcd members fill up with reports until they refuse writes, one alarm
+// event arrives, and etcd-medic brings them back. Leaves nothing behind, also after Ctrl-C.
 import { readFile } from 'node:fs/promises';
 import { parseArgs, styleText } from 'node:util';
 import type { Context } from 'aws-lambda';
@@ -22,7 +22,10 @@ const MiB = 1024 * 1024;
 const QUOTA_BYTES = 96 * MiB;
 const WATCH_SECONDS = 10;
 const CLUSTER = 'demo';
-/** In the crash loop the kubelets' clocks, Systems Manager's and the engine's run so many times faster: nobody waits ten minutes. */
+/**
+ * In the crash loop the kubelets' clocks, Systems Manager's and the engine's run so many times faster: nobody waits ten
+ * minutes.
+ */
 const CRASH_LOOP_SPEED = 20;
 
 // The screen belongs to the story; the functions' log lines and metrics go to CloudWatch in real life.

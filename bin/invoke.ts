@@ -1,5 +1,5 @@
-// Runs a function's own handler in this process, against whatever a configuration file names. Its standard output is the RunReport
-// and nothing else; everything else it says goes to standard error.
+// Runs a function's own handler in this process, against whatever a configuration file names. Its standard output is
+// the RunReport and nothing else; everything else it says goes to standard error.
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';

@@ -1,4 +1,5 @@
-// `npm run licences`: looks at whose code is in the functions, writes docs/third-party.md, and fails on what must not be delivered.
+// `npm run licences`: looks at whose code is in the functions, writes docs/third-party.md, and fails on what must not
+// be delivered.
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { deliveredParties, PAGE, pageOf, problemsOf, readLock } from '../lib/third-party-page.ts';

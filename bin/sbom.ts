@@ -1,5 +1,5 @@
-// `npm run sbom [file]`: writes a CycloneDX bill of materials of all production dependencies, in which those that are delivered say in
-// which functions they are. npm makes it from what is installed.
+// `npm run sbom [file]`: writes a CycloneDX bill of materials of all production dependencies, in which those that are
+// delivered say in which functions they are. npm makes it from what is installed.
 import { execFile } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# @aws/durable-execution-sdk-js 2.4.0: `step` and `waitForCondition` treat one thrown error differently, and no option says so.
+# @aws/durable-execution-sdk-js 2.4.0: `step` and `waitForCondition` treat one thrown error differently, and no option
+# says so.
 #
-# Expected: an error in one look of a poll is an accident like one in a step, which the SDK tries again by itself (six attempts unless a
-#   retry strategy says otherwise); the poll is even the operation that is made to look many times.
-# Seen: the step succeeds at its second attempt. The poll has failed for good after its first look, and its wait strategy is never asked.
-#   Its configuration has no retry strategy, so a look that may fail has to catch its own errors and hand them out as its state.
+# Expected: an error in one look of a poll is an accident like one in a step, which the SDK tries again by itself (six
+#   attempts unless a retry strategy says otherwise); the poll is even the operation that is made to look many times.
+# Seen: the step succeeds at its second attempt. The poll has failed for good after its first look, and its wait
+#   strategy is never asked. Its configuration has no retry strategy, so a look that may fail has to catch its own
+#   errors and hand them out as its state.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,4 +1,5 @@
-// What the stack's alarms look at: the probe's metrics as they are, and what is calculated from them and from the runs'.
+// What the stack's alarms look at: the probe's metrics as they are, and what is calculated from them and from the
+// runs'.
 import { Duration } from 'aws-cdk-lib';
 import { type IMetric, MathExpression, Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
@@ -24,9 +25,9 @@ export function clusterMetric(cluster: ClusterConfiguration, metricName: string)
 }
 
 /**
- * Hours from the growth between the last two hours' lowest looks: an odd look upwards doesn't count, and what is written within an
- * hour shows in two of them at most (in an average it would in three). RATE is per second. A file that doesn't grow, or
- * that shrank when it was defragmented, is never full.
+ * Hours from the growth between the last two hours' lowest looks: an odd look upwards doesn't count, and what is
+ * written within an hour shows in two of them at most (in an average it would in three). RATE is per second. A file
+ * that doesn't grow, or that shrank when it was defragmented, is never full.
  */
 export function hoursUntilFull(cluster: ClusterConfiguration): IMetric {
   return new MathExpression({
@@ -39,7 +40,10 @@ export function hoursUntilFull(cluster: ClusterConfiguration): IMetric {
   });
 }
 
-/** Each combination of workflow and outcome is a metric of its own, which isn't there until it has happened once: hence FILL. */
+/**
+ * Each combination of workflow and outcome is a metric of its own, which isn't there until it has happened once: hence
+ * FILL.
+ */
 export function failedRuns(cluster: ClusterConfiguration): IMetric {
   const runs = workflowsOf(cluster).flatMap((workflow) =>
     (['failed', 'escalated'] as const).map((outcome) => {

@@ -1,4 +1,5 @@
-// The ways by which a CloudWatch alarm reaches dispatch: the bus, without any wiring, and the alarm's own Lambda action.
+// The ways by which a CloudWatch alarm reaches dispatch: the bus, without any wiring, and the alarm's own Lambda
+// action.
 import { ArnFormat, Duration, Stack } from 'aws-cdk-lib';
 import { Rule } from 'aws-cdk-lib/aws-events';
 import { LambdaFunction } from 'aws-cdk-lib/aws-events-targets';
@@ -15,7 +16,9 @@ export interface AlarmTriggersProps {
   readonly deadLetterQueue: IQueue;
 }
 
-/** Only a change into ALARM is passed on. An alarm that is wired both ways starts one run: dispatch sees the same cause. */
+/**
+ * Only a change into ALARM is passed on. An alarm that is wired both ways starts one run: dispatch sees the same cause.
+ */
 export class AlarmTriggers extends Construct {
   constructor(scope: Construct, id: string, { alarmNames, target, deadLetterQueue }: AlarmTriggersProps) {
     super(scope, id);
@@ -28,7 +31,8 @@ export class AlarmTriggers extends Construct {
         detail: { alarmName: [...alarmNames], state: { value: ['ALARM'] } },
       },
       targets: [
-        // A run that starts hours late is still wanted: neither NOSPACE nor a file that is nearly full goes away by itself.
+        // A run that starts hours late is still wanted: neither NOSPACE nor a file that is nearly full goes away by
+        // itself.
         new LambdaFunction(target, { deadLetterQueue, retryAttempts: 185, maxEventAge: Duration.hours(24) }),
       ],
     });

@@ -10,7 +10,9 @@ export const projectRoot = path.resolve(import.meta.dirname, '..');
 
 const PACK_FUNCTION = path.join(import.meta.dirname, 'pack-function.ts');
 
-/** The code of the function `name`: the export `handler` of functions/<name>/handler.ts, and everything that it imports. */
+/**
+ * The code of the function `name`: the export `handler` of functions/<name>/handler.ts, and everything that it imports.
+ */
 export function codeOf(name: string): Pick<FunctionProps, 'code' | 'handler'> {
   const code = Code.fromAsset(path.join(projectRoot, 'functions', name), {
     // A function is deployed again when its bundle changes, whatever changed it.
@@ -30,7 +32,8 @@ export function codeOf(name: string): Pick<FunctionProps, 'code' | 'handler'> {
 }
 
 /**
- * In a process of its own, because the CDK waits for nothing and esbuild's plugins can't be waited for in any other way.
+ * In a process of its own, because the CDK waits for nothing and esbuild's plugins can't be waited for in any other
+ * way.
  * @throws Error with esbuild's own words
  */
 function packFunction(name: string, folder: string): void {

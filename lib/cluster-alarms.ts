@@ -1,4 +1,5 @@
-// The stack's own alarms: what the probe, the workflows and the dead-letter queue tell, and when somebody is told of it.
+// The stack's own alarms: what the probe, the workflows and the dead-letter queue tell, and when somebody is told of
+// it.
 import { Alarm, type AlarmProps, ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
@@ -14,7 +15,9 @@ const SUSTAINED_MINUTES = 5;
 /** Longer than nearly every recovery takes, and shorter than anybody should sleep through. */
 const PERSISTS_MINUTES = 30;
 
-/** A nightly maintenance comes in between, and whoever reads this in the morning still has time to act without haste. */
+/**
+ * A nightly maintenance comes in between, and whoever reads this in the morning still has time to act without haste.
+ */
 const SOON_FULL_HOURS = 24;
 
 export interface ClusterAlarmsProps {
@@ -86,7 +89,8 @@ function emergencies(cluster: ClusterConfiguration): readonly Definition[] {
       kind: 'nospace-persists',
       ...raised,
       metric: nospace,
-      // A look that nobody answered doesn't count: with older kubeadm's probes etcd restarts again and again while it is full.
+      // A look that nobody answered doesn't count: with older kubeadm's probes etcd restarts again and again while it
+      // is full.
       evaluationPeriods: PERSISTS_MINUTES,
       // "nospace" tells when it is over.
       tellsWhenOver: false,
@@ -110,8 +114,8 @@ function emergencies(cluster: ClusterConfiguration): readonly Definition[] {
 }
 
 /**
- * How full the fullest member is, and where that leads. Without data the state stays as it is: a probe that is silent for a
- * while is no new reason for a maintenance, and an hour that was bad once is no trend.
+ * How full the fullest member is, and where that leads. Without data the state stays as it is: a probe that is silent
+ * for a while is no new reason for a maintenance, and an hour that was bad once is no trend.
  */
 function outlook(cluster: ClusterConfiguration): readonly Definition[] {
   const usagePercent = Math.round(cluster.maintain.usageShare * 1000) / 10;
@@ -189,7 +193,8 @@ function ownTroubles(cluster: ClusterConfiguration, deadLetterQueue: IQueue): re
       kind: 'run-failed',
       ...quiet,
       metric: failedRuns(cluster),
-      // One of the last three: a line of the log becomes a metric with a delay, when its own five minutes have long been filled with 0.
+      // One of the last three: a line of the log becomes a metric with a delay, when its own five minutes have long
+      // been filled with 0.
       evaluationPeriods: 3,
       datapointsToAlarm: 1,
       description:

@@ -1,4 +1,5 @@
-// The VPC's part of a cluster's stack: where the functions that reach etcd or the API server are, and what is opened for them.
+// The VPC's part of a cluster's stack: where the functions that reach etcd or the API server are, and what is opened
+// for them.
 import { Annotations } from 'aws-cdk-lib';
 import { type ISecurityGroup, type IVpc, SecurityGroup, Vpc } from 'aws-cdk-lib/aws-ec2';
 import type { FunctionProps } from 'aws-cdk-lib/aws-lambda';

@@ -1,4 +1,5 @@
-// What bin/app.ts puts into its app: a stack for each configured cluster, and the rules that all of them are checked by.
+// What bin/app.ts puts into its app: a stack for each configured cluster, and the rules that all of them are checked
+// by.
 import { type App, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { readClusters } from './clusters.ts';

@@ -68,8 +68,8 @@ function deploymentProblems(cluster: ClusterConfiguration, index: number): strin
 }
 
 /**
- * What there can be only one of, and the stack of a second cluster would make again: its deployment would fail. All of an app's stacks
- * are taken to go into one account and region.
+ * What there can be only one of, and the stack of a second cluster would make again: its deployment would fail. All of
+ * an app's stacks are taken to go into one account and region.
  */
 function clashes(clusters: readonly ClusterConfiguration[]): string[] {
   const made = new Map<string, number>();

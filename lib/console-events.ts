@@ -1,4 +1,5 @@
-// Ready-made test events for the Test tab of the Lambda console, from the files in events/: the same that the tests are made of.
+// Ready-made test events for the Test tab of the Lambda console, from the files in events/: the same that the tests are
+// made of.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { RemovalPolicy } from 'aws-cdk-lib';
@@ -15,8 +16,9 @@ const REGISTRY = 'lambda-testevent-schemas';
 const SAMPLE_CLUSTER = 'demo';
 
 /**
- * By function, the events' names in the console (25 characters at most) and their files. Not here: the workflows, which are started by
- * dispatch, and samples of alarms: pressed by hand, one of them would start a recovery that no alarm has asked for.
+ * By function, the events' names in the console (25 characters at most) and their files. Not here: the workflows, which
+ * are started by dispatch, and samples of alarms: pressed by hand, one of them would start a recovery that no alarm has
+ * asked for.
  */
 export const CONSOLE_EVENTS = {
   dispatch: {
@@ -40,9 +42,9 @@ export interface ConsoleEventsProps {
   /** Those that the stack has. */
   readonly functions: readonly ConsoleFunction[];
   /**
-   * `existing`: somebody has saved a shareable test event in this account and region before, and with the first one the console has made
-   * the registry. `create`: nobody has, and no other stack makes it. Where that is wrong, the deployment fails; the registry stays when
-   * the stack goes, since it holds other functions' events as well.
+   * `existing`: somebody has saved a shareable test event in this account and region before, and with the first one the
+   * console has made the registry. `create`: nobody has, and no other stack makes it. Where that is wrong, the
+   * deployment fails; the registry stays when the stack goes, since it holds other functions' events as well.
    */
   readonly registry: 'create' | 'existing';
 }

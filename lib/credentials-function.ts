@@ -1,4 +1,5 @@
-// Client certificates that nobody has to make by hand: the secrets that they are kept in, and the function that issues and renews them.
+// Client certificates that nobody has to make by hand: the secrets that they are kept in, and the function that issues
+// and renews them.
 import { Duration, RemovalPolicy } from 'aws-cdk-lib';
 import { Alarm, ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
@@ -24,7 +25,10 @@ import { MedicFunction } from './medic-function.ts';
 import { functionName } from './names.ts';
 import { toldByAlarms } from './told-by-alarms.ts';
 
-/** Each node that is asked in vain may take nearly two minutes; after four nothing new is begun (sign.ts), and then the new one is tried. */
+/**
+ * Each node that is asked in vain may take nearly two minutes; after four nothing new is begun (sign.ts), and then the
+ * new one is tried.
+ */
 const TIMEOUT = Duration.minutes(10);
 
 /** What the secrets are for, for whoever finds them in the console. */
@@ -116,7 +120,8 @@ export class CredentialsFunction extends Construct {
         ...network?.environment,
       },
     });
-    // The first rotation begins with the schedule, and needs all of this: in the VPC also what lets the function out and in.
+    // The first rotation begins with the schedule, and needs all of this: in the VPC also what lets the function out
+    // and in.
     const before = [signing, document, ...(props.network ? [props.network] : [])];
     for (const secret of secrets) secret.rotateBy(this.function, before);
     this.alarm = alarmOf(this, name, cluster.name, this.function);
@@ -129,9 +134,9 @@ export class CredentialsFunction extends Construct {
 }
 
 /**
- * Empty at first: the first rotation, right after its creation, puts the first certificate into it. A value here would be one that
- * CloudFormation could write over what was issued. Encrypted with the account's own key for secrets, and kept when its stack goes,
- * but not when the very deployment that makes it fails: nothing is reached with it then.
+ * Empty at first: the first rotation, right after its creation, puts the first certificate into it. A value here would
+ * be one that CloudFormation could write over what was issued. Encrypted with the account's own key for secrets, and
+ * kept when its stack goes, but not when the very deployment that makes it fails: nothing is reached with it then.
  */
 class IssuedSecret extends CfnSecret {
   readonly purpose: Purpose;
@@ -179,7 +184,10 @@ function withSecrets(cluster: ClusterConfiguration, secrets: readonly IssuedSecr
   };
 }
 
-/** Every failure is an error of the function: Secrets Manager tries again some times, and then not before the next month. */
+/**
+ * Every failure is an error of the function: Secrets Manager tries again some times, and then not before the next
+ * month.
+ */
 function alarmOf(scope: Construct, name: string, clusterName: string, fn: LambdaFunction): Alarm {
   return new Alarm(scope, 'Failed', {
     alarmName: `etcd-medic-${clusterName}-credentials-failed`,

@@ -47,7 +47,8 @@ export class DispatchFunction extends Construct {
         'would do and changes nothing; without dryRun it recovers.',
       source: 'dispatch',
       memorySize: 256,
-      // A call to Lambda, repeated for 45 s while the workflow's function is asleep; the alarm that brought it is retried and kept besides.
+      // A call to Lambda, repeated for 45 s while the workflow's function is asleep; the alarm that brought it is
+      // retried and kept besides.
       timeout: Duration.seconds(60),
       role,
       logGroup,

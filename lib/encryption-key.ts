@@ -1,4 +1,5 @@
-// A key of the user's own (`encryptionKeyArn`), by which the table and the bucket are encrypted: who may use it, and through what.
+// A key of the user's own (`encryptionKeyArn`), by which the table and the bucket are encrypted: who may use it, and
+// through what.
 import { Aws, Stack } from 'aws-cdk-lib';
 import { Policy, PolicyStatement, type Role } from 'aws-cdk-lib/aws-iam';
 import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
@@ -7,8 +8,8 @@ import type { ClusterConfiguration } from '../functions/contract/configuration.t
 export type EncryptedService = 'dynamodb' | 's3' | 'secretsmanager';
 
 /**
- * DynamoDB: what AWS's documentation asks of who reads and writes a table, and the CDK grants. S3: a multipart upload reads its own
- * parts' key. Secrets Manager: a secret that is only read.
+ * DynamoDB: what AWS's documentation asks of who reads and writes a table, and the CDK grants. S3: a multipart upload
+ * reads its own parts' key. Secrets Manager: a secret that is only read.
  */
 const ACTIONS: Readonly<Record<EncryptedService, readonly string[]>> = {
   dynamodb: [

@@ -1,5 +1,6 @@
-// Lambda holds a function's environment to 4 KiB. What a stack's functions will have is measured at synth, from the very variables that
-// they are made with, so that a configuration which is too long is refused before anything is deployed.
+// Lambda holds a function's environment to 4 KiB. What a stack's functions will have is measured at synth, from the
+// very variables that they are made with, so that a configuration which is too long is refused before anything is
+// deployed.
 import { CfnResource, type Stack } from 'aws-cdk-lib';
 import { CfnTable } from 'aws-cdk-lib/aws-dynamodb';
 import { CfnVPCEndpoint } from 'aws-cdk-lib/aws-ec2';
@@ -11,8 +12,8 @@ import { CfnParameter } from 'aws-cdk-lib/aws-ssm';
 import { InvalidInputError } from '../functions/contract/errors.ts';
 
 /**
- * Of all variables as one JSON object, which is what Lambda measures ("exceeded the 4KB limit. String measured: {…}"): names count, and
- * each quotation mark of the configuration, which is JSON itself, counts twice.
+ * Of all variables as one JSON object, which is what Lambda measures ("exceeded the 4KB limit. String measured: {…}"):
+ * names count, and each quotation mark of the configuration, which is JSON itself, counts twice.
  */
 const MAX_ENVIRONMENT_BYTES = 4096;
 
@@ -23,7 +24,10 @@ const LONGEST: Readonly<Record<string, string>> = {
   'AWS::Partition': 'aws-us-gov',
   'AWS::URLSuffix': 'amazonaws.com.cn',
 };
-/** CloudFormation ends the names that it makes in up to 13 characters, those of secrets in 12; Secrets Manager adds 6 of its own. */
+/**
+ * CloudFormation ends the names that it makes in up to 13 characters, those of secrets in 12; Secrets Manager adds 6 of
+ * its own.
+ */
 const RANDOM = 'X'.repeat(13);
 /** Of what an app of the user's own puts in, such as a VPC of its own: ids of EC2 have at most 26 characters. */
 const UNKNOWN = 'X'.repeat(64);
@@ -31,7 +35,8 @@ const UNKNOWN = 'X'.repeat(64);
 /**
  * To be called when the stack has all its functions.
  * @param source the configuration, for the message
- * @throws InvalidInputError naming the function that is furthest over the limit, by how much, and the longest fields of its configuration
+ * @throws InvalidInputError naming the function that is furthest over the limit, by how much, and the longest fields of
+ *   its configuration
  */
 export function checkEnvironments(stack: Stack, source: string): void {
   const longest = new LongestTexts(stack);

@@ -45,7 +45,10 @@ export class EtcdMedicStack extends Stack {
   /** The lease and the reports of all runs. */
   readonly table: StateTable;
 
-  /** @throws InvalidInputError where the configuration can't be deployed: too long for the functions' environment, ARNs of other regions, too many topics */
+  /**
+   * @throws InvalidInputError where the configuration can't be deployed: too long for the functions' environment, ARNs
+   *   of other regions, too many topics
+   */
   constructor(scope: Construct, id: string, { cluster: configured, ...props }: EtcdMedicStackProps) {
     super(scope, id, {
       description: `etcd-medic for the control plane ${configured.name}: brings its etcd back from NOSPACE, and keeps it from getting there`,

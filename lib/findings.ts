@@ -2,7 +2,9 @@
 import { Stack } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 
-/** An ARN in the name of a finding: `<Snapshots1A2B3C4D.Arn>/demo/*`, `arn:<AWS::Partition>:s3:::my-snapshots/demo/*`. */
+/**
+ * An ARN in the name of a finding: `<Snapshots1A2B3C4D.Arn>/demo/*`, `arn:<AWS::Partition>:s3:::my-snapshots/demo/*`.
+ */
 export function arnInFindings(scope: Construct, arn: string): string {
   return inWords(Stack.of(scope).resolve(arn));
 }

@@ -1,4 +1,5 @@
-// A function's role: nothing but its own log group, the network interfaces of its VPC, and what the function itself asks for.
+// A function's role: nothing but its own log group, the network interfaces of its VPC, and what the function itself
+// asks for.
 import { Stack, Validations } from 'aws-cdk-lib';
 import { Effect, PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { ILogGroup } from 'aws-cdk-lib/aws-logs';

@@ -1,4 +1,5 @@
-// What all of the functions have in common: runtime, processor, log format, and traces by X-Ray without a line in any of them.
+// What all of the functions have in common: runtime, processor, log format, and traces by X-Ray without a line in any
+// of them.
 import { Validations } from 'aws-cdk-lib';
 import {
   Architecture,

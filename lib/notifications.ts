@@ -23,7 +23,9 @@ export interface NotificationsProps {
 }
 
 export class Notifications extends Construct {
-  /** For alarms: CloudWatch may publish to it. Everything that is sent to it reaches the addresses of `notify.emails`. */
+  /**
+   * For alarms: CloudWatch may publish to it. Everything that is sent to it reaches the addresses of `notify.emails`.
+   */
   readonly topic: Topic;
   readonly notify: NotifyFunction;
 
@@ -57,8 +59,9 @@ export class Notifications extends Construct {
       detailType: [STATUS_CHANGE],
       detail: {
         status: [...DEATHS],
-        // Not by `functionArn`, which has a version, an alias or neither (API_Execution: its pattern makes them optional). An execution's own
-        // ARN always has the version behind the colon: that of `demo` is none of `demo-recover`.
+        // Not by `functionArn`, which has a version, an alias or neither (API_Execution: its pattern makes them
+        // optional). An execution's own ARN always has the version behind the colon: that of `demo` is none of
+        // `demo-recover`.
         durableExecutionArn: props.workflowNames.map((name) => ({ prefix: `${functionArn(Stack.of(this), name)}:` })),
       },
     });
@@ -66,9 +69,9 @@ export class Notifications extends Construct {
 }
 
 /**
- * Not encrypted with a key of its own. The AWS managed one (`alias/aws/sns`) keeps CloudWatch out, and a customer managed key is a
- * dollar a month for each cluster and one more policy that, with a mistake in it, silences the alarms without a sound. What it would
- * protect holds no secret (R15) and goes on as plain e-mail.
+ * Not encrypted with a key of its own. The AWS managed one (`alias/aws/sns`) keeps CloudWatch out, and a customer
+ * managed key is a dollar a month for each cluster and one more policy that, with a mistake in it, silences the alarms
+ * without a sound. What it would protect holds no secret (R15) and goes on as plain e-mail.
  */
 function makeTopic(scope: Construct, cluster: ClusterConfiguration): Topic {
   const topic = new Topic(scope, 'Topic', {

@@ -48,7 +48,8 @@ export class NotifyFunction extends Construct {
             resources: [topic.topicArn, ...(cluster.notify?.topicArns ?? [])],
           }),
         ],
-        // The lease, what was told, and the history: items of one partition, which is as narrow as DynamoDB's policies go.
+        // The lease, what was told, and the history: items of one partition, which is as narrow as DynamoDB's policies
+        // go.
         State: [
           new PolicyStatement({
             actions: [

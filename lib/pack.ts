@@ -1,5 +1,5 @@
-// Packs one function for Lambda: functions/<name>/handler.ts and all that it imports, as `index.mjs` and the modules that it loads
-// when they are first needed.
+// Packs one function for Lambda: functions/<name>/handler.ts and all that it imports, as `index.mjs` and the modules
+// that it loads when they are first needed.
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { build, type Metafile, type Plugin } from 'esbuild';
@@ -33,7 +33,8 @@ export async function packFunction(name: string, folder: string): Promise<Metafi
     // Checks that are for developers are left out: 25 kB of advice in ECharts alone.
     define: { 'process.env.NODE_ENV': '"production"' },
     mainFields: ['module', 'main'],
-    // The SDK is packed too: the runtime's own changes without notice, and not all of its clients know durable executions.
+    // The SDK is packed too: the runtime's own changes without notice, and not all of its clients know durable
+    // executions.
     external: NEVER_LOADED,
     plugins: [sdkInParts, sdkVersions, undiciInPart],
     banner: { js: REQUIRE_BANNER + DIRNAME_BANNER },
@@ -50,7 +51,8 @@ export async function packFunction(name: string, folder: string): Promise<Metafi
 }
 
 /**
- * Removes the modules that nothing loads: esbuild leaves out a function that is not called, but writes what only that one would import.
+ * Removes the modules that nothing loads: esbuild leaves out a function that is not called, but writes what only that
+ * one would import.
  * @returns the others
  */
 async function keepReached({ outputs }: Metafile): Promise<Metafile['outputs']> {
@@ -68,8 +70,8 @@ async function keepReached({ outputs }: Metafile): Promise<Metafile['outputs']> 
 }
 
 /**
- * Makes of `import('@aws-sdk/client-…')` an import of the parts that are used; esbuild would pack all that the client can do, since
- * anything may be asked of what such an import returns.
+ * Makes of `import('@aws-sdk/client-…')` an import of the parts that are used; esbuild would pack all that the client
+ * can do, since anything may be asked of what such an import returns.
  */
 const sdkInParts: Plugin = {
   name: 'sdk-in-parts',
@@ -97,8 +99,9 @@ const sdkVersions: Plugin = {
 };
 
 /**
- * undici is CommonJS: whoever imports its connections gets its fetch, WebSocket, mocks and caches too, 250 kB. Its index.js makes an
- * Agent of the same parts. `fetch` is named by a part of @kubernetes/client-node that is not used; any other name is an error here.
+ * undici is CommonJS: whoever imports its connections gets its fetch, WebSocket, mocks and caches too, 250 kB. Its
+ * index.js makes an Agent of the same parts. `fetch` is named by a part of @kubernetes/client-node that is not used;
+ * any other name is an error here.
  */
 const undiciInPart: Plugin = {
   name: 'undici-in-part',
@@ -118,8 +121,8 @@ const UNDICI_PART = `
 `;
 
 /**
- * Profiles, SSO and the like, which the SDK imports when the environment has no credentials, and in Lambda it always has; and
- * what it reads a browser's name with.
+ * Profiles, SSO and the like, which the SDK imports when the environment has no credentials, and in Lambda it always
+ * has; and what it reads a browser's name with.
  */
 const NEVER_LOADED = [
   '@aws-sdk/credential-provider-ini',

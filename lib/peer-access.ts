@@ -1,4 +1,5 @@
-// A security group for functions that lets out certain ports to certain peers, and where a peer is a security group, lets them in there.
+// A security group for functions that lets out certain ports to certain peers, and where a peer is a security group,
+// lets them in there.
 import { CfnSecurityGroupIngress, Peer as Ec2Peer, type IVpc, Port, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import { Construct } from 'constructs';
 
@@ -49,7 +50,9 @@ export class PeerAccess extends Construct {
     }
   }
 
-  /** A rule of the control plane's group of its own, which goes with the stack; what else that group has is left alone. */
+  /**
+   * A rule of the control plane's group of its own, which goes with the stack; what else that group has is left alone.
+   */
   #openBothWays(groupId: string, port: number, description: string): void {
     this.securityGroup.addEgressRule(Ec2Peer.securityGroupId(groupId), Port.tcp(port), description);
     new CfnSecurityGroupIngress(this, `From-${groupId}-${port}`, {

@@ -1,5 +1,5 @@
-// Where the installers of Kubernetes put the certificate authorities that sign what is `issued`: at deployment only, so that no
-// function carries it along.
+// Where the installers of Kubernetes put the certificate authorities that sign what is `issued`: at deployment only, so
+// that no function carries it along.
 
 import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
 import type { PresetName } from '../functions/contract/presets.ts';
@@ -21,7 +21,10 @@ export function authoritiesOf({ preset, nodes }: ClusterConfiguration): Partial<
   return { ...AUTHORITIES[preset], ...Object.fromEntries(own) };
 }
 
-/** k3s-io/k3s, pkg/daemons/control/deps/deps.go, which RKE2 contains: the API server's own certificate is by another authority. */
+/**
+ * k3s-io/k3s, pkg/daemons/control/deps/deps.go, which RKE2 contains: the API server's own certificate is by another
+ * authority.
+ */
 function k3s(tls: string): Authorities {
   return {
     etcd: {

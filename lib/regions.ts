@@ -1,17 +1,18 @@
-// What the configuration names by its ARN must be where the stack is: CloudWatch, KMS and Secrets Manager look in their own region alone.
+// What the configuration names by its ARN must be where the stack is: CloudWatch, KMS and Secrets Manager look in their
+// own region alone.
 import { type Stack, Token } from 'aws-cdk-lib';
 import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
 import { InvalidInputError } from '../functions/contract/errors.ts';
 
 /**
- * An alarm may take five actions for each of its states, of its own region (PutMetricAlarm, `AlarmActions`: "Maximum number of 5 items"). One is
- * the stack's own topic.
+ * An alarm may take five actions for each of its states, of its own region (PutMetricAlarm, `AlarmActions`: "Maximum
+ * number of 5 items"). One is the stack's own topic.
  */
 const MAX_TOPICS = 5 - 1;
 
 /**
- * Where a stack has no region of its own, all of the ARNs must at least be of one. What the CDK's command line says (CDK_DEFAULT_REGION) is
- * no evidence: it says us-east-1 also where nothing is configured.
+ * Where a stack has no region of its own, all of the ARNs must at least be of one. What the CDK's command line says
+ * (CDK_DEFAULT_REGION) is no evidence: it says us-east-1 also where nothing is configured.
  * @param source the configuration, for the message
  * @throws InvalidInputError naming the field, what was found and what was expected
  */

@@ -1,4 +1,5 @@
-// What the functions use of the SDK's clients that they import when they are first needed. Nothing else of these is packed.
+// What the functions use of the SDK's clients that they import when they are first needed. Nothing else of these is
+// packed.
 
 type NamesOf<Client> = readonly (keyof Client)[];
 

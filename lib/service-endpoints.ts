@@ -1,4 +1,5 @@
-// Ways to AWS's services that need neither NAT nor an address of the internet: endpoints in the VPC, for etcd-medic's functions alone.
+// Ways to AWS's services that need neither NAT nor an address of the internet: endpoints in the VPC, for etcd-medic's
+// functions alone.
 import { Annotations, Fn, Stack } from 'aws-cdk-lib';
 import { CfnVPCEndpoint, type ISecurityGroup, type IVpc, Port, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import { Construct } from 'constructs';
@@ -28,8 +29,9 @@ const SDK_NAMES: Readonly<Record<EndpointService, string>> = {
 };
 
 /**
- * Interface endpoints are made without private DNS, and the functions are told their names: with it, everything in the VPC would be
- * sent to them, the nodes' SSM agents among it, and be turned away. Makes nothing where the configuration asks for nothing.
+ * Interface endpoints are made without private DNS, and the functions are told their names: with it, everything in the
+ * VPC would be sent to them, the nodes' SSM agents among it, and be turned away. Makes nothing where the configuration
+ * asks for nothing.
  */
 export class ServiceEndpoints extends Construct {
   /** For the functions. */

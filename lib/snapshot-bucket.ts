@@ -6,7 +6,10 @@ import { BlockPublicAccess, Bucket, BucketEncryption } from 'aws-cdk-lib/aws-s3'
 import type { Construct } from 'constructs';
 
 export interface SnapshotBucketProps {
-  /** @default one that CloudFormation makes, so that a stack deployed again does not fail on the bucket that its predecessor left */
+  /**
+   * @default one that CloudFormation makes, so that a stack deployed again does not fail on the bucket that its
+   *   predecessor left
+   */
   readonly bucketName?: string | undefined;
   /** Days until a snapshot is deleted. @default 30 */
   readonly retentionDays?: number | undefined;
@@ -20,7 +23,10 @@ const NONCURRENT_DAYS = 7;
 /** An upload takes minutes; what is unfinished after a day is what a killed function has left. */
 const UNFINISHED_DAYS = 1;
 
-/** Encrypted, for TLS only, closed to the public, versioned, and kept when its stack goes; not when its first deployment fails. */
+/**
+ * Encrypted, for TLS only, closed to the public, versioned, and kept when its stack goes; not when its first deployment
+ * fails.
+ */
 export class SnapshotBucket extends Bucket {
   constructor(scope: Construct, id: string, props: SnapshotBucketProps = {}) {
     const { bucketName, retentionDays = DEFAULT_RETENTION_DAYS, encryptionKeyArn } = props;
@@ -70,7 +76,8 @@ export function grantSnapshotWrite(bucketArn: string, clusterName: string): Poli
       actions: ['s3:PutObject', 's3:AbortMultipartUpload'],
       resources: [`${bucketArn}/${clusterName}/*`],
     }),
-    // To find what a killed function has left. The action knows no smaller resource than the bucket, and tells nothing but keys.
+    // To find what a killed function has left. The action knows no smaller resource than the bucket, and tells nothing
+    // but keys.
     new PolicyStatement({ actions: ['s3:ListBucketMultipartUploads'], resources: [bucketArn] }),
   ];
 }

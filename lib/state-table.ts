@@ -12,9 +12,9 @@ export interface StateTableProps {
 /**
  * Keys: `cluster` (S) and `record` (S: `lease`, or `run#…`); history items expire by `expiresAtEpochSeconds`.
  *
- * It outlives its stack: the history is what tells afterwards why a cluster was or was not brought back. Its name is made
- * by CloudFormation, so that a stack deployed again does not fail on the table that its predecessor left. Where the very deployment
- * that makes it fails, it goes: there is nothing in it yet.
+ * It outlives its stack: the history is what tells afterwards why a cluster was or was not brought back. Its name is
+ * made by CloudFormation, so that a stack deployed again does not fail on the table that its predecessor left. Where
+ * the very deployment that makes it fails, it goes: there is nothing in it yet.
  */
 export class StateTable extends Table {
   constructor(scope: Construct, id: string, { encryptionKeyArn }: StateTableProps = {}) {
@@ -29,8 +29,9 @@ export class StateTable extends Table {
             encryption: TableEncryption.CUSTOMER_MANAGED,
             encryptionKey: Key.fromKeyArn(scope, `${id}Key`, encryptionKeyArn),
           }),
-      // Also keeps a backup for 35 days of a table that somebody deletes. Deletion protection is not switched on besides: a first
-      // deployment that fails could not be taken back then, since CloudFormation can't delete what is protected.
+      // Also keeps a backup for 35 days of a table that somebody deletes. Deletion protection is not switched on
+      // besides: a first deployment that fails could not be taken back then, since CloudFormation can't delete what is
+      // protected.
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
       removalPolicy: RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE,
     });

@@ -5,8 +5,8 @@ import type { ClusterConfiguration } from '../functions/contract/configuration.t
 import { switchParameterName } from './names.ts';
 
 /**
- * Begins as `auto`. A deployment leaves it as a person has set it: CloudFormation writes a value only when the template's own
- * has changed, and this one never does.
+ * Begins as `auto`. A deployment leaves it as a person has set it: CloudFormation writes a value only when the
+ * template's own has changed, and this one never does.
  */
 export class SwitchParameter extends StringParameter {
   /** What turns it to `observe`, for a shell. */

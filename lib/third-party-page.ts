@@ -73,7 +73,10 @@ const lockedPackage = z.object({
 });
 const lockSchema = z.object({ packages: z.record(z.string(), lockedPackage) });
 
-/** package-lock.json: its packages by folder, the project's own is ''; `dev` where no other than a development dependency needs it. */
+/**
+ * package-lock.json: its packages by folder, the project's own is ''; `dev` where no other than a development
+ * dependency needs it.
+ */
 export type Lock = z.output<typeof lockSchema>;
 
 export async function readLock(): Promise<Lock> {
@@ -115,14 +118,15 @@ ${rows.join('\n')}
 
 const INTRODUCTION = `# Third-party code in the functions
 
-Of each of these packages some code is in the functions that are deployed. Their licences ask for their notices in every copy, so
-each bundle has a \`${NOTICES_FILE}\` with all texts. What only builds and tests is not here: it is not delivered.
-A test fails while this page is not what the bundles hold.
+Of each of these packages some code is in the functions that are deployed. Their licences ask for their notices in every
+copy, so each bundle has a \`${NOTICES_FILE}\` with all texts. What only builds and tests is not here: it is not
+delivered. A test fails while this page is not what the bundles hold.
 
-- **Licences.** \`npm run licences\` writes this page. It fails on a package that package.json has for development alone, and on one whose
-  licence is none of these, which ask for nothing but their notice: ${ALLOWED_LICENCES.join(', ')}.
-- **Software bill of materials.** \`npm run sbom\` writes \`sbom.cdx.json\` (CycloneDX 1.5): every package that is installed for production,
-  more than the bundles hold. Those whose code is delivered have the property \`etcd-medic:functions\`.
+- **Licences.** \`npm run licences\` writes this page. It fails on a package that package.json has for development alone,
+  and on one whose licence is none of these, which ask for nothing but their notice:
+  ${ALLOWED_LICENCES.join(', ')}.
+- **Software bill of materials.** \`npm run sbom\` writes \`sbom.cdx.json\` (CycloneDX 1.5): every package that is installed
+  for production, more than the bundles hold. Those whose code is delivered have the property \`etcd-medic:functions\`.
 - **Known vulnerabilities.** \`npm audit --omit=dev\`, against a registry that answers such questions.
 - **\`proto/*.proto\`** beside the code comes with etcd3; they are etcd's own interface definitions (Apache-2.0).
 `;

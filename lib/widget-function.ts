@@ -17,13 +17,16 @@ export interface WidgetFunctionProps {
   readonly table: Pick<StateTable, 'tableArn' | 'tableName'>;
   readonly switchParameter: Pick<SwitchParameter, 'parameterArn' | 'parameterName'>;
   /**
-   * The ARN of dispatch, which the buttons call: the console does, with the permissions of the person who presses one. This function is
-   * not given the right to.
+   * The ARN of dispatch, which the buttons call: the console does, with the permissions of the person who presses one.
+   * This function is not given the right to.
    */
   readonly dispatchArn: string;
 }
 
-/** Outside of the VPC: it talks to DynamoDB and Parameter Store alone, and must work while the cluster's network does not. */
+/**
+ * Outside of the VPC: it talks to DynamoDB and Parameter Store alone, and must work while the cluster's network does
+ * not.
+ */
 export class WidgetFunction extends Construct {
   readonly function: LambdaFunction;
 

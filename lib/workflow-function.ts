@@ -26,18 +26,24 @@ import type { SwitchParameter } from './switch-parameter.ts';
 const INVOCATION_TIMEOUT = Duration.millis(LONGEST_INVOCATION_MS);
 
 /**
- * Two kubelets that are restarted and waited for, a snapshot, a compaction, five members with a defragmentation each and the
- * longest watch after them take under 3.5 hours.
+ * Two kubelets that are restarted and waited for, a snapshot, a compaction, five members with a defragmentation each
+ * and the longest watch after them take under 3.5 hours.
  */
 const RECOVER_HOURS = 4;
 
-/** The configuration lets one pruning delete for 3 hours; the lists before that, and its last batch, take less than one. */
+/**
+ * The configuration lets one pruning delete for 3 hours; the lists before that, and its last batch, take less than one.
+ */
 const PRUNE_HOURS = 4;
 
-/** The configuration's longest window, 12 hours, at whose end nothing new is begun, and what is still under way then. */
+/**
+ * The configuration's longest window, 12 hours, at whose end nothing new is begun, and what is still under way then.
+ */
 const MAINTAIN_HOURS = 12 + PRUNE_HOURS;
 
-/** Lambda keeps a closed run's checkpoints, to be looked at in the console, for this long; the table keeps the report. */
+/**
+ * Lambda keeps a closed run's checkpoints, to be looked at in the console, for this long; the table keeps the report.
+ */
 const CHECKPOINT_RETENTION = Duration.days(30);
 
 /** What each sends to nodes: maintenance looks at disks (R6), and only recovery restarts anything. */
@@ -109,8 +115,9 @@ export class WorkflowFunction extends Construct {
       memorySize: 512,
       timeout: INVOCATION_TIMEOUT,
       durableConfig: { executionTimeout: executionTimeout(props), retentionPeriod: CHECKPOINT_RETENTION },
-      // A version that a deployment deleted would take the runs that are pinned to it along. Also where the deployment that made it is
-      // taken back, since runs may have begun with it: so not RETAIN_ON_UPDATE_OR_DELETE. All versions go with their function.
+      // A version that a deployment deleted would take the runs that are pinned to it along. Also where the deployment
+      // that made it is taken back, since runs may have begun with it: so not RETAIN_ON_UPDATE_OR_DELETE. All versions
+      // go with their function.
       currentVersionOptions: { removalPolicy: RemovalPolicy.RETAIN },
       role,
       logGroup,
@@ -150,7 +157,10 @@ function credentialsOf(workflow: Command['workflow'], { etcd, kubernetes }: Clus
   return workflow === 'prune' ? kubernetes?.credentials : etcd.credentials;
 }
 
-/** Each may have to wait for its turn first. A run that has reports deleted waits for the whole of that, too. CloudFormation changes a timeout in place. */
+/**
+ * Each may have to wait for its turn first. A run that has reports deleted waits for the whole of that, too.
+ * CloudFormation changes a timeout in place.
+ */
 function executionTimeout({ workflow, pruneFunction }: WorkflowFunctionProps): Duration {
   const hours = {
     recover: RECOVER_HOURS + (pruneFunction ? PRUNE_HOURS : 0),

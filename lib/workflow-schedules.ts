@@ -1,4 +1,5 @@
-// What runs by the clock: EventBridge Scheduler starts maintenance and pruning each night and a rehearsal each week, in the configured time zone.
+// What runs by the clock: EventBridge Scheduler starts maintenance and pruning each night and a rehearsal each week, in
+// the configured time zone.
 import { Stack } from 'aws-cdk-lib';
 import { PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
@@ -85,7 +86,10 @@ function nightliesOf(cluster: ClusterConfiguration): readonly Scheduled[] {
   return [...nightly('maintain', maintain.windowMinutes), ...(kubernetes ? nightly('prune', PRUNE_LATE_MINUTES) : [])];
 }
 
-/** All at the same time: a dry run takes no lease. Also of what has no schedule of its own, since alarms and other runs start it. */
+/**
+ * All at the same time: a dry run takes no lease. Also of what has no schedule of its own, since alarms and other runs
+ * start it.
+ */
 function rehearsalsOf(cluster: ClusterConfiguration): readonly Scheduled[] {
   const { rehearsal: schedule } = cluster;
   if (schedule === false) return [];
@@ -99,7 +103,10 @@ function rehearsalsOf(cluster: ClusterConfiguration): readonly Scheduled[] {
   }));
 }
 
-/** May call dispatch and nothing else, and only for a schedule of this account: the group is the least that Scheduler lets one name. */
+/**
+ * May call dispatch and nothing else, and only for a schedule of this account: the group is the least that Scheduler
+ * lets one name.
+ */
 class SchedulerRole extends Role {
   constructor(scope: Construct, id: string, { target, deadLetterQueue }: Omit<WorkflowSchedulesProps, 'cluster'>) {
     const stack = Stack.of(scope);

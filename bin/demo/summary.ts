@@ -11,7 +11,10 @@ export interface Ending {
   readonly refusedMs: number | undefined;
   readonly events: readonly RecordedEvent[];
   readonly snapshots: readonly StoredObject[];
-  /** When the last back-off would have ended by itself (milliseconds since the epoch), and how much faster the clocks ran. */
+  /**
+   * When the last back-off would have ended by itself (milliseconds since the epoch), and how much faster the clocks
+   * ran.
+   */
   readonly crashLoop: { readonly backOffEndsAt: number; readonly speed: number } | undefined;
 }
 

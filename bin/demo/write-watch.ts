@@ -1,4 +1,5 @@
-// Writes a small key again and again through every member in turn, as the API server would, and notes for how long it is refused.
+// Writes a small key again and again through every member in turn, as the API server would, and notes for how long it
+// is refused.
 import { setTimeout as wait } from 'node:timers/promises';
 import { putThrough } from '../../lab/control-plane/alarms.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';

@@ -13,8 +13,8 @@ const AGAIN_AFTER_MS = 500;
 const AGAIN_AT_MOST_MS = 10_000;
 
 /**
- * For what can't be put off to the durable engine: tried again for so long, while the service is in trouble, throttles it or is not
- * reached. What it refuses is not asked again.
+ * For what can't be put off to the durable engine: tried again for so long, while the service is in trouble, throttles
+ * it or is not reached. What it refuses is not asked again.
  * @param ask safe to repeat
  * @param mayPass of an error: another try may come through
  * @throws what the last try threw

@@ -1,5 +1,5 @@
-// Fetches credentials from files or from a secret. Whether certificates are any good is checked in the room that uses them;
-// here no error ever holds a word of what was read (R15).
+// Fetches credentials from files or from a secret. Whether certificates are any good is checked in the room that uses
+// them; here no error ever holds a word of what was read (R15).
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { EtcdCredentials } from '../contract/configuration.ts';

@@ -56,8 +56,8 @@ export async function publishReport({ bus, report, execution }: PublishOptions):
 }
 
 /**
- * A rehearsal is to show that a real run would come through: whatever else it ended with, and a step that failed on its way, would have been
- * in that run's way.
+ * A rehearsal is to show that a real run would come through: whatever else it ended with, and a step that failed on its
+ * way, would have been in that run's way.
  */
 export function rehearsalFailed({ trigger, outcome, steps }: RunReport): boolean {
   if (trigger.rehearsal !== true) return false;
@@ -66,8 +66,9 @@ export function rehearsalFailed({ trigger, outcome, steps }: RunReport): boolean
 }
 
 /**
- * Whether somebody has to act. A refusal is an answer to the person who asked; to an alarm at night it is none, where it is a recovery
- * that was refused: what maintenance and pruning refuse has alarms of its own, or can wait. A rehearsal stands for all three.
+ * Whether somebody has to act. A refusal is an answer to the person who asked; to an alarm at night it is none, where
+ * it is a recovery that was refused: what maintenance and pruning refuse has alarms of its own, or can wait. A
+ * rehearsal stands for all three.
  */
 export function needsAPerson(report: RunReport): boolean {
   const { outcome, trigger, workflow } = report;

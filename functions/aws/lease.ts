@@ -18,8 +18,8 @@ const NOBODY = '(ended)';
 type Acquisition =
   | { readonly kind: 'acquired' }
   /**
-   * `by` is the holder's execution ARN, `until` the time (ISO 8601) from which it counts as abandoned. `ended`: that run is over, and the
-   * lease only keeps others away from what may still be under way of it.
+   * `by` is the holder's execution ARN, `until` the time (ISO 8601) from which it counts as abandoned. `ended`: that
+   * run is over, and the lease only keeps others away from what may still be under way of it.
    */
   | {
       readonly kind: 'held';
@@ -34,13 +34,16 @@ type Acquisition =
 export interface Lease {
   /** Free, expired or already mine: acquired. */
   acquire(): Promise<Acquisition>;
-  /** To be called before every change. @throws LeaseLostError when it is no longer mine: then nothing more may be changed */
+  /**
+   * To be called before every change.
+   * @throws LeaseLostError when it is no longer mine: then nothing more may be changed
+   */
   renew(): Promise<'renewed' | 'not-configured'>;
   /** `not-mine`: somebody else has it by now, or nobody; it was left as it is. */
   release(): Promise<'released' | 'not-mine' | 'not-configured'>;
   /**
-   * For a run that somebody else ended, in whose name an invocation may still be at work: takes the lease from it, so that its next
-   * `renew` fails, and keeps all others away until `until`. Repeated, it says the same.
+   * For a run that somebody else ended, in whose name an invocation may still be at work: takes the lease from it, so
+   * that its next `renew` fails, and keeps all others away until `until`. Repeated, it says the same.
    * @param until milliseconds since 1970
    */
   retire(until: number): Promise<'kept' | 'not-mine' | 'not-configured'>;

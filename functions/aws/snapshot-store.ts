@@ -1,4 +1,5 @@
-// Where snapshots go: an S3 bucket, written in parts as the bytes come. Nothing lies on a disk, and only a few parts in memory.
+// Where snapshots go: an S3 bucket, written in parts as the bytes come. Nothing lies on a disk, and only a few parts in
+// memory.
 import { crc32 } from 'node:zlib';
 import {
   AbortMultipartUploadCommand,
@@ -25,7 +26,9 @@ const ATTEMPTS = 8;
 /** A part at 150 kB a second; slower than that, no snapshot would be done in time anyway. */
 const REQUEST_TIMEOUT_MS = 60_000;
 
-/** S3 refused the snapshot or did not answer, or it took too long: there is no object of that name, or none to rely on. */
+/**
+ * S3 refused the snapshot or did not answer, or it took too long: there is no object of that name, or none to rely on.
+ */
 export class SnapshotStoreError extends EtcdMedicError {
   override readonly name = 'SnapshotStoreError';
 }
@@ -46,8 +49,8 @@ export interface StoredSnapshot {
 }
 
 /**
- * Stores what `body` yields as one object. The object comes into being only when `body` has come to its end without an error;
- * otherwise what was uploaded is taken back.
+ * Stores what `body` yields as one object. The object comes into being only when `body` has come to its end without an
+ * error; otherwise what was uploaded is taken back.
  * @throws what `body` throws; SetupError when there is no such bucket or it must not be written to; SnapshotStoreError
  */
 export async function storeSnapshot(target: SnapshotObject, body: AsyncIterable<Buffer>): Promise<StoredSnapshot> {
@@ -61,8 +64,8 @@ export async function storeSnapshot(target: SnapshotObject, body: AsyncIterable<
 }
 
 /**
- * Takes back the unfinished uploads under a prefix: what a process that was killed in the middle of one has left. Only for who is sure that
- * nobody else is uploading there.
+ * Takes back the unfinished uploads under a prefix: what a process that was killed in the middle of one has left. Only
+ * for who is sure that nobody else is uploading there.
  * @returns how many there were
  * @throws SetupError, SnapshotStoreError
  */
@@ -243,7 +246,8 @@ class Connection implements Disposable {
         (args) => {
           if (isHttpRequest(args.request) && Buffer.isBuffer(args.request.body)) {
             const { headers } = args.request;
-            // TLS and the CRC-32 keep the bytes safe. A SHA-256 of each part for its signature would cost as much as reading it.
+            // TLS and the CRC-32 keep the bytes safe. A SHA-256 of each part for its signature would cost as much as
+            // reading it.
             headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD';
             // Asking before sending costs a connection a part. Who may begin an upload may send its parts.
             if (commandName === 'UploadPartCommand') delete headers.Expect;

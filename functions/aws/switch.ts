@@ -52,7 +52,8 @@ const LOOK_AGAIN_AFTER_TROUBLE_MS = 5 * 60_000;
 
 /**
  * The switch as it is looked at while a run is under way: to be called before every change, and inside of its step.
- * @returns why nothing more may be changed. Undefined: go on, also where the switch can't be read now, as the run began with `auto`
+ * @returns why nothing more may be changed. Undefined: go on, also where the switch can't be read now, as the run began
+ *   with `auto`
  */
 export function switchWatch(parameterName: string): () => Promise<string | undefined> {
   let nextLookAtMs = 0;

@@ -14,7 +14,10 @@ const triggerSchema = z.strictObject({
   source: z.string().check(z.minLength(1), z.maxLength(512)),
   /** When the cause came about, ISO 8601; the same cause delivered again has the same time. */
   at: z.optional(z.iso.datetime({ offset: true })),
-  /** A dry run that nobody waits for: it is to show in daylight whether a real run would succeed, and tells people where it would not. */
+  /**
+   * A dry run that nobody waits for: it is to show in daylight whether a real run would succeed, and tells people where
+   * it would not.
+   */
   rehearsal: z.optional(z.literal(true)),
 });
 

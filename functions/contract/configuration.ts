@@ -31,7 +31,8 @@ const keyArn = z
     ),
   );
 
-// It goes into a role's policy, where a wildcard would mean every topic. A FIFO topic takes no alarms and no plain messages.
+// It goes into a role's policy, where a wildcard would mean every topic. A FIFO topic takes no alarms and no plain
+// messages.
 const topicArn = z
   .string()
   .check(z.regex(/^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w-]{1,256}$/, "a standard SNS topic's ARN"));
@@ -79,7 +80,10 @@ const recover = z.strictObject({
     z.number().check(z.int('whole seconds'), z.gte(1, 'at least 1 second'), z.lte(3600, 'at most 3600 seconds')),
     120,
   ),
-  /** Whether kubelets may be restarted where etcd does not answer (R11). Left out: where that helps, which the preset knows. */
+  /**
+   * Whether kubelets may be restarted where etcd does not answer (R11). Left out: where that helps, which the preset
+   * knows.
+   */
   restartKubelets: z.optional(z.boolean()),
 });
 
@@ -101,9 +105,9 @@ const schedule = z.union(
 );
 
 /**
- * A dry run of each workflow. Weekly, because Lambda takes back what a function in a VPC needs after some two weeks without a call; on a Tuesday,
- * because there is somebody then, and the rest of the week to mend what it finds; at 10:00 UTC, when it is day from Europe to India, and morning
- * not long after in America.
+ * A dry run of each workflow. Weekly, because Lambda takes back what a function in a VPC needs after some two weeks
+ * without a call; on a Tuesday, because there is somebody then, and the rest of the week to mend what it finds; at
+ * 10:00 UTC, when it is day from Europe to India, and morning not long after in America.
  */
 const REHEARSAL = { cron: '0 10 ? * TUE *', timeZone: 'UTC' };
 
@@ -130,7 +134,10 @@ const maintain = z.strictObject({
   reclaimBytes: z._default(bytes, 100 * 1024 * 1024),
   /** …or where its file fills this share of its quota. */
   usageShare: z._default(share, 0.8),
-  /** A member whose defragmentation would stall it for longer is not touched: the kubelet's probe would kill it half-way. */
+  /**
+   * A member whose defragmentation would stall it for longer is not touched: the kubelet's probe would kill it
+   * half-way.
+   */
   stallSeconds: z._default(wholeNumber(1, 3600, 'seconds'), 80),
 });
 
@@ -166,8 +173,9 @@ const prune = z.strictObject({
 
 const consoleSchema = z.strictObject({
   /**
-   * Ready-made events for the console's Test tab lie in a registry of EventBridge's schemas, of which there is one for an account and
-   * region: `create` it, use the `existing` one, or `false`: no such events. CloudFormation can't find out which is right.
+   * Ready-made events for the console's Test tab lie in a registry of EventBridge's schemas, of which there is one for
+   * an account and region: `create` it, use the `existing` one, or `false`: no such events. CloudFormation can't find
+   * out which is right.
    */
   registry: z._default(
     z.union([z.literal(false), z.enum(['create', 'existing'])], 'false, "create" or "existing"'),

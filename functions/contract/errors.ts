@@ -1,4 +1,5 @@
-// The errors that every room shares. A room with errors of its own keeps them in its own errors.ts and extends this base.
+// The errors that every room shares. A room with errors of its own keeps them in its own errors.ts and extends this
+// base.
 
 /** The base of everything etcd-medic throws on purpose. Its message can be shown to a person and holds no secret. */
 export class EtcdMedicError extends Error {
@@ -17,7 +18,9 @@ export class InvalidInputError extends EtcdMedicError {
   }
 }
 
-/** Something that must be there in Lambda (table, bus, credentials) is missing or cannot be read; nothing was changed. */
+/**
+ * Something that must be there in Lambda (table, bus, credentials) is missing or cannot be read; nothing was changed.
+ */
 export class SetupError extends EtcdMedicError {
   override readonly name = 'SetupError';
 }

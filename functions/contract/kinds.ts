@@ -10,9 +10,9 @@ export interface ProducerFacts {
   /** The value of `app.kubernetes.io/managed-by` on its own reports. */
   readonly managedBy: string;
   /**
-   * What its Deployments have in their name, namespace or a label's value, in lower case. No label alone is sure: charts let people
-   * rename all but `helm.sh/chart`, which manifests don't have. A Deployment that has it by chance makes the producer seem there, and
-   * then its reports are kept.
+   * What its Deployments have in their name, namespace or a label's value, in lower case. No label alone is sure:
+   * charts let people rename all but `helm.sh/chart`, which manifests don't have. A Deployment that has it by chance
+   * makes the producer seem there, and then its reports are kept.
    */
   readonly word: string;
 }
@@ -101,9 +101,10 @@ export const KNOWN_KINDS: readonly ReportKind[] = [
 const NEVER = 'clustercompliancereports.aquasecurity.github.io';
 
 /**
- * The kinds that a run looks at, in its order. Pure, so that a configuration can be checked by it before it is deployed.
- * @throws InvalidInputError for a kind that must never be pruned, and for an unknown one without its version: also where it is
- * switched off, since a name with a slip in it would keep nothing
+ * The kinds that a run looks at, in its order. Pure, so that a configuration can be checked by it before it is
+ * deployed.
+ * @throws InvalidInputError for a kind that must never be pruned, and for an unknown one without its version: also
+ * where it is switched off, since a name with a slip in it would keep nothing
  */
 export function kindsToPrune(configured: PruningPolicy['kinds']): readonly ReportKind[] {
   const problems: string[] = [];

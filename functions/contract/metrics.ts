@@ -5,7 +5,10 @@ export const NAMESPACE = 'etcd-medic';
 
 /** One of each a cluster, with the dimension `cluster` alone. */
 export const CLUSTER_METRICS = {
-  /** Count: members that have raised NOSPACE. 0 only where a voter answers a linearizable read: otherwise none is no knowledge. */
+  /**
+   * Count: members that have raised NOSPACE. 0 only where a voter answers a linearizable read: otherwise none is no
+   * knowledge.
+   */
   nospaceAlarms: 'NospaceAlarms',
   /** The same for CORRUPT, and for a kind of alarm that this program does not know. */
   corruptAlarms: 'CorruptAlarms',
@@ -19,7 +22,10 @@ export const CLUSTER_METRICS = {
   hasLeader: 'HasLeader',
 } as const;
 
-/** One of each a member, with the dimensions `cluster` and `member` (its name, or its id where CloudWatch does not take that). */
+/**
+ * One of each a member, with the dimensions `cluster` and `member` (its name, or its id where CloudWatch does not take
+ * that).
+ */
 export const MEMBER_METRICS = {
   /** Bytes: the database file. */
   dbSize: 'DbSizeBytes',

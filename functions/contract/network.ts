@@ -13,7 +13,9 @@ const peers = z
   )
   .check(z.minLength(1, 'at least one security group or block of addresses'));
 
-/** What functions in a VPC call by an interface endpoint. S3 and DynamoDB have gateway endpoints, which cost nothing. */
+/**
+ * What functions in a VPC call by an interface endpoint. S3 and DynamoDB have gateway endpoints, which cost nothing.
+ */
 const ENDPOINT_SERVICES = ['lambda', 'events', 'secretsmanager', 'ssm'] as const;
 export type EndpointService = (typeof ENDPOINT_SERVICES)[number];
 
@@ -21,9 +23,15 @@ export const networkSchema = z
   .strictObject({
     vpcId: text,
     subnetIds: z.array(text).check(z.minLength(1, 'at least one subnet')),
-    /** A group of the user's own, for all functions. Left out: the stack makes groups that let out what is needed and no more. */
+    /**
+     * A group of the user's own, for all functions. Left out: the stack makes groups that let out what is needed and no
+     * more.
+     */
     securityGroupId: z.optional(z.string().check(z.regex(SECURITY_GROUP_ID, "a security group's id, sg-…"))),
-    /** Where etcd's members are. Security groups among these are made to let in etcd's client port, from the functions alone. */
+    /**
+     * Where etcd's members are. Security groups among these are made to let in etcd's client port, from the functions
+     * alone.
+     */
     controlPlane: z.optional(peers),
     /** Where the API server is reached, if not at `controlPlane`: its load balancer. */
     apiServer: z.optional(peers),
@@ -45,7 +53,10 @@ export const networkSchema = z
         `true, false, or some of ${ENDPOINT_SERVICES.join(', ')}`,
       ),
     ),
-    /** Of the subnets: where the stack adds gateway endpoints for S3 and DynamoDB. Left out or empty, which says that it need not: none. */
+    /**
+     * Of the subnets: where the stack adds gateway endpoints for S3 and DynamoDB. Left out or empty, which says that it
+     * need not: none.
+     */
     routeTableIds: z.optional(z.array(z.string().check(z.regex(/^rtb-[0-9a-f]+$/, "a route table's id, rtb-…")))),
     /** The subnets have IPv6 and a way out by it: AWS's services are reached at their dual-stack addresses. */
     ipv6: z._default(z.boolean(), false),

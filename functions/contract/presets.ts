@@ -1,6 +1,10 @@
-// What the installers of Kubernetes do differently on a control-plane node: where etcd listens and keeps its data, and what runs it.
+// What the installers of Kubernetes do differently on a control-plane node: where etcd listens and keeps its data, and
+// what runs it.
 
-/** A name that the configuration knows. kOps runs two etcd clusters on the same nodes, each of which is a configuration of its own. */
+/**
+ * A name that the configuration knows. kOps runs two etcd clusters on the same nodes, each of which is a configuration
+ * of its own.
+ */
 export type PresetName = 'kubeadm' | 'kops-main' | 'kops-events' | 'rke2' | 'k3s';
 
 export interface Preset {
@@ -28,8 +32,9 @@ const KUBEADM: Preset = {
 };
 
 /**
- * kubernetes/kops, pkg/model/components/etcdmanager/model.go: the ports, and client URLs of the form https://etcd-a.internal.<cluster>.
- * etcd-manager's certificates hold that name and 127.0.0.1 alone, and only its own hosts file knows it.
+ * kubernetes/kops, pkg/model/components/etcdmanager/model.go: the ports, and client URLs of the form
+ * https://etcd-a.internal.<cluster>. etcd-manager's certificates hold that name and 127.0.0.1 alone, and only its own
+ * hosts file knows it.
  */
 const KOPS: Omit<Preset, 'clientPort' | 'manifestPath'> = {
   // protokube and etcd-manager mount each member's volume at /mnt/master-<volume id>, and etcd lies in a folder below.
@@ -50,7 +55,8 @@ export const PRESETS: Readonly<Record<PresetName, Preset>> = {
     // k3s-io/k3s, pkg/etcd/etcd.go, which RKE2 contains: clientURL and DBDir.
     clientPort: 2379,
     dataDir: '/var/lib/rancher/rke2/server/db/etcd',
-    // rancher/rke2, bundle/lib/systemd/system/rke2-server.service: containers outlive it (KillMode=process), the kubelet does not.
+    // rancher/rke2, bundle/lib/systemd/system/rke2-server.service: containers outlive it (KillMode=process), the
+    // kubelet does not.
     kubeletUnit: 'rke2-server',
     // docs.rke2.io, "CIS Self-Assessment Guide", 1.1.7.
     manifestPath: '/var/lib/rancher/rke2/agent/pod-manifests/etcd.yaml',

@@ -35,7 +35,10 @@ export const authoritySchema = z.strictObject({
 /** Where a certificate authority lies on a control-plane node. */
 export type AuthorityFiles = z.output<typeof authoritySchema>;
 
-/** kubeadm has one authority for etcd and one for the API server, each for the servers' and the clients' certificates alike. */
+/**
+ * kubeadm has one authority for etcd and one for the API server, each for the servers' and the clients' certificates
+ * alike.
+ */
 export const KUBEADM_AUTHORITIES: Readonly<Record<Purpose, AuthorityFiles>> = {
   etcd: {
     caFile: '/etc/kubernetes/pki/etcd/ca.crt',
@@ -55,15 +58,20 @@ export const ROTATION_DAYS = 30;
 /** So many rotations in a row may fail before a certificate ends. */
 export const FAILED_ROTATIONS = 2;
 
-/** A rotation may be late: nodes that are away, Secrets Manager's own repetitions, somebody who mends what it failed of. */
+/**
+ * A rotation may be late: nodes that are away, Secrets Manager's own repetitions, somebody who mends what it failed of.
+ */
 export const LATE_DAYS = 7;
 
-/** How long a certificate is valid, if its authority is: until the rotation after those that may fail, even where that one is late. */
+/**
+ * How long a certificate is valid, if its authority is: until the rotation after those that may fail, even where that
+ * one is late.
+ */
 export const VALID_DAYS = (FAILED_ROTATIONS + 1) * ROTATION_DAYS + LATE_DAYS;
 
 /**
- * A rotation that leads to less is a failure, so that somebody hears of an authority that ends soon while the old certificate is good
- * still: until the next rotation, even where that one is late.
+ * A rotation that leads to less is a failure, so that somebody hears of an authority that ends soon while the old
+ * certificate is good still: until the next rotation, even where that one is late.
  */
 export const LEAST_DAYS = ROTATION_DAYS + LATE_DAYS;
 

@@ -86,8 +86,8 @@ export interface PrunedResource {
   /** Stale, but left alone: rewritten, gone, given a finalizer or its owner scaled up in the meantime. */
   readonly skipped: number;
   /**
-   * Stale at first, and not stale or not there any more when the kind was looked at again. After an interruption it is most likely this
-   * run that had deleted them, with the record of it lost. Left out where there were none.
+   * Stale at first, and not stale or not there any more when the kind was looked at again. After an interruption it is
+   * most likely this run that had deleted them, with the record of it lost. Left out where there were none.
    */
   readonly missing?: number | undefined;
   /** Why they are stale: how many for each reason. */

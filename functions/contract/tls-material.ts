@@ -10,8 +10,8 @@ export interface TlsMaterial {
 }
 
 /**
- * Checks that `ca` and `cert` are certificates that are valid at `now`, that `key` is a private key that can be read, and
- * that it belongs to `cert`. Whether the server trusts them, only the server knows.
+ * Checks that `ca` and `cert` are certificates that are valid at `now`, that `key` is a private key that can be read,
+ * and that it belongs to `cert`. Whether the server trusts them, only the server knows.
  * @param source where they come from, for the message: a secret's ARN, "etcd.credentials"
  * @throws InvalidInputError with one problem each for `ca`, `cert` and `key`; it never quotes a key
  */

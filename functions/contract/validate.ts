@@ -6,7 +6,8 @@ import { InvalidInputError, redact } from './errors.ts';
  * Checks `input` against `schema`.
  * @param source what the data is, for the message: a file's name, "alarm event", …
  * @returns the data with the schema's defaults filled in
- * @throws InvalidInputError with one problem a field: "etcd.endpoints[0]: found 'ftp://x', expected an http or https URL"
+ * @throws InvalidInputError with one problem a field: "etcd.endpoints[0]: found 'ftp://x', expected an http or https
+ *   URL"
  */
 export function validate<Schema extends z.ZodMiniType>(
   schema: Schema,

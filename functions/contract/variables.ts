@@ -4,7 +4,10 @@ import { InvalidInputError, SetupError } from './errors.ts';
 /** `process.env`, or what stands for it. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Undefined where it is not set. An empty variable counts as none: that is what an unset CloudFormation parameter leaves behind. */
+/**
+ * Undefined where it is not set. An empty variable counts as none: that is what an unset CloudFormation parameter
+ * leaves behind.
+ */
 export function given(env: Environment, name: string): string | undefined {
   return env[name]?.trim() || undefined;
 }

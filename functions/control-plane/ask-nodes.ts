@@ -1,4 +1,5 @@
-// R11: where it can't be told whose the silence is, the nodes themselves are asked where their etcd is, and etcd is looked for there. Changes nothing.
+// R11: where it can't be told whose the silence is, the nodes themselves are asked where their etcd is, and etcd is
+// looked for there. Changes nothing.
 import type { NoMemberAnsweredError } from '../etcd/errors.ts';
 import { inspectNodes, problemWithAgent, withInspections } from './inspections.ts';
 import { look } from './look.ts';
@@ -14,7 +15,10 @@ export interface Located {
   readonly reached: ReachableRun;
 }
 
-/** Systems Manager has one address of each node, which may be a bridge's or another network's; members may advertise names of any kind. */
+/**
+ * Systems Manager has one address of each node, which may be a bridge's or another network's; members may advertise
+ * names of any kind.
+ */
 export async function askNodes(
   recovery: RunContext,
   reached: ReachableRun,

@@ -1,4 +1,5 @@
-// Sends a command and looks at what became of it until it has ended on every node, waiting through the durable engine rather than by compute.
+// Sends a command and looks at what became of it until it has ended on every node, waiting through the durable engine
+// rather than by compute.
 import type * as z from 'zod/mini';
 import { describeError } from '../contract/errors.ts';
 import type { Journal } from '../engine/journal.ts';
@@ -18,7 +19,8 @@ const SEND_AGAIN_SECONDS = 5;
 /**
  * Sends it, again where that is known not to have come through: each try looks first for what an earlier one sent (R5).
  * @param confirm asked before each try, of a command that changes something. @default nobody is asked
- * @returns without data where it was not sent: `failed`; `unknown` where an answer was lost and the command never showed up
+ * @returns without data where it was not sent: `failed`; `unknown` where an answer was lost and the command never
+ *   showed up
  * @throws GuardError
  */
 export async function sendPatiently(

@@ -1,4 +1,5 @@
-// R4: one revision, a physical compaction to each voter, as a barrier before any defragmentation; and the sizes after it.
+// R4: one revision, a physical compaction to each voter, as a barrier before any defragmentation; and the sizes after
+// it.
 
 import { describeError } from '../contract/errors.ts';
 import type { Look } from '../engine/poll.ts';
@@ -23,10 +24,10 @@ export interface CompactionProgress {
 }
 
 /**
- * Asks every pending voter at once for a physical compaction to `revision`. The first one starts it everywhere; each answer comes when
- * that member's own is through, whoever started it. So asking again is safe: "already compacted" waits for the same barrier. Once all
- * are through their files are measured: what shrinks from then on was defragmented with the history gone (a defragmentation from
- * before keeps the member from answering).
+ * Asks every pending voter at once for a physical compaction to `revision`. The first one starts it everywhere; each
+ * answer comes when that member's own is through, whoever started it. So asking again is safe: "already compacted"
+ * waits for the same barrier. Once all are through their files are measured: what shrinks from then on was defragmented
+ * with the history gone (a defragmentation from before keeps the member from answering).
  * @throws AwayError, SweepStoppedError
  */
 export async function compactEach(

@@ -1,5 +1,5 @@
-// One member's turn: its defragmentation is sent at most once at a time, and its outcome told by the size of the file, never by a
-// timeout (R5).
+// One member's turn: its defragmentation is sent at most once at a time, and its outcome told by the size of the file,
+// never by a timeout (R5).
 
 import { describeError } from '../contract/errors.ts';
 import { formatBytes } from '../contract/report.ts';
@@ -24,7 +24,10 @@ export interface Defragmented {
   /** Bytes. */
   readonly dbSize: number;
   readonly dbSizeInUse: number;
-  /** How long the member worked on it, in milliseconds, where it answered; undefined where its end was only found by looking. */
+  /**
+   * How long the member worked on it, in milliseconds, where it answered; undefined where its end was only found by
+   * looking.
+   */
   readonly tookMs?: number | undefined;
   /** The same, with the looks around it; undefined where not this attempt had sent it, and so nobody knows. */
   readonly withinMs?: number | undefined;
@@ -50,7 +53,9 @@ export type Defragmentation =
   | Defragmented
   /** Not sent, because the member leads now. */
   | { readonly kind: 'leads' }
-  /** Not sent, because it would wait behind somebody's Snapshot stream, and the member would answer nothing meanwhile. */
+  /**
+   * Not sent, because it would wait behind somebody's Snapshot stream, and the member would answer nothing meanwhile.
+   */
   | { readonly kind: 'streaming'; readonly looks: number }
   /** Not sent: it is busy, perhaps with the defragmentation of an earlier attempt. */
   | { readonly kind: 'busy'; readonly looks: number; readonly times: number }
@@ -68,14 +73,22 @@ export interface Turn {
 }
 
 export const LOOK_AGAIN_SECONDS = 10;
-/** A defragmentation of unknown outcome is looked at for 30 to 45 minutes: a file of 8 GiB on a slow disk takes less. */
+/**
+ * A defragmentation of unknown outcome is looked at for 30 to 45 minutes: a file of 8 GiB on a slow disk takes less.
+ */
 const SETTLE_LOOKS = 180;
-/** A member that serves reads has no defragmentation under way; so often in a row, and its file did not shrink: it has ended. */
+/**
+ * A member that serves reads has no defragmentation under way; so often in a row, and its file did not shrink: it has
+ * ended.
+ */
 const SERVING_LOOKS = 3;
 /** One that was lost with its member is sent once more; a member that doesn't survive two has something else. */
 const TIMES = 2;
 
-/** How long one attempt waits for a member that is still busy with a defragmentation of an earlier attempt; then it is looked at. */
+/**
+ * How long one attempt waits for a member that is still busy with a defragmentation of an earlier attempt; then it is
+ * looked at.
+ */
 const SERVING_WITHIN_MS = 60_000;
 const RESTARTED_WITHIN_MS = 10_000;
 const LOOK_AGAIN_MS = 250;
@@ -90,9 +103,10 @@ export function turnNeedsMs(last: Defragmentation | undefined): number {
 }
 
 /**
- * Checks R2, then defragments `target` unless that was done since `dbSizeBefore` was read: a database file only ever shrinks by a
- * defragmentation, so a smaller file is one that is done. That makes the attempt safe to repeat after a crash (R10). What was sent and
- * not answered is looked at by the attempts that follow, and sent again only where it is seen to have ended (R5).
+ * Checks R2, then defragments `target` unless that was done since `dbSizeBefore` was read: a database file only ever
+ * shrinks by a defragmentation, so a smaller file is one that is done. That makes the attempt safe to repeat after a
+ * crash (R10). What was sent and not answered is looked at by the attempts that follow, and sent again only where it is
+ * seen to have ended (R5).
  * @throws AwayError, SweepStoppedError; EtcdError where the member refuses
  */
 export async function takeTurn(
@@ -123,8 +137,8 @@ async function send(
     const detail = `${target.name}: outcome unknown: ${atWork}`;
     return { outcome: 'unknown', detail, data: { kind: 'busy', looks, times }, again: looks < SETTLE_LOOKS };
   }
-  // After the waits, so that nothing stands between these looks and the change. A member that was still busy with an earlier attempt's
-  // defragmentation has its new size by now.
+  // After the waits, so that nothing stands between these looks and the change. A member that was still busy with an
+  // earlier attempt's defragmentation has its new size by now.
   const [streams, statuses] = await Promise.all([
     openStreams(client),
     checkBeforeChange(cluster, voters, target, attempt),
@@ -144,7 +158,8 @@ async function send(
   try {
     await client.defragment();
   } catch (error) {
-    // Not sent, or refused: nothing is under way there. Anything else, a broken connection too, leaves the server at work (R5).
+    // Not sent, or refused: nothing is under way there. Anything else, a broken connection too, leaves the server at
+    // work (R5).
     if (!(error instanceof EtcdError)) throw error;
     const why = describeError(error);
     if (error.outcome !== 'unknown') {

@@ -1,4 +1,5 @@
-// R7: takes the NOSPACE alarms away once every voter is small enough, and proves by reading back and writing that they are gone.
+// R7: takes the NOSPACE alarms away once every voter is small enough, and proves by reading back and writing that they
+// are gone.
 
 import type { Alarm } from '../contract/alarm.ts';
 import { describeError, EtcdMedicError } from '../contract/errors.ts';
@@ -29,8 +30,8 @@ class QuotaUnknownError extends EtcdMedicError {
 
 /**
  * Disarms NOSPACE, member by member, by exact id, and reads the list back.
- * @throws AwayError when a voter is away; SweepStoppedError when one is at or above DISARM_BELOW_SHARE; QuotaUnknownError. Nothing is
- * disarmed then
+ * @throws AwayError when a voter is away; SweepStoppedError when one is at or above DISARM_BELOW_SHARE;
+ * QuotaUnknownError. Nothing is disarmed then
  */
 export async function disarm(
   open: OpenCluster,
@@ -76,8 +77,8 @@ export async function disarm(
 }
 
 /**
- * Writes one small key through every voter and deletes it: the cluster takes writes again, through each of its members. What an earlier
- * canary has left behind, of this run or another, goes with it.
+ * Writes one small key through every voter and deletes it: the cluster takes writes again, through each of its members.
+ * What an earlier canary has left behind, of this run or another, goes with it.
  */
 export async function canary(
   open: OpenCluster,
@@ -95,8 +96,8 @@ export async function canary(
       await client.delete(key);
     }
   } catch (error) {
-    // A put that was not answered may be there all the same. Why it failed counts, and not that a delete fails as well: the next
-    // canary deletes it.
+    // A put that was not answered may be there all the same. Why it failed counts, and not that a delete fails as well:
+    // the next canary deletes it.
     await deleteCanaries(cluster, voters).catch(() => 0);
     throw error;
   }
@@ -111,7 +112,8 @@ export async function canary(
 const MOST_CANARIES = 1_000;
 
 /**
- * Deletes every canary, through the first voter that does it: whoever wrote one may be gone. Deletes work under NOSPACE, too.
+ * Deletes every canary, through the first voter that does it: whoever wrote one may be gone. Deletes work under
+ * NOSPACE, too.
  * @returns how many there were
  * @throws what the last voter said, where none did it
  */
@@ -160,8 +162,8 @@ export async function lookForAlarms(
 }
 
 /**
- * Measured: a learner whose file has reached its quota raises NOSPACE again with the first write after a disarm, and it refuses to
- * be defragmented. Only becoming a voter helps it.
+ * Measured: a learner whose file has reached its quota raises NOSPACE again with the first write after a disarm, and it
+ * refuses to be defragmented. Only becoming a voter helps it.
  */
 async function lookAtLearners(cluster: EtcdCluster): Promise<string> {
   const unseen: string[] = [];

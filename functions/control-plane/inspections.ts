@@ -1,4 +1,5 @@
-// Asks nodes about themselves through InspectNode: their disks, their addresses, and where their etcd is. Changes nothing.
+// Asks nodes about themselves through InspectNode: their disks, their addresses, and where their etcd is. Changes
+// nothing.
 
 import type { ClusterConfiguration } from '../contract/configuration.ts';
 import { documentName } from '../contract/documents.ts';
@@ -65,7 +66,9 @@ export function withInspections(
   });
 }
 
-/** By its manifest, as far as that names addresses of its own; where it doesn't, etcd may be at any of its addresses. */
+/**
+ * By its manifest, as far as that names addresses of its own; where it doesn't, etcd may be at any of its addresses.
+ */
 function etcdUrlsOf(
   node: ObservedNode & { readonly addresses: readonly string[] },
   { manifest }: NodeInspection,

@@ -14,7 +14,10 @@ import {
   type Voter,
 } from './voters.ts';
 
-/** How far a voter's applied log may be behind the leader's to take over: fewer than this is caught up within one heartbeat. */
+/**
+ * How far a voter's applied log may be behind the leader's to take over: fewer than this is caught up within one
+ * heartbeat.
+ */
 const CAUGHT_UP_ENTRIES = 100n;
 /** A transfer takes a few milliseconds; an election that came instead of it, 1 to 2 s. */
 const MOVED_WITHIN_MS = 10_000;
@@ -41,7 +44,8 @@ export async function moveLeaderAway(
     const others = voters.filter(({ id }) => id !== from.id);
     throw new AwayError(`R3: no voter is caught up, so the leadership stays with ${from.name}`, others);
   }
-  // The server answers MoveLeader at its next tick of 100 ms; the new leader itself says so at once. Whichever comes first.
+  // The server answers MoveLeader at its next tick of 100 ms; the new leader itself says so at once. Whichever comes
+  // first.
   const request = clientOf(cluster, from)
     .moveLeader(to.id)
     .then(

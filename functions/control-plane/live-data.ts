@@ -23,7 +23,10 @@ export function tooMuchLiveData(liveBytes: number, quotas: readonly (number | un
   return liveBytes > LIVE_DATA_LIMIT_SHARE * quotaBytes ? { liveBytes, quotaBytes } : undefined;
 }
 
-/** Names what fills the database, for the person who has to make room. Reads only; a failure to read is said, not thrown. */
+/**
+ * Names what fills the database, for the person who has to make room. Reads only; a failure to read is said, not
+ * thrown.
+ */
 export async function whatFillsIt(cluster: EtcdCluster, voter: Voter): Promise<StepResult<string>> {
   try {
     const prefixes = await largestPrefixes(clientOf(cluster, voter), { limit: PREFIXES_NAMED });

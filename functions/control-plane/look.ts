@@ -8,7 +8,9 @@ import { observe } from './observe.ts';
 import { AWAY_SECONDS, lookAgainSeconds } from './patience.ts';
 import type { ReachableRun } from './run-context.ts';
 
-/** What is still away after so many looks may be so for long: a decision that can do something about it does not wait. */
+/**
+ * What is still away after so many looks may be so for long: a decision that can do something about it does not wait.
+ */
 const LOOKS = 3;
 const LOOK_AGAIN_SECONDS = 5;
 
@@ -78,8 +80,8 @@ export async function look(
 }
 
 /**
- * A person who has started the run, and of whose endpoints none answers, has most likely a wrong one, and is not kept waiting for ten
- * minutes to be told so. An alarm comes once, so its run waits.
+ * A person who has started the run, and of whose endpoints none answers, has most likely a wrong one, and is not kept
+ * waiting for ten minutes to be told so. An alarm comes once, so its run waits.
  */
 export function isTypedInVain({ trigger }: Command, { observation }: Look): boolean {
   return trigger.kind === 'manual' && observation === undefined;

@@ -1,4 +1,5 @@
-// Which node a member is on, by addresses and by names: one function for disks, kubelets and whoever waits for a node's etcd.
+// Which node a member is on, by addresses and by names: one function for disks, kubelets and whoever waits for a node's
+// etcd.
 import type { ObservedNode } from './observation.ts';
 import { hostOf } from './observe.ts';
 
@@ -16,7 +17,10 @@ export type NodeMatch =
   | { readonly node: ObservedNode; readonly problem?: undefined }
   | { readonly node?: undefined; readonly problem: string };
 
-/** The node that a member is on. An address that several nodes have (a bridge's, a replaced node's) tells of none of them. */
+/**
+ * The node that a member is on. An address that several nodes have (a bridge's, a replaced node's) tells of none of
+ * them.
+ */
 export function nodeOf({ name, endpoint, hosts }: Whereabouts, nodes: readonly ObservedNode[]): NodeMatch {
   const answeredAt = endpoint === undefined ? undefined : hostOf(endpoint);
   // Where it answered may be an address that moves between the nodes: what it advertises goes before that.
@@ -47,7 +51,10 @@ export function describeNode(node: ObservedNode): string {
   return `${node.name} (${node.instanceId}${addresses.length > 0 ? `: ${addresses.join(', ')}` : ''})`;
 }
 
-/** Systems Manager keeps a replaced node for weeks, and its successor may have its address: who is online goes before who isn't. */
+/**
+ * Systems Manager keeps a replaced node for weeks, and its successor may have its address: who is online goes before
+ * who isn't.
+ */
 function nodesAt(host: string, nodes: readonly ObservedNode[]): readonly ObservedNode[] {
   const found = nodes.filter((node) => isAt(host, node));
   const online = found.filter((node) => node.online);

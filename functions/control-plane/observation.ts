@@ -1,4 +1,5 @@
-// What was seen of a cluster, as plain data: members, nodes, disks, alarms. Made by observe, judged by each workflow's decide.
+// What was seen of a cluster, as plain data: members, nodes, disks, alarms. Made by observe, judged by each workflow's
+// decide.
 
 import type { Alarm } from '../contract/alarm.ts';
 import { formatBytes } from '../contract/report.ts';

@@ -1,5 +1,5 @@
-// "Away now" is not lost: a step that meets a voter that is away has done nothing, and is taken again when the voter is back. It is
-// waited for through the durable engine, so that waiting costs nothing.
+// "Away now" is not lost: a step that meets a voter that is away has done nothing, and is taken again when the voter is
+// back. It is waited for through the durable engine, so that waiting costs nothing.
 
 import { describeError } from '../contract/errors.ts';
 import { GuardError, type Journal } from '../engine/journal.ts';
@@ -9,12 +9,15 @@ import { EtcdTimeoutError, EtcdUnreachableError, NoSpaceError, QuorumLostError }
 import { AwayError, type BeforeChange, HEALTHY_WITHIN_MS, SweepStoppedError } from './voters.ts';
 
 /**
- * A kubelet's back-off doubles from 10 s to 5 minutes: 10 minutes see the fifth restart (after 310 s) and a slow start of its etcd. A
- * voter that is away for longer is a person's.
+ * A kubelet's back-off doubles from 10 s to 5 minutes: 10 minutes see the fifth restart (after 310 s) and a slow start
+ * of its etcd. A voter that is away for longer is a person's.
  */
 export const AWAY_SECONDS = 600;
 
-/** Often at first, when most are back; then so rarely that a member that hangs does not cost a call's deadline every few seconds. */
+/**
+ * Often at first, when most are back; then so rarely that a member that hangs does not cost a call's deadline every few
+ * seconds.
+ */
 export function lookAgainSeconds(look: number): number {
   if (look <= 6) return 5;
   return look <= 12 ? 15 : 30;
@@ -68,8 +71,9 @@ interface Course<Data> {
 }
 
 /**
- * One durable operation in which `attempt` is made again while it throws an AwayError: for AWAY_SECONDS at most. Whoever was waited for
- * stands in the detail. Another SweepStoppedError, and a NoSpaceError, is `refused`; any other error is `failed`.
+ * One durable operation in which `attempt` is made again while it throws an AwayError: for AWAY_SECONDS at most.
+ * Whoever was waited for stands in the detail. Another SweepStoppedError, and a NoSpaceError, is `refused`; any other
+ * error is `failed`.
  * @returns of the last attempt
  * @throws GuardError
  */

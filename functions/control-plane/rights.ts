@@ -1,4 +1,5 @@
-// Before the first change: may the user of the client certificate do all that a run does? Missing rights show by day, in a dry run, not half-way at night.
+// Before the first change: may the user of the client certificate do all that a run does? Missing rights show by day,
+// in a dry run, not half-way at night.
 
 import type { StepResult } from '../engine/step.ts';
 import type { EtcdCluster } from '../etcd/discovery.ts';
@@ -8,7 +9,8 @@ import type { ReachableRun } from './run-context.ts';
 
 /**
  * Tries the rights at every voter, for each asks its own version of etcd. Nothing is changed by it.
- * @returns why the run must end, with nothing changed; undefined where nothing is refused. What could not be told stands in the report's step.
+ * @returns why the run must end, with nothing changed; undefined where nothing is refused. What could not be told
+ *   stands in the report's step.
  */
 export async function missingRights(
   { journal, cluster }: Pick<ReachableRun, 'journal' | 'cluster'>,

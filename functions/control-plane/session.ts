@@ -9,8 +9,8 @@ export class Session implements AsyncDisposable {
   #opening: Promise<EtcdCluster> | undefined;
 
   /**
-   * The cluster's members with an open connection to each that answers. Looks again for those that did not answer last time,
-   * because a member that was away may be back.
+   * The cluster's members with an open connection to each that answers. Looks again for those that did not answer last
+   * time, because a member that was away may be back.
    * @throws SetupError, InvalidInputError for credentials that can't be used; NoMemberAnsweredError
    */
   async cluster({ etcd }: ClusterConfiguration, endpoints: readonly string[]): Promise<EtcdCluster> {

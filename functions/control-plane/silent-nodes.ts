@@ -32,7 +32,9 @@ function bySilentMembers({ members, nodes = [] }: Pick<Observation, 'members' | 
   return { nodes: [...found], unknown };
 }
 
-/** Nobody tells who there should be, so each node has to have said where its etcd is, and all of that has to be silent. */
+/**
+ * Nobody tells who there should be, so each node has to have said where its etcd is, and all of that has to be silent.
+ */
 function whereNobodyAnswers({ nodes = [], nobody }: Pick<Observation, 'nodes' | 'nobody'>): SilentNodes {
   const silent = nobody?.silentHosts ?? [];
   const found: ObservedNode[] = [];

@@ -48,8 +48,8 @@ export interface SnapshotSource extends Voter {
 }
 
 /**
- * The healthy follower that has applied the most: reading a whole database is left to those that don't have to lead meanwhile.
- * The leader only where there is no other; undefined where nobody is healthy.
+ * The healthy follower that has applied the most: reading a whole database is left to those that don't have to lead
+ * meanwhile. The leader only where there is no other; undefined where nobody is healthy.
  */
 export function chooseSnapshotSource<Source extends SnapshotSource>(voters: readonly Source[]): Source | undefined {
   const healthy = voters.filter((voter) => voter.healthy);
@@ -63,10 +63,10 @@ function furthestFirst(a: SnapshotSource, b: SnapshotSource): number {
 }
 
 /**
- * The work of one durable step, which may run again after a crash: what the first try left unfinished is taken back first, and what it
- * finished stays, so that there may be two snapshots. Needs the cluster's lease.
- * @throws NoSnapshotSourceError, EtcdError, SnapshotCorruptError, SetupError, SnapshotStoreError; then there is no snapshot to rely on,
- * and no part of one is left unless the error says so
+ * The work of one durable step, which may run again after a crash: what the first try left unfinished is taken back
+ * first, and what it finished stays, so that there may be two snapshots. Needs the cluster's lease.
+ * @throws NoSnapshotSourceError, EtcdError, SnapshotCorruptError, SetupError, SnapshotStoreError; then there is no
+ * snapshot to rely on, and no part of one is left unless the error says so
  */
 export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<TakenSnapshot>> {
   const { clusterName, bucket, timeoutMs = SNAPSHOT_TIMEOUT_MS } = order;
@@ -96,7 +96,10 @@ export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<Tak
   return { outcome: 'done', detail, data: { bucket, key, bytes, sha256, revision, memberId, seconds } };
 }
 
-/** S3 takes ASCII alone here, 2 KB of all values ("Working with object metadata"): a name of another kind is left to the id beside it. */
+/**
+ * S3 takes ASCII alone here, 2 KB of all values ("Working with object metadata"): a name of another kind is left to the
+ * id beside it.
+ */
 function isMetadata(name: string): boolean {
   return /^[\x21-\x7e][\x20-\x7e]{0,255}$/.test(name);
 }

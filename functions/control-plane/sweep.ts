@@ -1,5 +1,5 @@
-// Carries a sweep through the voters: a compaction on each as a barrier, then one defragmentation after the other, the leader
-// last. It stops at the first that does not end well (R14). RunContext and maintenance share it.
+// Carries a sweep through the voters: a compaction on each as a barrier, then one defragmentation after the other, the
+// leader last. It stops at the first that does not end well (R14). RunContext and maintenance share it.
 
 import { EtcdMedicError } from '../contract/errors.ts';
 import type { Journal } from '../engine/journal.ts';
@@ -32,13 +32,17 @@ export interface SweepSetting {
   /** All of them, also those that are not to be defragmented: each is asked for its health and gets the compaction. */
   readonly voters: readonly Voter[];
   /**
-   * Every voter's file in bytes, by member id, measured after a barrier: a smaller one later is one that was defragmented (R5), with the
-   * history gone. @default what `compact` measures at its end
+   * Every voter's file in bytes, by member id, measured after a barrier: a smaller one later is one that was
+   * defragmented (R5), with the history gone.
+   * @default what `compact` measures at its end
    */
   readonly dbSizes?: Readonly<Record<string, number>> | undefined;
   /** Milliseconds since 1970: no voter that is away is waited for any more from then on. */
   readonly untilMs?: number | undefined;
-  /** A member whose defragmentation would wait for somebody's Snapshot stream is left out in the end. @default it stops the sweep */
+  /**
+   * A member whose defragmentation would wait for somebody's Snapshot stream is left out in the end.
+   * @default it stops the sweep
+   */
   readonly skipsStreaming?: boolean | undefined;
 }
 
@@ -48,7 +52,10 @@ export interface SweepWatch {
   readonly before?: (target: Voter) => Promise<string | undefined>;
   /** After each member that was defragmented. */
   readonly after?: (target: Voter, file: Defragmented) => Promise<string | undefined>;
-  /** R3: whether the last one may lead on while it is defragmented. To be answered from what durable steps said. @default never */
+  /**
+   * R3: whether the last one may lead on while it is defragmented. To be answered from what durable steps said.
+   * @default never
+   */
   readonly mayLead?: (target: Voter) => boolean;
 }
 
@@ -56,8 +63,8 @@ export interface SweepWatch {
 export interface SweptMember {
   readonly defragmented: true;
   /**
-   * Of the defragmentation itself, which is what a later run's estimate goes by; with the looks around it where it was waited for.
-   * Left out where it was only found to have been done.
+   * Of the defragmentation itself, which is what a later run's estimate goes by; with the looks around it where it was
+   * waited for. Left out where it was only found to have been done.
    */
   readonly durationMs?: number | undefined;
 }
@@ -94,14 +101,16 @@ export class Sweep {
   }
 
   /**
-   * In the order given, but whoever leads when its turn comes goes last (R3), after its leadership was moved away unless it may lead on.
+   * In the order given, but whoever leads when its turn comes goes last (R3), after its leadership was moved away
+   * unless it may lead on.
    * @returns why `watch` ended it early; undefined when all are through
    * @throws Stop when a member did not end well; GuardError
    */
   async defragment(memberIds: readonly string[], watch: SweepWatch = {}): Promise<string | undefined> {
     const { voters, skipsStreaming = false } = this.#setting;
     const queue = memberIds.map((id) => this.#voter(id));
-    // Every member may be put back once for leading at its turn: more often, and the cluster is electing again and again.
+    // Every member may be put back once for leading at its turn: more often, and the cluster is electing again and
+    // again.
     let putBack = 0;
     const streaming = new Set<string>();
     for (let target = queue.shift(); target !== undefined; target = queue.shift()) {

@@ -44,7 +44,10 @@ export function unwell(after: Observation | undefined, before: Observation): Unw
   };
 }
 
-/** @returns a sentence for each voter whose quota was read neither now nor earlier: its file may be full and nobody would know */
+/**
+ * @returns a sentence for each voter whose quota was read neither now nor earlier: its file may be full and nobody
+ *   would know
+ */
 export function withoutQuota(after: Observation, earlier: Observation): string[] {
   return after.members.flatMap((member) => {
     const quota = quotaOf(member, earlier);

@@ -12,7 +12,9 @@ export interface Voter {
   readonly name: string;
 }
 
-/** How long a voter may take to answer a linearizable read before it counts as unhealthy: an election takes 1 to 2 s. */
+/**
+ * How long a voter may take to answer a linearizable read before it counts as unhealthy: an election takes 1 to 2 s.
+ */
 export const HEALTHY_WITHIN_MS = 10_000;
 /** Between two looks at a voter that does not answer yet; reads only, so they may be many. */
 const LOOK_AGAIN_MS = 25;
@@ -36,17 +38,25 @@ export class AwayError extends SweepStoppedError {
   }
 }
 
-/** What stands around a change: how long a step may wait for a voter by itself, and what is asked directly before the change. */
+/**
+ * What stands around a change: how long a step may wait for a voter by itself, and what is asked directly before the
+ * change.
+ */
 export interface BeforeChange {
   /** @default HEALTHY_WITHIN_MS */
   readonly patienceMs?: number | undefined;
-  /** Journal.confirm. @returns whether that took its time. @throws where nothing more may be changed (R9, R16). @default nobody is asked */
+  /**
+   * Journal.confirm.
+   * @returns whether that took its time.
+   * @throws where nothing more may be changed (R9, R16).
+   * @default nobody is asked
+   */
   readonly confirm?: (() => Promise<boolean>) | undefined;
 }
 
 /**
- * A voter is there and at work: it says who it is, and does not answer reads, as while it is being defragmented, by us or by somebody else.
- * To be waited for; it says nothing against anything.
+ * A voter is there and at work: it says who it is, and does not answer reads, as while it is being defragmented, by us
+ * or by somebody else. To be waited for; it says nothing against anything.
  */
 export class MemberBusyError extends AwayError {
   override readonly name = 'MemberBusyError';
@@ -106,8 +116,8 @@ export function clientOf(cluster: EtcdCluster, voter: Voter): MemberClient {
 }
 
 /**
- * R1 and R2, to be asked directly before a change to `target`: no member knows of CORRUPT, the voters are still those that were
- * observed, and every one but the target answers a linearizable read.
+ * R1 and R2, to be asked directly before a change to `target`: no member knows of CORRUPT, the voters are still those
+ * that were observed, and every one but the target answers a linearizable read.
  * @returns the status of every voter, the target's among them
  * @throws AwayError (MemberBusyError) naming who is away; SweepStoppedError naming who is new or corrupt
  */
@@ -140,7 +150,9 @@ export async function checkOthersHealthy(
   return new Map(looks.map(({ id, status }) => [id, status]));
 }
 
-/** How often the checks are made again because the guard took its time: it asks a service that may not be well itself. */
+/**
+ * How often the checks are made again because the guard took its time: it asks a service that may not be well itself.
+ */
 const CHECKS = 3;
 
 /**
@@ -170,7 +182,10 @@ function refuseOtherVoters(voters: readonly Voter[], members: readonly Member[])
   throw new SweepStoppedError(`R2: the cluster's voters have changed since they were observed (${change}): run again`);
 }
 
-/** Waits until the voter answers a linearizable read. @throws AwayError (MemberBusyError) after `withinMs`; SweepStoppedError under CORRUPT */
+/**
+ * Waits until the voter answers a linearizable read.
+ * @throws AwayError (MemberBusyError) after `withinMs`; SweepStoppedError under CORRUPT
+ */
 async function untilHealthy(client: MemberClient, voter: Voter, withinMs = HEALTHY_WITHIN_MS): Promise<void> {
   const giveUpAt = Date.now() + withinMs;
   for (;;) {
@@ -200,7 +215,10 @@ async function statusOf(client: MemberClient, voter: Voter): Promise<MemberStatu
   }
 }
 
-/** @param error what Status or a serializable read ended with. @throws MemberBusyError where the member is there all the same */
+/**
+ * @param error what Status or a serializable read ended with.
+ * @throws MemberBusyError where the member is there all the same
+ */
 export async function refuseAtWork(client: MemberClient, voter: Voter, error: unknown): Promise<void> {
   const why = await whyAtWork(client, error);
   if (why !== undefined) throw new MemberBusyError(`${voter.name} is at work: ${why}`, [voter], { cause: error });

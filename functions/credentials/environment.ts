@@ -24,8 +24,8 @@ const issuedSchema = z.strictObject({
 });
 
 /**
- * @param env `ETCD_MEDIC_CLUSTER`: the cluster's configuration as JSON, with the secrets that the stack made for what is issued;
- *   `ETCD_MEDIC_ISSUED`: the authority's files by purpose, as JSON
+ * @param env `ETCD_MEDIC_CLUSTER`: the cluster's configuration as JSON, with the secrets that the stack made for what
+ *   is issued; `ETCD_MEDIC_ISSUED`: the authority's files by purpose, as JSON
  * @throws SetupError where a variable is missing, or what is to be issued has no secret
  * @throws InvalidInputError naming the field, what was found and what was expected
  */

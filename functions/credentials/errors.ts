@@ -1,12 +1,19 @@
-// What can go wrong between a key and a certificate that works, as types. In all of these cases what was current stays so.
+// What can go wrong between a key and a certificate that works, as types. In all of these cases what was current stays
+// so.
 import { EtcdMedicError } from '../contract/errors.ts';
 
-/** No node signed the request, or what came back is not what was asked for. The message has a line for each node that was asked. */
+/**
+ * No node signed the request, or what came back is not what was asked for. The message has a line for each node that
+ * was asked.
+ */
 export class NotSignedError extends EtcdMedicError {
   override readonly name = 'NotSignedError';
 }
 
-/** What a node handed out must not be used: somebody else's certificate, another authority's, or one that isn't valid now. */
+/**
+ * What a node handed out must not be used: somebody else's certificate, another authority's, or one that isn't valid
+ * now.
+ */
 export class UnfitCertificateError extends EtcdMedicError {
   override readonly name = 'UnfitCertificateError';
 }

@@ -1,4 +1,5 @@
-// The credentials function: issues etcd-medic's client certificates, by hand and as the rotation function of their secrets.
+// The credentials function: issues etcd-medic's client certificates, by hand and as the rotation function of their
+// secrets.
 import { Logger } from '@aws-lambda-powertools/logger';
 import { describeError, InvalidInputError, redact } from '../contract/errors.ts';
 import { type CredentialsEnvironment, type Issuance, readEnvironment } from './environment.ts';
@@ -16,7 +17,8 @@ const logger = new Logger({
 /**
  * @param event `{ "issue": "etcd" | "kubernetes" }`, or a step of Secrets Manager's rotation
  * @returns for a person, what was issued; Secrets Manager does not look at it
- * @throws whatever went wrong, so that the function's own Errors metric and Secrets Manager tell of it; what was current is so then
+ * @throws whatever went wrong, so that the function's own Errors metric and Secrets Manager tell of it; what was
+ *   current is so then
  */
 export async function handler(event: unknown): Promise<IssueReport | { readonly done: string }> {
   const order = parseEvent(event);

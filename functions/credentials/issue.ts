@@ -28,7 +28,8 @@ export interface IssueReport {
 /**
  * The new credentials are current when this returns; what was current before is so still when it throws.
  * @param trust SHA-256 fingerprints of authorities to be trusted beside the current ones
- * @throws NotSignedError, CredentialsRefusedError, CredentialsUntestedError, SetupError, NodesUnreadableError, RotationError
+ * @throws NotSignedError, CredentialsRefusedError, CredentialsUntestedError, SetupError, NodesUnreadableError,
+ *   RotationError
  */
 export async function issue(
   configuration: ClusterConfiguration,

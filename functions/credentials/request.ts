@@ -1,4 +1,5 @@
-// A new private key and the request to certify it. The key is made here and goes into the secret, and nowhere else (R15).
+// A new private key and the request to certify it. The key is made here and goes into the secret, and nowhere else
+// (R15).
 import './reflect.ts';
 import { createPublicKey, type KeyObject, webcrypto } from 'node:crypto';
 import { cryptoProvider, PemConverter, Pkcs10CertificateRequestGenerator } from '@peculiar/x509';

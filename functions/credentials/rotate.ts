@@ -1,4 +1,5 @@
-// The four steps by which a secret's credentials are renewed. Each can be repeated, and until the last, what was current is so still.
+// The four steps by which a secret's credentials are renewed. Each can be repeated, and until the last, what was
+// current is so still.
 import { X509Certificate } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { ClusterConfiguration } from '../contract/configuration.ts';
@@ -32,7 +33,8 @@ export interface CreateOptions {
 }
 
 /**
- * createSecret: a new key, a certificate for it, and both in the secret's pending version. Done already, it is left as it is.
+ * createSecret: a new key, a certificate for it, and both in the secret's pending version. Done already, it is left as
+ * it is.
  * @returns what was done, in one sentence
  * @throws NotSignedError, SetupError, NodesUnreadableError, RotationError
  */
@@ -81,8 +83,8 @@ export async function makeCredentials(
 }
 
 /**
- * testSecret: tries the pending credentials. Refused ones are thrown away, so that the next rotation begins anew; ones that nobody
- * could be asked about are kept.
+ * testSecret: tries the pending credentials. Refused ones are thrown away, so that the next rotation begins anew; ones
+ * that nobody could be asked about are kept.
  * @returns what was seen, in one sentence
  * @throws CredentialsRefusedError, CredentialsUntestedError, SetupError, NodesUnreadableError, RotationError
  */

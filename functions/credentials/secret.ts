@@ -65,9 +65,9 @@ export class IssuedSecret implements Disposable {
   }
 
   /**
-   * Secrets Manager makes the very first value of a secret current, whatever label it is given: before credentials that nobody has
-   * tried yet comes a text that nobody can use. It is always the same version, which is written once, so that it takes the place
-   * of nothing that another call has made current in the meantime.
+   * Secrets Manager makes the very first value of a secret current, whatever label it is given: before credentials that
+   * nobody has tried yet comes a text that nobody can use. It is always the same version, which is written once, so
+   * that it takes the place of nothing that another call has made current in the meantime.
    * @throws SetupError, RotationError
    */
   async putPlaceholder(): Promise<void> {
@@ -101,7 +101,10 @@ export class IssuedSecret implements Disposable {
     );
   }
 
-  /** Whoever reads the secret from now on gets this version; the one before is kept as AWSPREVIOUS. @throws SetupError, RotationError */
+  /**
+   * Whoever reads the secret from now on gets this version; the one before is kept as AWSPREVIOUS.
+   * @throws SetupError, RotationError
+   */
   async makeCurrent(versionId: string, insteadOf: string | undefined): Promise<void> {
     await this.#done('be switched to the new credentials', () =>
       this.#client.send(
@@ -115,7 +118,10 @@ export class IssuedSecret implements Disposable {
     );
   }
 
-  /** Throws a pending version away: a version without a label is deleted, and the next rotation begins anew. @throws SetupError, RotationError */
+  /**
+   * Throws a pending version away: a version without a label is deleted, and the next rotation begins anew.
+   * @throws SetupError, RotationError
+   */
   async dropPending(versionId: string): Promise<void> {
     await this.#done('be freed of the refused credentials', () =>
       this.#client.send(

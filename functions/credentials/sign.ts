@@ -1,4 +1,5 @@
-// Has a control-plane node sign a certificate request: through Systems Manager, one node after the other until one does.
+// Has a control-plane node sign a certificate request: through Systems Manager, one node after the other until one
+// does.
 import { createHash } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { patiently } from '../aws/client.ts';
@@ -118,7 +119,10 @@ async function askNode({ instanceId }: Node, order: SigningOrder): Promise<Signe
   }
 }
 
-/** Systems Manager's own bad moment is no node's fault. What it did not refuse may be asked again: a command is sent once (R5). */
+/**
+ * Systems Manager's own bad moment is no node's fault. What it did not refuse may be asked again: a command is sent
+ * once (R5).
+ */
 function throughTrouble<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
   return patiently(TROUBLE_MS, ask, mayComeThrough);
 }

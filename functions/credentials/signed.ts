@@ -1,4 +1,5 @@
-// Looks at what a node has signed, before it is kept: is it ours, is it what was asked for, and by the authority that we know?
+// Looks at what a node has signed, before it is kept: is it ours, is it what was asked for, and by the authority that
+// we know?
 import { type KeyObject, X509Certificate } from 'node:crypto';
 import * as z from 'zod/mini';
 import type { Subject } from '../contract/purposes.ts';
@@ -74,7 +75,10 @@ export function checkSigned(output: SignedOutput, expected: Expectation): FitCer
   };
 }
 
-/** With other keys OpenSSL, or Go as in etcd and the API server, takes no certificate, and says so in words that help nobody. */
+/**
+ * With other keys OpenSSL, or Go as in etcd and the API server, takes no certificate, and says so in words that help
+ * nobody.
+ */
 function checkKeyOf(authority: X509Certificate): void {
   const { asymmetricKeyType: type = 'unknown', asymmetricKeyDetails: { modulusLength = 0 } = {} } = authority.publicKey;
   if (type === 'ec' || type === 'ed25519' || (type === 'rsa' && modulusLength >= LEAST_RSA_BITS)) return;
@@ -110,8 +114,8 @@ function checkDates({ validFromDate, validToDate }: X509Certificate, { now, leas
 }
 
 /**
- * Who could make a function trust another authority, or take its certificates from one, could pass for etcd. A renewed certificate of
- * the same authority has the same key.
+ * Who could make a function trust another authority, or take its certificates from one, could pass for etcd. A renewed
+ * certificate of the same authority has the same key.
  */
 function checkAuthorities(
   authority: X509Certificate,

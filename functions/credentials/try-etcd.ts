@@ -12,18 +12,23 @@ import { findNodes } from '../nodes/inventory.ts';
 import { CredentialsRefusedError, CredentialsUntestedError } from './errors.ts';
 
 /**
- * What a TLS server says of its client's certificate, by the alerts' names in RFC 8446, or etcd's own authorization of its user. Any
- * other problem is the member's own: a certificate of its own that has expired, no quorum, something else at that address.
+ * What a TLS server says of its client's certificate, by the alerts' names in RFC 8446, or etcd's own authorization of
+ * its user. Any other problem is the member's own: a certificate of its own that has expired, no quorum, something else
+ * at that address.
  */
 const REFUSAL =
   /\balert (?:unknown ca|bad certificate|unsupported certificate|certificate (?:revoked|expired|unknown|required)|decrypt error|access denied)\b|etcd's authorization refused it/i;
 
-/** Of one member it may be the member's own mistake. Where all say so, the authorities beside the certificate are the wrong ones. */
+/**
+ * Of one member it may be the member's own mistake. Where all say so, the authorities beside the certificate are the
+ * wrong ones.
+ */
 const STRANGER = /the server's certificate is not signed by the given CA/;
 
 /**
  * @returns what was seen, in one sentence; it names the members that could not be asked
- * @throws CredentialsRefusedError where a member refused the certificate, or not one server is of the authorities that came with it
+ * @throws CredentialsRefusedError where a member refused the certificate, or not one server is of the authorities that
+ *   came with it
  * @throws CredentialsUntestedError where no member could be asked
  * @throws NodesUnreadableError, InvalidInputError, DifferentClustersError where it is not known whom to ask
  */
@@ -51,7 +56,9 @@ function assertUsable(tls: TlsMaterial): void {
   }
 }
 
-/** Every member that can be asked has to take them: a run talks to each. The others are named, and no reason to wait. */
+/**
+ * Every member that can be asked has to take them: a run talks to each. The others are named, and no reason to wait.
+ */
 async function askMembers(cluster: EtcdCluster): Promise<string> {
   const others = cluster.members.flatMap(({ name, id, problem }) =>
     problem === undefined ? [] : [`member ${name || id}: ${problem}`],

@@ -1,4 +1,5 @@
-// The shapes in which an alarm's transition arrives, each read into the same plain data, so that nothing below knows the route.
+// The shapes in which an alarm's transition arrives, each read into the same plain data, so that nothing below knows
+// the route.
 import * as z from 'zod/mini';
 import { InvalidInputError } from '../contract/errors.ts';
 import { validate } from '../contract/validate.ts';
@@ -63,7 +64,10 @@ const alarmMessage = z
   );
 
 const alertmanagerMessage = z.object({ alerts: z.array(z.unknown()).check(z.minLength(1, 'at least one alert')) });
-/** Alertmanager's own type (template.Alert) has these in each; but `alertname` is a label like any other, which an alert need not have. */
+/**
+ * Alertmanager's own type (template.Alert) has these in each; but `alertname` is a label like any other, which an alert
+ * need not have.
+ */
 const alertmanagerAlert = z.object({
   status: z.enum(['firing', 'resolved']),
   labels: z.object({ alertname: name }),
@@ -90,7 +94,8 @@ export function readAction(event: unknown, source = "alarm's Lambda action"): Al
 }
 
 /**
- * What an SNS topic carries: CloudWatch's own message, Alertmanager's, or an EventBridge event that a rule sent to the topic.
+ * What an SNS topic carries: CloudWatch's own message, Alertmanager's, or an EventBridge event that a rule sent to the
+ * topic.
  * @throws InvalidInputError
  */
 export function readMessage(text: string, source: string): (AlarmTransition | UnreadableAlert)[] {

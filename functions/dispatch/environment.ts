@@ -21,7 +21,8 @@ const workflowMap = z.strictObject({
 });
 
 /**
- * @param environment `ETCD_MEDIC_CLUSTER`: the cluster's configuration; `ETCD_MEDIC_WORKFLOWS`: workflow -> ARN; both JSON
+ * @param environment `ETCD_MEDIC_CLUSTER`: the cluster's configuration; `ETCD_MEDIC_WORKFLOWS`: workflow -> ARN; both
+ *   JSON
  * @throws SetupError where one is missing
  * @throws InvalidInputError naming the variable, the field, what was found and what was expected
  */

@@ -1,4 +1,5 @@
-// Names the durable execution that a cause leads to, so that the same cause delivered again finds the run that is there.
+// Names the durable execution that a cause leads to, so that the same cause delivered again finds the run that is
+// there.
 import { createHash } from 'node:crypto';
 import type { Command } from '../contract/command.ts';
 
@@ -8,8 +9,8 @@ const MAX_LENGTH = 64;
 const HASH_LENGTH = 16;
 
 /**
- * `recover-<cluster>-<hash of cause and command>`. Names are unique per account and region, so the cluster is in both parts:
- * readable (cut where it is too long) and hashed (whole).
+ * `recover-<cluster>-<hash of cause and command>`. Names are unique per account and region, so the cluster is in both
+ * parts: readable (cut where it is too long) and hashed (whole).
  */
 export function executionName(command: Command, cause: string): string {
   const hash = createHash('sha256')

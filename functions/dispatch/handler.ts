@@ -1,4 +1,5 @@
-// The function behind every trigger: reads the event, starts the workflows that it asks for, and says what it did and why.
+// The function behind every trigger: reads the event, starts the workflows that it asks for, and says what it did and
+// why.
 import { Logger } from '@aws-lambda-powertools/logger';
 import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
 import middy from '@middy/core';

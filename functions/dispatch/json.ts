@@ -1,4 +1,5 @@
-// Guards between whatever arrives and the schemas: text becomes JSON, and what no service sends is refused before it is walked.
+// Guards between whatever arrives and the schemas: text becomes JSON, and what no service sends is refused before it is
+// walked.
 import { InvalidInputError } from '../contract/errors.ts';
 
 /** Real triggers nest 10 deep. Beyond this, whatever walks the data recursively could run out of stack. */

@@ -23,7 +23,8 @@ export type Dispatch =
   | { readonly kind: 'ignore'; readonly reason: string };
 
 /**
- * Reads an event: an alarm (EventBridge, Lambda action, SNS, Alertmanager over SNS), a schedule's input or a person's command.
+ * Reads an event: an alarm (EventBridge, Lambda action, SNS, Alertmanager over SNS), a schedule's input or a person's
+ * command.
  * @returns at least one decision; no cause is started twice
  * @throws InvalidInputError for what isn't understood: which field, what was found, what was expected
  */

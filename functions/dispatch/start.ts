@@ -1,4 +1,5 @@
-// Starts a workflow: one asynchronous Invoke of a durable function under the name that its cause has, repeated until the function is awake.
+// Starts a workflow: one asynchronous Invoke of a durable function under the name that its cause has, repeated until
+// the function is awake.
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   DurableExecutionAlreadyStartedException,
@@ -39,9 +40,10 @@ export interface Patience {
 export const QUALIFIED_FUNCTION_ARN = /^arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+:[\w$-]+$/;
 
 /**
- * Lambda makes a function that nobody has called for weeks `Inactive` and takes back its network interfaces. The invocation that finds it so
- * fails, and wakes it ("Lambda function states"); until then it is `Pending`. That takes seconds as a rule; up to 90 were seen by others. What
- * is still missing then comes with Lambda's own two retries of the event, a minute and two minutes later.
+ * Lambda makes a function that nobody has called for weeks `Inactive` and takes back its network interfaces. The
+ * invocation that finds it so fails, and wakes it ("Lambda function states"); until then it is `Pending`. That takes
+ * seconds as a rule; up to 90 were seen by others. What is still missing then comes with Lambda's own two retries of
+ * the event, a minute and two minutes later.
  */
 export const TRY_FOR_MS = 45_000;
 /** How long the last try may take. */
@@ -92,7 +94,10 @@ export async function startWorkflow(
   }
 }
 
-/** Also where Lambda sends them with a status of its own faults: a key, a role or a network that must be put right first. */
+/**
+ * Also where Lambda sends them with a status of its own faults: a key, a role or a network that must be put right
+ * first.
+ */
 const WANTS_MENDING = /^(Invalid|KMS|EC2AccessDenied)/;
 /** Of those that Lambda sends as the caller's faults. */
 const PASSES = /^(ResourceConflict|CodeArtifactUserPending|SnapStartNotReady|TooManyRequests|Throttl)/;

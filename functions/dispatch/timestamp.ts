@@ -1,4 +1,5 @@
-// Moments as AWS, Alertmanager and Go templates write them, brought into one form: two spellings of a moment are one cause.
+// Moments as AWS, Alertmanager and Go templates write them, brought into one form: two spellings of a moment are one
+// cause.
 import * as z from 'zod/mini';
 
 // 2026-11-20T02:13:09.611+0000 (CloudWatch), 2026-11-20T02:13:09Z (EventBridge, Alertmanager),

@@ -20,8 +20,8 @@ export interface ClusterRun {
 }
 
 /**
- * Makes a durable handler of a workflow's own part, under the cluster's lease (R9). A command with a `parent` works under that run's
- * lease, and leaves it to it.
+ * Makes a durable handler of a workflow's own part, under the cluster's lease (R9). A command with a `parent` works
+ * under that run's lease, and leaves it to it.
  */
 export function clusterWorkflow(work: (run: ClusterRun) => Promise<Conclusion>): DurableLambdaHandler {
   return durableWorkflow(async (command, context) => {

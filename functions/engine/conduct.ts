@@ -78,8 +78,8 @@ const RENEW_WITHIN_MS = 60_000;
 const RENEW_AGAIN_MS = 2_000;
 
 /**
- * Stands before every change: renews the lease. A renewal that got no answer is not a lost lease: while the last one covers what is to
- * be done, that goes on, and the next step tries again.
+ * Stands before every change: renews the lease. A renewal that got no answer is not a lost lease: while the last one
+ * covers what is to be done, that goes on, and the next step tries again.
  * @throws EtcdMedicError naming the rule
  */
 async function guard({ command, lease }: Conduct, renewedMs: number | undefined, neededMs: number) {
@@ -102,7 +102,10 @@ async function guard({ command, lease }: Conduct, renewedMs: number | undefined,
 
 /** Between two tries to take a lease that another workflow holds; waiting costs nothing. */
 const TRY_AGAIN_SECONDS = 30;
-/** Between two tries where the table did not answer, and how many of them in a row: two minutes, with the calls' own time. */
+/**
+ * Between two tries where the table did not answer, and how many of them in a row: two minutes, with the calls' own
+ * time.
+ */
 const NO_ANSWER_AGAIN_SECONDS = 5;
 const NO_ANSWERS = 13;
 
@@ -115,8 +118,9 @@ interface Turn {
 }
 
 /**
- * An alarm comes once, and a night only once a day. So a run that no person has started waits until a run of another workflow has ended;
- * one of its own workflow is already at what it was started for. For what is left of a run that was ended from outside, everybody waits.
+ * An alarm comes once, and a night only once a day. So a run that no person has started waits until a run of another
+ * workflow has ended; one of its own workflow is already at what it was started for. For what is left of a run that was
+ * ended from outside, everybody waits.
  */
 async function takeTurn({ command, lease }: Conduct, journal: Journal): Promise<Turn> {
   const waitsFor = ({ heldBy, ended = false }: LeaseAnswer) =>

@@ -7,7 +7,10 @@ import { fitResult } from './recordable.ts';
 import type { RecordedStep, StepResult } from './step.ts';
 import { operationName, reportName, type StepName } from './step-name.ts';
 
-/** Before a step the lease was lost or could not be renewed (R9), or somebody had turned the switch (R16): nothing more was done. */
+/**
+ * Before a step the lease was lost or could not be renewed (R9), or somebody had turned the switch (R16): nothing more
+ * was done.
+ */
 export class GuardError extends EtcdMedicError {
   override readonly name = 'GuardError';
   /** A person has turned the switch (R16); otherwise the lease is lost (R9). */
@@ -33,7 +36,10 @@ const STEP_NEEDS_MS = 2 * 60_000;
 /** Never retried by the engine: a step's failure is data that the workflow decides on (R5, R14). */
 const noRetry = () => ({ shouldRetry: false });
 
-/** Calls that are safe to repeat are tried for so long, when what they met was an accident (a restart, an election, a hiccup). */
+/**
+ * Calls that are safe to repeat are tried for so long, when what they met was an accident (a restart, an election, a
+ * hiccup).
+ */
 const INSIST_SECONDS = 60;
 const AGAIN_SECONDS = 5;
 /** What the guard said so short a time ago still holds directly before a change. */
@@ -60,7 +66,9 @@ export class Journal {
     this.#renewedMs = renewedMs;
   }
 
-  /** R16: from here on, also before every change: why nothing more may be changed, or undefined where the run may go on. */
+  /**
+   * R16: from here on, also before every change: why nothing more may be changed, or undefined where the run may go on.
+   */
   heed(switchedOff: () => Promise<string | undefined>): void {
     this.#switchedOff = switchedOff;
   }
@@ -111,7 +119,8 @@ export class Journal {
   }
 
   /**
-   * A quiet step that Lambda must not cut in two: where too little of the invocation is left, it is put off to a fresh one.
+   * A quiet step that Lambda must not cut in two: where too little of the invocation is left, it is put off to a fresh
+   * one.
    * @throws GuardError
    */
   async inTime<Data>(
@@ -123,9 +132,9 @@ export class Journal {
   }
 
   /**
-   * Looks again and again through the durable engine: one durable operation however often it looks, no line in the report. For pure
-   * looks, and for a change that could not be tried yet: then the look answers `again`. One that throws is `failed`, and the last.
-   * A crash in a look repeats that look alone (R10).
+   * Looks again and again through the durable engine: one durable operation however often it looks, no line in the
+   * report. For pure looks, and for a change that could not be tried yet: then the look answers `again`. One that
+   * throws is `failed`, and the last. A crash in a look repeats that look alone (R10).
    * @throws GuardError unless not `guarded`
    */
   async poll<Data>(name: StepName, polling: Polling<Data>, look: LookAgain<Data>): Promise<PolledStep<Data>> {
@@ -138,7 +147,8 @@ export class Journal {
       this.#noting(last, () => settled<Look<Data>>(() => work(n, last, needsMs)));
     const state = await this.#context.waitForCondition<PollState<Data> | null>(
       operationName(name),
-      // The time that is left is asked inside of the look, so that its answer is recorded and a replay goes the same way.
+      // The time that is left is asked inside of the look, so that its answer is recorded and a replay goes the same
+      // way.
       async (before) => {
         this.#renewedMs ??= before?.renewedMs;
         return lookOnce(polling, before ?? undefined, this.#context.lambdaContext.getRemainingTimeInMillis(), check);
@@ -156,8 +166,8 @@ export class Journal {
   }
 
   /**
-   * Asks the guard and the switch once more: inside of a step, directly before its change, since what stands between the step's beginning
-   * and the change may take its time. What was asked a moment ago is not asked again.
+   * Asks the guard and the switch once more: inside of a step, directly before its change, since what stands between
+   * the step's beginning and the change may take its time. What was asked a moment ago is not asked again.
    * @param neededMs how long the change may take
    * @returns whether they were asked; then what was checked before is a little older
    * @throws GuardError which ends the step as if it had not been begun
@@ -212,7 +222,10 @@ export class Journal {
     throw new GuardError(`${step.detail}: ${left}`, { switchedOff: step.outcome === 'skipped' });
   }
 
-  /** Adds to the result what has to be known of it later: the lease, and whether a change was let through, now or in an earlier look. */
+  /**
+   * Adds to the result what has to be known of it later: the lease, and whether a change was let through, now or in an
+   * earlier look.
+   */
   async #noting<Result extends StepResult<unknown>>(before: Changing | undefined, work: () => Promise<Result>) {
     this.#letThrough = false;
     // What the service does not record would end the execution in the middle of whatever it is at.

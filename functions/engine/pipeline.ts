@@ -18,7 +18,10 @@ import type { Outcome, RunReport } from '../contract/report.ts';
 const DEFAULT_NAME = 'etcd-medic';
 
 interface WorkflowTools {
-  /** Silent while the engine replays what was already done: no line is written twice, and one just before a crash perhaps not at all. */
+  /**
+   * Silent while the engine replays what was already done: no line is written twice, and one just before a crash
+   * perhaps not at all.
+   */
   readonly logger: DurableContextLogger<DurableLogger>;
 }
 
@@ -26,9 +29,9 @@ interface WorkflowTools {
 export type WorkflowCore = (command: Command, context: DurableContext, tools: WorkflowTools) => Promise<RunReport>;
 
 /**
- * Makes a durable function's handler of a workflow. The code around `core` runs again at every replay, so it only reads;
- * the metrics are put out in a durable step of their own (`publish-metrics`), whose log line CloudWatch turns into metrics.
- * An event that isn't a command fails the execution with InvalidInputError, and nothing was changed.
+ * Makes a durable function's handler of a workflow. The code around `core` runs again at every replay, so it only
+ * reads; the metrics are put out in a durable step of their own (`publish-metrics`), whose log line CloudWatch turns
+ * into metrics. An event that isn't a command fails the execution with InvalidInputError, and nothing was changed.
  */
 export function durableWorkflow(core: WorkflowCore): DurableLambdaHandler {
   return withDurableExecution(

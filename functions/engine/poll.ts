@@ -22,9 +22,16 @@ export interface Polling<Data> {
   readonly everySeconds: number | ((last: StepResult<Data>, look: number) => number);
   /** How long it waits in all; the looks' own time comes on top. The last look comes when all of it is waited. */
   readonly withinSeconds: number;
-  /** The guard and the switch stand before each look, which also renews the lease; only looks that change nothing do without. @default true */
+  /**
+   * The guard and the switch stand before each look, which also renews the lease; only looks that change nothing do
+   * without.
+   * @default true
+   */
   readonly guarded?: boolean;
-  /** What a look may take: where less is left of this invocation, it is put off to a fresh one. @default nothing is asked */
+  /**
+   * What a look may take: where less is left of this invocation, it is put off to a fresh one.
+   * @default nothing is asked
+   */
   readonly neededMs?: number | ((last: StepResult<Data> | undefined) => number);
 }
 
@@ -32,7 +39,10 @@ export interface Polling<Data> {
 export type PolledStep<Data> = RecordedStep<Data> & {
   readonly looks: number;
   readonly waitedSeconds: number;
-  /** The last look asked for another one, but all of the time was waited, or three fresh invocations had too little left for it. */
+  /**
+   * The last look asked for another one, but all of the time was waited, or three fresh invocations had too little left
+   * for it.
+   */
   readonly timeUp: boolean;
 };
 

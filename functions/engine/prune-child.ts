@@ -6,9 +6,9 @@ import type { RunReport } from '../contract/report.ts';
 import type { Journal } from './journal.ts';
 
 /**
- * What Lambda says of a function that nobody has called for weeks: the invocation that finds it so fails, and wakes it. The durable engine
- * hands on the words alone. That it doesn't try again by itself is not verified; trying here harms nothing: should a child have begun
- * after all, the next one finds less that is stale.
+ * What Lambda says of a function that nobody has called for weeks: the invocation that finds it so fails, and wakes it.
+ * The durable engine hands on the words alone. That it doesn't try again by itself is not verified; trying here harms
+ * nothing: should a child have begun after all, the next one finds less that is stale.
  */
 const ASLEEP =
   /function is inactive|in the following state: (Pending|Inactive)|isn't ready yet|Rate exceeded|throttled/i;
@@ -32,7 +32,8 @@ export type ChildPruning =
   | { readonly kind: 'failed'; readonly problem: string };
 
 /**
- * Has stale reports deleted before this run goes on. The child renews this run's lease while it works; waiting for it costs nothing.
+ * Has stale reports deleted before this run goes on. The child renews this run's lease while it works; waiting for it
+ * costs nothing.
  * @throws GuardError when the lease is lost before it begins
  */
 export async function pruneFirst({ journal, context, command, pruneFunction }: PruneOrder): Promise<ChildPruning> {

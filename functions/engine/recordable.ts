@@ -9,8 +9,8 @@ const RECORD_BYTES = 1_024;
 const MOST_DETAIL_LENGTH = 4_000;
 
 /**
- * A step's result as it can be recorded: with a shorter detail where it is too large; where its data alone is, it is `failed`, since
- * nobody could go on with half of it.
+ * A step's result as it can be recorded: with a shorter detail where it is too large; where its data alone is, it is
+ * `failed`, since nobody could go on with half of it.
  */
 export function fitResult<Result extends StepResult<unknown>>(result: Result): Result | StepResult<never> {
   const most = MOST_PAYLOAD_BYTES - RECORD_BYTES;

@@ -15,6 +15,9 @@ export type RecordedStep<Data> = StepResult<Data> & {
   readonly unguarded?: true;
   /** A change was let through by `confirm`: it may have been made, whatever the outcome says. */
   readonly changing?: true;
-  /** When the lease was last known to be renewed, in milliseconds since 1970; recorded, so that the next invocation knows it. */
+  /**
+   * When the lease was last known to be renewed, in milliseconds since 1970; recorded, so that the next invocation
+   * knows it.
+   */
   readonly renewedMs?: number | undefined;
 };

@@ -28,10 +28,16 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc-node.flow_control_window': 4 * MiB,
 };
 
-/** The server's name in TLS where the endpoint is an IP address, which RFC 6066 doesn't allow there (and Node warns about). */
+/**
+ * The server's name in TLS where the endpoint is an IP address, which RFC 6066 doesn't allow there (and Node warns
+ * about).
+ */
 const NAME_FOR_ADDRESSES = 'etcd';
 
-/** @returns the channel, and etcd3's clients on it, which know the messages. Its pool is left out: it retries, breaks circuits and closes channels over a NOSPACE answer. */
+/**
+ * @returns the channel, and etcd3's clients on it, which know the messages. Its pool is left out: it retries, breaks
+ *   circuits and closes channels over a NOSPACE answer.
+ */
 export function openChannel(
   endpoint: string,
   tls: TlsMaterial | undefined,

@@ -1,5 +1,6 @@
-// One gRPC channel to one etcd member, over which every call is sent at most once, none waits for an answer forever, no other member's
-// answer counts, and every change goes over a connection on which the member has just proven who it is (R19).
+// One gRPC channel to one etcd member, over which every call is sent at most once, none waits for an answer forever, no
+// other member's answer counts, and every change goes over a connection on which the member has just proven who it is
+// (R19).
 import { type Channel, type ClientReadableStream, connectivityState, Metadata } from '@grpc/grpc-js';
 import type { Host } from 'etcd3/lib/connection-pool.js';
 import type { TlsMaterial } from '../contract/tls-material.ts';
@@ -69,7 +70,8 @@ export class MemberConnection implements Disposable {
   /**
    * Sends one call that changes nothing, once.
    * @param decode makes the response of its bytes, where etcd3's own message lacks something
-   * @throws an EtcdError; EtcdTimeoutError when there is no answer within `timeoutMs`; WrongMemberError for another member's
+   * @throws an EtcdError; EtcdTimeoutError when there is no answer within `timeoutMs`; WrongMemberError for another
+   *   member's
    */
   async call<M extends Method, R extends Response<M> = Response<M>>(
     method: M,
@@ -83,7 +85,8 @@ export class MemberConnection implements Disposable {
   }
 
   /**
-   * Sends one call that changes something, once, over a connection on which the member has proven directly before who it is (R19).
+   * Sends one call that changes something, once, over a connection on which the member has proven directly before who
+   * it is (R19).
    * @param proofMs how long the proof may take
    * @throws an EtcdError; of outcome `not-done` where the proof failed or its connection broke before the call was sent
    */
@@ -101,8 +104,8 @@ export class MemberConnection implements Disposable {
   }
 
   /**
-   * Has the member say who it is over one connection, which is then the only one until the hold ends. What is asked is answered at once
-   * whatever the member is at, also while it is being defragmented.
+   * Has the member say who it is over one connection, which is then the only one until the hold ends. What is asked is
+   * answered at once whatever the member is at, also while it is being defragmented.
    */
   async #prove(call: EtcdCall, proofMs: number): Promise<Hold> {
     let problem: EtcdError | undefined;
@@ -213,8 +216,8 @@ export class MemberConnection implements Disposable {
   }
 
   /**
-   * Sends one call, once, over a connection on which the member has proven who it is, and hands out the messages of its answer in
-   * order. The member sends on only as fast as they are taken; whoever stops taking them ends the call.
+   * Sends one call, once, over a connection on which the member has proven who it is, and hands out the messages of its
+   * answer in order. The member sends on only as fast as they are taken; whoever stops taking them ends the call.
    * @param silenceMs how long the next message may take; the time that the caller takes over one does not count
    * @param proofMs how long the proof may take
    * @throws an EtcdError; EtcdTimeoutError when no message comes within `silenceMs`

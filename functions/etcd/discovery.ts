@@ -21,7 +21,11 @@ export interface DiscoveryOptions {
   readonly endpoints: readonly string[];
   /** For https endpoints. */
   readonly tls?: TlsMaterial | undefined;
-  /** `statusMs` is each address's own time: the search takes up to two of them, a given endpoint that hangs and a member's own URL. @default DEFAULT_DEADLINES */
+  /**
+   * `statusMs` is each address's own time: the search takes up to two of them, a given endpoint that hangs and a
+   * member's own URL.
+   * @default DEFAULT_DEADLINES
+   */
   readonly deadlines?: Partial<Deadlines> | undefined;
   /** Ends the search early, with what is known by then. @default each address has its full time */
   readonly giveUp?: AbortSignal | undefined;
@@ -59,10 +63,12 @@ export class EtcdCluster implements Discovery, AsyncDisposable {
 }
 
 /**
- * Asks all endpoints at once who they are, and takes the member list of the one that is furthest on. Then each member is reached at a
- * client URL of its own, one that it alone advertises, whatever the endpoints were: behind one that leads to several members nobody knows
- * whom the next connection reaches (R19). Only where none of a member's own URLs answers, a given endpoint serves that leads to it alone.
- * @throws NoMemberAnsweredError, DifferentClustersError; InvalidInputError for endpoints and credentials that can't be used
+ * Asks all endpoints at once who they are, and takes the member list of the one that is furthest on. Then each member
+ * is reached at a client URL of its own, one that it alone advertises, whatever the endpoints were: behind one that
+ * leads to several members nobody knows whom the next connection reaches (R19). Only where none of a member's own URLs
+ * answers, a given endpoint serves that leads to it alone.
+ * @throws NoMemberAnsweredError, DifferentClustersError; InvalidInputError for endpoints and credentials that can't be
+ *   used
  */
 export async function discoverMembers(options: DiscoveryOptions): Promise<EtcdCluster> {
   const { endpoints, tls, deadlines, giveUp, connect = connectMember } = options;
@@ -94,7 +100,8 @@ export async function discoverMembers(options: DiscoveryOptions): Promise<EtcdCl
 function discovered(member: Member, search: Search, list: readonly Member[]): DiscoveredMember {
   const attempt = search.reached(member);
   if (attempt) return { ...member, endpoint: attempt.endpoint, problem: undefined, silent: false };
-  // Where one whose own URLs say nothing is alive all the same, they can't be reached from here, and nobody's silence says anything.
+  // Where one whose own URLs say nothing is alive all the same, they can't be reached from here, and nobody's silence
+  // says anything.
   const isCutOff = list.some((other) => isSilentAtOwn(other, search) && search.unfit(other).length > 0);
   return {
     ...member,

@@ -44,7 +44,10 @@ export class EtcdUnreachableError extends EtcdError {
   override readonly name: string = 'EtcdUnreachableError';
 }
 
-/** Nobody was even asked: the name does not resolve, or this side has no way out. It says nothing about the member (R11). */
+/**
+ * Nobody was even asked: the name does not resolve, or this side has no way out. It says nothing about the member
+ * (R11).
+ */
 export class UnaskedError extends EtcdUnreachableError {
   override readonly name = 'UnaskedError';
 }

@@ -1,16 +1,21 @@
-// What fills the database: how many keys each kind of Kubernetes object has, and how many bytes, measured over the whole range of each.
+// What fills the database: how many keys each kind of Kubernetes object has, and how many bytes, measured over the
+// whole range of each.
 import { cut, type Stratum } from './strata.ts';
 import type { MemberClient } from './types.ts';
 
 export interface PrefixUsage {
-  /** `/registry/<group>/<plural>/` for custom resources, `/registry/<plural>/` for built-in ones; OUTSIDE_REGISTRY for the rest. */
+  /**
+   * `/registry/<group>/<plural>/` for custom resources, `/registry/<plural>/` for built-in ones; OUTSIDE_REGISTRY for
+   * the rest.
+   */
   readonly prefix: string;
   readonly keys: number;
   /** Of keys and values, live data only, without its history. */
   readonly bytes: number;
   /**
-   * 0: every key was measured. Otherwise `bytes` is a sample's, from all over the range, and is off by more in one case of twenty. Undefined: what was
-   * measured is from one end alone, so `bytes` is what that has, and nothing is said about the rest.
+   * 0: every key was measured. Otherwise `bytes` is a sample's, from all over the range, and is off by more in one case
+   * of twenty. Undefined: what was measured is from one end alone, so `bytes` is what that has, and nothing is said
+   * about the rest.
    */
   readonly errorBytes: number | undefined;
   /** How many keys were measured, spread over all of them. */
@@ -56,9 +61,10 @@ const CONFIDENCE = 2;
 type Reading = Pick<MemberClient, 'keyRange'>;
 
 /**
- * The `limit` prefixes with the most bytes, the largest first. Reads every kind through, page by page and one page at a time, of this member's own data:
- * works under NOSPACE and without a quorum. Where that takes too long, what has been read by then is spread over the whole range of each kind, and the
- * error is told; nothing is concluded from one end of a range.
+ * The `limit` prefixes with the most bytes, the largest first. Reads every kind through, page by page and one page at a
+ * time, of this member's own data: works under NOSPACE and without a quorum. Where that takes too long, what has been
+ * read by then is spread over the whole range of each kind, and the error is told; nothing is concluded from one end of
+ * a range.
  * @throws EtcdError
  */
 export async function largestPrefixes(client: Reading, options: MeasureOptions): Promise<readonly PrefixUsage[]> {
@@ -84,7 +90,8 @@ export async function largestPrefixes(client: Reading, options: MeasureOptions):
   let transferredBytes = 0;
   const mayRead = (share: number) =>
     elapsedMs() < share * withinMs && transferredBytes < share * withinBytes && kinds.some(isLeft);
-  // In turns: a page of each kind, each time of another part of it. So whenever it has to end, no kind was left out for another's sake.
+  // In turns: a page of each kind, each time of another part of it. So whenever it has to end, no kind was left out for
+  // another's sake.
   const read = async (share: number) => {
     for (let turn = 0; mayRead(share); turn++) {
       for (const { parts } of kinds) {
@@ -222,8 +229,8 @@ interface FoundPrefix {
 }
 
 /**
- * Walks from each prefix's first key to the first key behind it, letter by letter: etcd counts all keys of a range for each answer, so a range should
- * not reach over a million keys of another kind.
+ * Walks from each prefix's first key to the first key behind it, letter by letter: etcd counts all keys of a range for
+ * each answer, so a range should not reach over a million keys of another kind.
  */
 async function findPrefixes(client: Reading, mayGoOn: () => boolean): Promise<readonly FoundPrefix[]> {
   const found: FoundPrefix[] = [];
@@ -260,7 +267,10 @@ async function findPrefixes(client: Reading, mayGoOn: () => boolean): Promise<re
   return ranges.length === 0 ? found : [...found, { prefix: OUTSIDE_REGISTRY, ranges }];
 }
 
-/** A group has a dot in its name, a built-in kind has none: `/registry/aquasecurity.github.io/vulnerabilityreports/`, `/registry/pods/`. */
+/**
+ * A group has a dot in its name, a built-in kind has none: `/registry/aquasecurity.github.io/vulnerabilityreports/`,
+ * `/registry/pods/`.
+ */
 export function prefixOf(key: string): string {
   const parts = key.slice(REGISTRY.length).split('/');
   const [first = '', second] = parts;

@@ -26,7 +26,10 @@ export interface Meaning {
   readonly text: string;
 }
 
-/** What etcd itself says behind "etcdserver: " or "auth: "; the texts are the same from 3.4 to 3.7, the gRPC codes are not. */
+/**
+ * What etcd itself says behind "etcdserver: " or "auth: "; the texts are the same from 3.4 to 3.7, the gRPC codes are
+ * not.
+ */
 export const ETCD_ANSWERS: readonly Meaning[] = [
   {
     pattern: /database space exceeded/,
@@ -85,7 +88,10 @@ export const ETCD_ANSWERS: readonly Meaning[] = [
   },
 ];
 
-/** Without a leader, 3.5 gives up on its own after 7 s in the words of a deadline that has passed, though the caller's hasn't. */
+/**
+ * Without a leader, 3.5 gives up on its own after 7 s in the words of a deadline that has passed, though the caller's
+ * hasn't.
+ */
 export const NOT_PROPOSED: Meaning = {
   pattern: /context deadline exceeded/,
   type: QuorumLostError,

@@ -1,4 +1,5 @@
-// One member of an etcd cluster, as the workflows talk to it: plain data in and out, every call to this member and sent once.
+// One member of an etcd cluster, as the workflows talk to it: plain data in and out, every call to this member and sent
+// once.
 import type { IMember } from 'etcd3/lib/rpc.js';
 import type { Alarm } from '../contract/alarm.ts';
 import { InvalidInputError } from '../contract/errors.ts';
@@ -49,7 +50,10 @@ export const DEFAULT_DEADLINES: Deadlines = {
   snapshotSilenceMs: 30_000,
 };
 
-/** The largest int64. No store ever gets there, so that a call for it is refused without a look at the data (tried on 3.4.23 to 3.7.3). */
+/**
+ * The largest int64. No store ever gets there, so that a call for it is refused without a look at the data (tried on
+ * 3.4.23 to 3.7.3).
+ */
 const REVISION_BEYOND_ALL = '9223372036854775807';
 
 /** Read by every health check, as etcdctl does it; it need not exist. */
@@ -57,7 +61,8 @@ const HEALTH_KEY = 'health';
 
 /**
  * Connects to one member; the connection itself is made with the first call.
- * @throws InvalidInputError for an endpoint that is no client URL, https without credentials, or credentials that can't work
+ * @throws InvalidInputError for an endpoint that is no client URL, https without credentials, or credentials that can't
+ *   work
  */
 export function connectMember(options: MemberOptions): MemberClient {
   const { tls } = options;
@@ -250,8 +255,8 @@ class GrpcMemberClient implements MemberClient {
   }
 
   /**
-   * etcdctl sees it the same way: a refusal by etcd's authorization has been agreed on by a majority. But no error says who answers it,
-   * so it only counts on a connection that is proven.
+   * etcdctl sees it the same way: a refusal by etcd's authorization has been agreed on by a majority. But no error says
+   * who answers it, so it only counts on a connection that is proven.
    */
   async #checkRefused(): Promise<void> {
     try {

@@ -13,10 +13,11 @@ const MAX_PAGE_BYTES = 8 * MiB;
 const SERVER_ID = /^etcd_server_id\{server_id="([0-9a-f]+)"\}\s+1$/m;
 
 /**
- * Asks the client URL for /metrics, with the client certificate and on a connection of its own, which may lead elsewhere than the
- * others: so the page has to name the member. Answered at once, whatever the member is at.
+ * Asks the client URL for /metrics, with the client certificate and on a connection of its own, which may lead
+ * elsewhere than the others: so the page has to name the member. Answered at once, whatever the member is at.
  * @param memberId hexadecimal, whose page it has to be
- * @throws WrongMemberError where it is another member's; EtcdError where there is no page in time, or none that names its member
+ * @throws WrongMemberError where it is another member's; EtcdError where there is no page in time, or none that names
+ *   its member
  */
 export async function fetchMetrics(
   endpoint: string,
@@ -41,8 +42,8 @@ export async function fetchMetrics(
 }
 
 /**
- * A member with --listen-client-http-urls serves gRPC alone at its client URLs: the connection comes about, and a request of HTTP/1.1 is answered with
- * frames of HTTP/2 (3.5.16) or by closing it (3.5.30, 3.6.16, 3.7.3).
+ * A member with --listen-client-http-urls serves gRPC alone at its client URLs: the connection comes about, and a
+ * request of HTTP/1.1 is answered with frames of HTTP/2 (3.5.16) or by closing it (3.5.30, 3.6.16, 3.7.3).
  */
 function isGrpcAlone(error: unknown): error is Error {
   if (!(error instanceof Error) || !('code' in error)) return false;

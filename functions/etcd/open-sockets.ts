@@ -1,8 +1,9 @@
-// The sockets that grpc-js opens for one connection, so that an attempt to connect that gets no answer has an end, and that what is
-// sent can be held to the one socket on which the member has proven who it is (R19).
+// The sockets that grpc-js opens for one connection, so that an attempt to connect that gets no answer has an end, and
+// that what is sent can be held to the one socket on which the member has proven who it is (R19).
 //
-// grpc-js sets no limit to an attempt and has no way to give one up: towards an endpoint that accepts and keeps silent it waits
-// forever, closed or not, and its socket keeps the process alive. So the sockets are noted here as Node opens them.
+// grpc-js sets no limit to an attempt and has no way to give one up: towards an endpoint that accepts and keeps silent
+// it waits forever, closed or not, and its socket keeps the process alive. So the sockets are noted here as Node opens
+// them.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { subscribe } from 'node:diagnostics_channel';
 import { Socket } from 'node:net';
@@ -51,7 +52,8 @@ export class OpenSockets {
   }
 
   /**
-   * From now on, until the hold ends, no further socket stays open: what is sent goes over the one that is there, or nowhere.
+   * From now on, until the hold ends, no further socket stays open: what is sent goes over the one that is there, or
+   * nowhere.
    * @returns undefined where there isn't exactly one
    */
   hold(): Hold | undefined {

@@ -1,9 +1,13 @@
-// What etcd's own authorization lets the user of the client certificate do at a member, found out by calls that change nothing.
+// What etcd's own authorization lets the user of the client certificate do at a member, found out by calls that change
+// nothing.
 import { describeError } from '../contract/errors.ts';
 import { PermissionDeniedError } from './errors.ts';
 import type { MemberClient, Right } from './types.ts';
 
-/** Each call that is tried, with those whose right follows from it: etcd asks for the role `root` in all of these or in fewer (3.4.23 to 3.7.3). */
+/**
+ * Each call that is tried, with those whose right follows from it: etcd asks for the role `root` in all of these or in
+ * fewer (3.4.23 to 3.7.3).
+ */
 const FOLLOWING: Readonly<Record<Right, readonly string[]>> = {
   HashKV: ['Defragment', 'Snapshot', 'MoveLeader'],
   Compact: [],

@@ -21,7 +21,10 @@ export class Search {
   /** By endpoint, the given ones first and in their order. */
   readonly #attempts = new Map<string, RunningAttempt>();
   #given: readonly RunningAttempt[] = [];
-  /** Given endpoints that are no member's own URL, and why they don't lead to who answered there alone; undefined: they do. */
+  /**
+   * Given endpoints that are no member's own URL, and why they don't lead to who answered there alone; undefined: they
+   * do.
+   */
   readonly #triedAgain = new Map<Attempt, Error | undefined>();
   /** Whoever waits for something new to be known. */
   readonly #waiting = new Set<() => void>();
@@ -33,8 +36,9 @@ export class Search {
   }
 
   /**
-   * Asks the given endpoints, then each member at the client URLs that are its own. A given endpoint that is no member's own serves
-   * where a member's own do not answer, and it alone answers there. Never throws for an endpoint's sake.
+   * Asks the given endpoints, then each member at the client URLs that are its own. A given endpoint that is no
+   * member's own serves where a member's own do not answer, and it alone answers there. Never throws for an endpoint's
+   * sake.
    */
   async run(endpoints: readonly string[]): Promise<void> {
     this.#given = [...new Set(endpoints.map((endpoint) => this.#ask(endpoint, undefined)))];
@@ -61,7 +65,9 @@ export class Search {
     return this.#given;
   }
 
-  /** The member list of the given endpoint that has applied most: one that was cut off for a while may have an old one. */
+  /**
+   * The member list of the given endpoint that has applied most: one that was cut off for a while may have an old one.
+   */
   get list(): readonly Member[] | undefined {
     return this.#newest()?.list;
   }
@@ -74,7 +80,10 @@ export class Search {
     return newest?.answer;
   }
 
-  /** Where the member can be worked with: at a client URL of its own, or else at a given endpoint that leads to it alone. */
+  /**
+   * Where the member can be worked with: at a client URL of its own, or else at a given endpoint that leads to it
+   * alone.
+   */
   reached(member: Member): Attempt | undefined {
     return this.#ownAttempt(member) ?? this.#candidates(member).find((attempt) => this.#leadsToItAlone(attempt));
   }
@@ -95,7 +104,10 @@ export class Search {
     return this.#given.filter((attempt) => attempt.answer?.memberId === member.id && attempt !== this.reached(member));
   }
 
-  /** Why a given endpoint does not lead to who answered there, when it was asked once more; undefined: it was not, or it does. */
+  /**
+   * Why a given endpoint does not lead to who answered there, when it was asked once more; undefined: it was not, or it
+   * does.
+   */
   secondThoughts(attempt: Attempt): Error | undefined {
     return this.#triedAgain.get(attempt);
   }
@@ -166,7 +178,10 @@ export class Search {
     return attempt;
   }
 
-  /** Waits until `condition` holds. Every attempt ends by itself. @param withinMs how long at most. @default until then */
+  /**
+   * Waits until `condition` holds. Every attempt ends by itself.
+   * @param withinMs how long at most. @default until then
+   */
   async #until(condition: () => boolean, withinMs?: number): Promise<void> {
     const late = withinMs === undefined ? undefined : AbortSignal.timeout(withinMs);
     const ends = [this.#giveUp, late].filter((signal) => signal !== undefined);

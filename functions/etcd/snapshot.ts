@@ -1,4 +1,5 @@
-// A snapshot that proves itself: passes a member's stream on, and ends well only if the SHA-256 that it ends with is right.
+// A snapshot that proves itself: passes a member's stream on, and ends well only if the SHA-256 that it ends with is
+// right.
 import { createHash } from 'node:crypto';
 import { EtcdMedicError } from '../contract/errors.ts';
 import type { SnapshotChunk } from './types.ts';
@@ -25,9 +26,9 @@ interface SnapshotSummary {
 }
 
 /**
- * Passes the pieces on as they come, copies none, and is one behind: the trailer is only passed on once it has been found right.
- * Iterating throws what `source` throws, and SnapshotCorruptError where the file is shorter than announced or the SHA-256 isn't that of
- * the bytes before it.
+ * Passes the pieces on as they come, copies none, and is one behind: the trailer is only passed on once it has been
+ * found right. Iterating throws what `source` throws, and SnapshotCorruptError where the file is shorter than announced
+ * or the SHA-256 isn't that of the bytes before it.
  */
 export function verifiedSnapshot(source: AsyncIterable<SnapshotChunk>): VerifiedSnapshot {
   let summary: SnapshotSummary | undefined;

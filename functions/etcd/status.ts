@@ -51,7 +51,10 @@ export function toMemberStatus(response: StatusResponse): MemberStatus {
   };
 }
 
-/** `memberID:123 alarm:NOSPACE `: Go's text form of an AlarmMember, the id decimal, a blank at the end; a zero is left out. */
+/**
+ * `memberID:123 alarm:NOSPACE `: Go's text form of an AlarmMember, the id decimal, a blank at the end; a zero is left
+ * out.
+ */
 function parseAlarm(line: string): Alarm | undefined {
   const [, id = '0', type] = /^(?:memberID:(\d+)\s+)?alarm:(\S+)\s*$/.exec(line) ?? [];
   return type !== undefined ? { memberId: hexId(id), type: alarmType(type) } : undefined;

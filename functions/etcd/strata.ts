@@ -1,4 +1,5 @@
-// Cuts a range of keys into parts of about the same number of keys each, by counting alone: nothing in etcd's API finds the middle of a range.
+// Cuts a range of keys into parts of about the same number of keys each, by counting alone: nothing in etcd's API finds
+// the middle of a range.
 import type { MemberClient } from './types.ts';
 
 /** A part of a range, `from` included and `to` not, with how many keys are in it. */
@@ -14,8 +15,8 @@ type Counting = Pick<MemberClient, 'keyRange'>;
 const LAST_CHARACTER = 0x7e;
 
 /**
- * Halves the largest part again and again, until there are `parts`, none can be halved, or `mayGoOn` says no. Each count is a walk over the member's index
- * of the keys that are counted, in memory, without their values.
+ * Halves the largest part again and again, until there are `parts`, none can be halved, or `mayGoOn` says no. Each
+ * count is a walk over the member's index of the keys that are counted, in memory, without their values.
  */
 export async function cut(
   client: Counting,
@@ -46,7 +47,8 @@ async function halve(
   const first = (await client.keyRange({ from, to, limit: 1 })).keys[0]?.key;
   if (first === undefined) return undefined;
   const before = async (end: string) => (await client.keyRange({ from, to: end, limit: 1 })).count;
-  // How long the beginning is that all keys have in common with the first: by bisection, as it may be a hundred characters.
+  // How long the beginning is that all keys have in common with the first: by bisection, as it may be a hundred
+  // characters.
   let common = 0;
   for (let least = 0, most = first.length; least < most && mayGoOn(); ) {
     const length = Math.ceil((least + most) / 2);

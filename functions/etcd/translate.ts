@@ -28,7 +28,10 @@ const NEVER_SENT = /waiting for (name resolution|metadata filters|LB pick)/i;
 /** How grpc-js begins when there was nothing to send a call over; what broke a call under way it says without this. */
 const NO_CONNECTION = /^(?=Name resolution failed)|^No connection established\. (?:Last error: (?:Error: )?)?/;
 
-/** How etcd's own words begin. Everything else is the transport's, or somebody's between: they make up codes that look like refusals. */
+/**
+ * How etcd's own words begin. Everything else is the transport's, or somebody's between: they make up codes that look
+ * like refusals.
+ */
 const ETCDS_OWN = /^(?:etcdserver|auth): /;
 
 /** grpc-js's words for an answer that is no gRPC, of a gateway or another server. */
@@ -45,8 +48,8 @@ const REFUSALS: readonly (number | undefined)[] = [
 ];
 
 /**
- * The error of this room that says what `error` means. The gRPC error isn't passed on as its cause: its text stands, cleaned,
- * in brackets in the message, and a report that lists causes would say everything twice.
+ * The error of this room that says what `error` means. The gRPC error isn't passed on as its cause: its text stands,
+ * cleaned, in brackets in the message, and a report that lists causes would say everything twice.
  * @param time the call's deadline and how long it took
  */
 export function toEtcdError(error: unknown, call: EtcdCall, time?: CallTime): EtcdError {
@@ -129,7 +132,10 @@ function grpcCode(error: unknown): number | undefined {
   return typeof error.code === 'number' ? error.code : undefined;
 }
 
-/** What came back, in one line: OpenSSL's thread ids and source files, grpc-js's time stamps and empty notes are cut out. */
+/**
+ * What came back, in one line: OpenSSL's thread ids and source files, grpc-js's time stamps and empty notes are cut
+ * out.
+ */
 function grpcDetails(error: unknown): string {
   const own = error instanceof Error && 'details' in error && typeof error.details === 'string' ? error.details : '';
   const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? `${error.code}: ` : '';

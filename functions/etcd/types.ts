@@ -43,11 +43,14 @@ export interface DiscoveredMember extends Member {
   /** Why it can't be reached: one sentence per client URL tried. */
   readonly problem: string | undefined;
   /**
-   * Nothing at all came back from any of its client URLs, each asked for a full time of its own: refused, no route, not a byte. A TLS
-   * handshake is an answer; a name that does not resolve says nothing.
+   * Nothing at all came back from any of its client URLs, each asked for a full time of its own: refused, no route, not
+   * a byte. A TLS handshake is an answer; a name that does not resolve says nothing.
    */
   readonly silent: boolean;
-  /** It may be there, but every address that it is known by leads to others as well, so that it can't be worked with (R19). */
+  /**
+   * It may be there, but every address that it is known by leads to others as well, so that it can't be worked with
+   * (R19).
+   */
   readonly shared?: boolean | undefined;
   /** What it said of itself at an address that leads to others as well: of use to know, of none to work with. */
   readonly seen?: MemberStatus | undefined;
@@ -58,7 +61,10 @@ export interface Discovery {
   readonly members: readonly DiscoveredMember[];
 }
 
-/** How long each kind of call may take, in milliseconds. A call that takes longer throws EtcdTimeoutError: unknown, not failed. */
+/**
+ * How long each kind of call may take, in milliseconds. A call that takes longer throws EtcdTimeoutError: unknown, not
+ * failed.
+ */
 export interface Deadlines {
   readonly statusMs: number;
   readonly healthMs: number;
@@ -100,21 +106,28 @@ export interface KeyRangeRequest {
 export type Right = 'HashKV' | 'Compact' | 'Alarm';
 
 /**
- * One connection to one member; every call is sent exactly once. Another member's answer is a WrongMemberError, and what changes
- * something is sent only over a connection on which the member has proven directly before that it is the one that is meant (R19).
+ * One connection to one member; every call is sent exactly once. Another member's answer is a WrongMemberError, and
+ * what changes something is sent only over a connection on which the member has proven directly before that it is the
+ * one that is meant (R19).
  */
 export interface MemberClient extends AsyncDisposable {
   readonly endpoint: string;
-  /** Whether the other end has ever said anything, be it the first bytes of a handshake: then it is not silent, whatever a call ended with. */
+  /**
+   * Whether the other end has ever said anything, be it the first bytes of a handshake: then it is not silent, whatever
+   * a call ended with.
+   */
   readonly heard: boolean;
   /** The IP address that the last connection was made to; undefined while there was none. */
   readonly remoteAddress: string | undefined;
   status(): Promise<MemberStatus>;
-  /** From Status where it is right (3.6.6 and later), else from /metrics of the client URL. Throws QuotaUnreadableError. */
+  /**
+   * From Status where it is right (3.6.6 and later), else from /metrics of the client URL. Throws QuotaUnreadableError.
+   */
   quota(): Promise<Quota>;
   /**
-   * How many Snapshot streams this member has open, somebody's backups: a defragmentation would wait for their end, with the member
-   * answering nothing meanwhile. From /metrics, which answers at once. Throws EtcdError where it can't be told.
+   * How many Snapshot streams this member has open, somebody's backups: a defragmentation would wait for their end,
+   * with the member answering nothing meanwhile. From /metrics, which answers at once. Throws EtcdError where it can't
+   * be told.
    */
   openSnapshots(): Promise<number>;
   /** A linearizable read through this member: it is healthy and sees a quorum. Throws otherwise. */
@@ -124,8 +137,8 @@ export interface MemberClient extends AsyncDisposable {
   /** The cluster's alarm list (needs a quorum). */
   alarms(): Promise<readonly Alarm[]>;
   /**
-   * Asks for what can't be done, so that nothing changes: etcd's authorization judges first. Returns where it let the call through.
-   * Throws PermissionDeniedError where it did not.
+   * Asks for what can't be done, so that nothing changes: etcd's authorization judges first. Returns where it let the
+   * call through. Throws PermissionDeniedError where it did not.
    */
   tryRight(right: Right): Promise<void>;
   /** Physical compaction: returns when this member's own is through. "Already compacted" is success. */
@@ -137,8 +150,8 @@ export interface MemberClient extends AsyncDisposable {
   /** Disarms NOSPACE of exactly this member; there is no way to disarm anything else. */
   disarmNospace(memberId: string): Promise<void>;
   /**
-   * The member list as this member has it, who it is itself, and the cluster it belongs to. Answered without a quorum, and at once also
-   * while the member is being defragmented. Learners refuse.
+   * The member list as this member has it, who it is itself, and the cluster it belongs to. Answered without a quorum,
+   * and at once also while the member is being defragmented. Learners refuse.
    */
   memberList(): Promise<{ readonly clusterId: string; readonly memberId: string; readonly members: readonly Member[] }>;
   /** Which cluster and which member this endpoint is; learners answer too. */
@@ -148,8 +161,9 @@ export interface MemberClient extends AsyncDisposable {
   put(key: string, value: string): Promise<void>;
   delete(key: string): Promise<number>;
   /**
-   * This member's own database file, as it is when the first piece is asked for: works under NOSPACE and without a quorum. The member
-   * reads on only as fast as the pieces are taken, and stops when nobody takes them any more. Throws at the first piece that doesn't come.
+   * This member's own database file, as it is when the first piece is asked for: works under NOSPACE and without a
+   * quorum. The member reads on only as fast as the pieces are taken, and stops when nobody takes them any more. Throws
+   * at the first piece that doesn't come.
    */
   snapshot(): AsyncIterable<SnapshotChunk>;
 }

@@ -101,8 +101,8 @@ export function readMetadata(answer: Answer, call: ApiCall): ObjectMetadata {
 }
 
 /**
- * What a delete that was accepted came to: a Status or the object as it was says that it is gone, one that still has finalizers that
- * it only waits for them.
+ * What a delete that was accepted came to: a Status or the object as it was says that it is gone, one that still has
+ * finalizers that it only waits for them.
  * @throws KubernetesError
  */
 export function readDeleted(answer: Answer, call: ApiCall): Extract<DeleteOutcome, 'deleted' | 'finalizers'> {
@@ -134,7 +134,10 @@ export function readStatus(answer: Answer): Status | undefined {
   };
 }
 
-/** The server's own clock. @throws KubernetesError: every API server says what time it is, and ages are counted by it */
+/**
+ * The server's own clock.
+ * @throws KubernetesError: every API server says what time it is, and ages are counted by it
+ */
 export function servedAt(answer: Answer, call: ApiCall): string {
   const ms = Date.parse(String(answer.headers.date));
   if (Number.isNaN(ms)) throw notKubernetes(call, 'it does not say what time it is');

@@ -14,7 +14,10 @@ const DEFAULT_PAUSE_SECONDS = 1;
 const MAX_PAUSE_SECONDS = 30;
 const FIRST_PAUSE_MS = 100;
 const LAST_PAUSE_MS = 2_000;
-/** A 401 may be the server's own trouble: one that can't look up a token's owner, for want of etcd say, gives the same answer. */
+/**
+ * A 401 may be the server's own trouble: one that can't look up a token's owner, for want of etcd say, gives the same
+ * answer.
+ */
 const UNAUTHORIZED_AGAIN = 2;
 /** Of the patience: 5 s of a minute. */
 const UNAUTHORIZED_PAUSE = 1 / 12;
@@ -55,8 +58,8 @@ export class Calls {
   }
 
   /**
-   * For what changes something: sent again only where nothing of it was done, which is so after 429 and where no connection
-   * came about.
+   * For what changes something: sent again only where nothing of it was done, which is so after 429 and where no
+   * connection came about.
    * @returns any other answer, 5xx included; or the error after which it is not known whether it was done
    * @throws SetupError, ThrottledError, ApiUnavailableError: it was not done
    */

@@ -38,14 +38,17 @@ export interface KubernetesOptions {
   readonly connections?: number;
   /** How long one answer may take. @default 30 s */
   readonly timeoutMs?: number;
-  /** How long a call is tried again after 429, 5xx or a broken connection; after 401, twice, a twelfth of it apart. @default 60 s */
+  /**
+   * How long a call is tried again after 429, 5xx or a broken connection; after 401, twice, a twelfth of it apart.
+   * @default 60 s
+   */
   readonly patienceMs?: number;
 }
 
 /**
- * Measured (bench:prune): with 64 deletes under way etcd puts so many into one write that each costs it less; 16 are a quarter slower.
- * An API server lets 200 changes be under way (--max-mutating-requests-inflight), and 49 of them be of users without a priority of their
- * own: those beyond wait there, behind nobody else's.
+ * Measured (bench:prune): with 64 deletes under way etcd puts so many into one write that each costs it less; 16 are a
+ * quarter slower. An API server lets 200 changes be under way (--max-mutating-requests-inflight), and 49 of them be of
+ * users without a priority of their own: those beyond wait there, behind nobody else's.
  */
 const CONNECTIONS = 64;
 /** The API server itself gives up after 60 s; a page of 500 objects takes well under one. */

@@ -1,4 +1,5 @@
-// Fetches what a call to the API server proves itself with, and finds out before anything is connected what is wrong with it.
+// Fetches what a call to the API server proves itself with, and finds out before anything is connected what is wrong
+// with it.
 import { X509Certificate } from 'node:crypto';
 import { resolve } from 'node:path';
 import { notDeployed, readCredentialFile, readSecret, secretField } from '../aws/credentials.ts';

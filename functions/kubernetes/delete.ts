@@ -15,9 +15,10 @@ export interface DeleteSteps {
 }
 
 /**
- * Sent again only where nothing was done. Where that isn't known (no answer, a broken connection, 5xx), the object is looked at
- * first: still there as it was listed, it is sent again. Even a request that is still on its way then does no harm, as its
- * preconditions let it delete nothing but that. One that has vanished in between counts as deleted: it was asked for. All of it has one patience, from the first call on.
+ * Sent again only where nothing was done. Where that isn't known (no answer, a broken connection, 5xx), the object is
+ * looked at first: still there as it was listed, it is sent again. Even a request that is still on its way then does no
+ * harm, as its preconditions let it delete nothing but that. One that has vanished in between counts as deleted: it was
+ * asked for. All of it has one patience, from the first call on.
  * @throws SetupError, KubernetesError
  */
 export async function deleteListed(

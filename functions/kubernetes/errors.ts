@@ -30,7 +30,10 @@ export class KubernetesError extends EtcdMedicError {
   }
 }
 
-/** 401: the server doesn't know who is asking: the token or the client certificate is expired, revoked or another cluster's. */
+/**
+ * 401: the server doesn't know who is asking: the token or the client certificate is expired, revoked or another
+ * cluster's.
+ */
 export class UnauthorizedError extends KubernetesError {
   override readonly name = 'UnauthorizedError';
 }
@@ -51,8 +54,8 @@ export class NotServedError extends KubernetesError {
 }
 
 /**
- * The server can't decode, or decrypt, what etcd has of this kind: one such object, and no list of the kind that would have it is
- * answered. Nobody but a person can do something about it.
+ * The server can't decode, or decrypt, what etcd has of this kind: one such object, and no list of the kind that would
+ * have it is answered. Nobody but a person can do something about it.
  */
 export class StorageReadError extends KubernetesError {
   override readonly name = 'StorageReadError';
@@ -63,7 +66,10 @@ export class ThrottledError extends KubernetesError {
   override readonly name = 'ThrottledError';
 }
 
-/** No answer, a broken connection or 5xx, for longer than a call waits. `outcome` says whether a delete may have happened. */
+/**
+ * No answer, a broken connection or 5xx, for longer than a call waits. `outcome` says whether a delete may have
+ * happened.
+ */
 export class ApiUnavailableError extends KubernetesError {
   override readonly name = 'ApiUnavailableError';
 }

@@ -4,7 +4,8 @@ import type { ListOptions, MetadataPage } from './types.ts';
 /**
  * Lists shorter and shorter pieces of a page that could not be read, 2 × log2 of its length at most.
  * @param list a piece of it; undefined: it can't be read either
- * @returns the last object that can be read before the one that can't, as `<namespace>/<name>`; undefined: the page has none before it
+ * @returns the last object that can be read before the one that can't, as `<namespace>/<name>`; undefined: the page has
+ *   none before it
  */
 export async function lastReadable(
   list: (options: ListOptions) => Promise<Pick<MetadataPage, 'items' | 'continueToken'> | undefined>,

@@ -1,4 +1,5 @@
-// How many calls are under way at the same time, and when none may be sent: what the server's 429 asks of a client as a whole.
+// How many calls are under way at the same time, and when none may be sent: what the server's 429 asks of a client as a
+// whole.
 
 /** So many at first: a server that has little to spare is not met by all at once. */
 const FIRST = 8;
@@ -8,9 +9,9 @@ const CALLS_BEFORE_MORE = 20;
 const REMEMBER_MS = 30_000;
 
 /**
- * Lets a few calls be under way at first, and twice as many each time that as many have gone well, up to `most` (as TCP's slow start).
- * A 429 stops all of them for as long as the server says and halves their number, which from then on grows one by one, to just below
- * what was too many. One call's 429 would otherwise leave the others hammering on.
+ * Lets a few calls be under way at first, and twice as many each time that as many have gone well, up to `most` (as
+ * TCP's slow start). A 429 stops all of them for as long as the server says and halves their number, which from then on
+ * grows one by one, to just below what was too many. One call's 429 would otherwise leave the others hammering on.
  */
 export class Pace implements Disposable {
   readonly #most: number;

@@ -1,5 +1,6 @@
-// Makes the requests of this room, by the request factory of @kubernetes/client-node. Only that part of the package is loaded:
-// its typed answers cost more than the call itself, and the whole of it 75 MB and a quarter of a second at every start.
+// Makes the requests of this room, by the request factory of @kubernetes/client-node. Only that part of the package is
+// loaded: its typed answers cost more than the call itself, and the whole of it 75 MB and a quarter of a second at
+// every start.
 import { CustomObjectsApiRequestFactory } from '@kubernetes/client-node/dist/gen/apis/CustomObjectsApi.js';
 import { createConfiguration } from '@kubernetes/client-node/dist/gen/configuration.js';
 import type { HttpMethod, RequestContext } from '@kubernetes/client-node/dist/gen/http/http.js';
@@ -50,9 +51,9 @@ export class Requests {
   }
 
   /**
-   * Deletes only what was listed (R12). Everything goes in the body: there is no `dryRun` in it, and one in the query would be
-   * ignored beside a body. The body is a text, so that it is sent with its Content-Length; without one it may be dropped,
-   * preconditions and all.
+   * Deletes only what was listed (R12). Everything goes in the body: there is no `dryRun` in it, and one in the query
+   * would be ignored beside a body. The body is a text, so that it is sent with its Content-Length; without one it may
+   * be dropped, preconditions and all.
    */
   async delete(resource: Resource, { namespace, name, uid, resourceVersion }: ListedObject): Promise<RequestContext> {
     const { group, version, plural } = resource;

@@ -16,8 +16,8 @@ import type { Answer } from './transport.ts';
 import { quoted, storageReadError, unreadableIn } from './unreadable.ts';
 
 /**
- * A webhook's and a ValidatingAdmissionPolicy's words: `admission webhook "…" denied the request: …`, `ValidatingAdmissionPolicy '…'
- * with binding '…' denied request: …`. The status code is theirs to choose.
+ * A webhook's and a ValidatingAdmissionPolicy's words: `admission webhook "…" denied the request: …`,
+ * `ValidatingAdmissionPolicy '…' with binding '…' denied request: …`. The status code is theirs to choose.
  */
 const DENIED = /\bdenied (the )?request\b/;
 
@@ -122,7 +122,10 @@ const NEVER_SENT: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-/** The error that a failure to send, or to hear the answer, means. @returns SetupError for TLS, else ApiUnavailableError */
+/**
+ * The error that a failure to send, or to hear the answer, means.
+ * @returns SetupError for TLS, else ApiUnavailableError
+ */
 export function connectionFailure(error: unknown, call: ApiCall): SetupError | KubernetesError {
   const { code, details } = detailsOf(error);
   const of = `${call.verb} ${call.target} at ${call.server}`;

@@ -71,8 +71,8 @@ export class Transport implements AsyncDisposable {
         ...this.#authorization,
       },
       ...(typeof body === 'string' && { body }),
-      // undici closes a connection behind a DELETE that has a body, for servers that trip over one. Kubernetes' expects it, and a
-      // TLS handshake for each object would take most of the time.
+      // undici closes a connection behind a DELETE that has a body, for servers that trip over one. Kubernetes' expects
+      // it, and a TLS handshake for each object would take most of the time.
       reset: false,
       signal: AbortSignal.timeout(this.#timeoutMs),
     });

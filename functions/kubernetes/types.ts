@@ -55,8 +55,8 @@ export interface ListedObject {
 }
 
 /**
- * How a delete ended. `gone`: nobody has it any more. `changed`: another uid or resourceVersion by now, so it was left alone.
- * `finalizers`: it is only marked as deleted and waits for somebody else.
+ * How a delete ended. `gone`: nobody has it any more. `changed`: another uid or resourceVersion by now, so it was left
+ * alone. `finalizers`: it is only marked as deleted and waits for somebody else.
  */
 export type DeleteOutcome = 'deleted' | 'gone' | 'changed' | 'finalizers';
 
@@ -66,7 +66,9 @@ export interface MetadataPage {
   readonly continueToken: string | undefined;
   /** The server's own clock when it answered (its Date header). */
   readonly servedAt: string;
-  /** The list's first snapshot had been compacted away, so that from here on it is a newer one: nothing old is missed. */
+  /**
+   * The list's first snapshot had been compacted away, so that from here on it is a newer one: nothing old is missed.
+   */
   readonly inconsistent: boolean;
   /** Of the answer's body, as it came over the wire. */
   readonly receivedBytes: number;
@@ -83,7 +85,8 @@ export interface ScaledOwner {
 export interface KubernetesClient extends AsyncDisposable {
   /**
    * One page, metadata only.
-   * @throws NotServedError where the cluster does not have the kind; ForbiddenError; UnauthorizedError; ApiUnavailableError
+   * @throws NotServedError where the cluster does not have the kind; ForbiddenError; UnauthorizedError;
+   *   ApiUnavailableError
    */
   listPage(resource: Resource, options: ListOptions): Promise<MetadataPage>;
   /** The same for objects with `spec.replicas`, of which nothing else is kept. */

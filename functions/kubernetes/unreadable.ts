@@ -14,19 +14,28 @@ export interface Unreadable {
   readonly keys: readonly string[];
   /** The server's own words for the first of them. */
   readonly words: string;
-  /** It can't be decrypted, which may be a key service that is away for a moment. Otherwise it can't be decoded, and that stays so. */
+  /**
+   * It can't be decrypted, which may be a key service that is away for a moment. Otherwise it can't be decoded, and
+   * that stays so.
+   */
   readonly stays: boolean;
-  /** The server has the feature gate AllowUnsafeMalformedObjectDeletion on: 1.37 by itself, 1.32 to 1.36 where it was asked for. */
+  /**
+   * The server has the feature gate AllowUnsafeMalformedObjectDeletion on: 1.37 by itself, 1.32 to 1.36 where it was
+   * asked for.
+   */
   readonly deletable: boolean;
 }
 
-/** With the feature gate, in words of its own: `StorageError: corrupt object, Code: 7, Key: …, AdditionalErrorMsg: …`. */
+/**
+ * With the feature gate, in words of its own: `StorageError: corrupt object, Code: 7, Key: …, AdditionalErrorMsg: …`.
+ */
 const BY_GATE = /\bStorageError: corrupt object\b/;
 /** The encryption's, with the feature gate and without. */
 const NOT_DECRYPTED = /\bnot transformable\b|\bunable to transform key\b/;
 /**
- * Without the gate a decoder's words are the whole of the message, and there is no reason beside it: of JSON (what is kept of custom
- * resources), of protobuf (what is kept of built-in kinds), and of a kind or version that this server doesn't know.
+ * Without the gate a decoder's words are the whole of the message, and there is no reason beside it: of JSON (what is
+ * kept of custom resources), of protobuf (what is kept of built-in kinds), and of a kind or version that this server
+ * doesn't know.
  */
 const DECODERS = [
   /^invalid character .+ (looking for|in|after) /,

@@ -1,4 +1,5 @@
-// Carries out a night's maintenance, beat by beat, and ends it before the next change as soon as something speaks against it.
+// Carries out a night's maintenance, beat by beat, and ends it before the next change as soon as something speaks
+// against it.
 
 import { EtcdMedicError } from '../contract/errors.ts';
 import type { PrunedResource } from '../contract/report.ts';
@@ -23,8 +24,9 @@ import { windowOver } from './window.ts';
 export const AGING_LOOK_SECONDS = 60;
 
 /**
- * A defragmentation leaves the disks busy for some seconds. While the leadership moves, which takes a write to the new leader's disk,
- * etcd drops the writes that come in, and their clients wait for 7 s in vain: the slower the disk, the more of them.
+ * A defragmentation leaves the disks busy for some seconds. While the leadership moves, which takes a write to the new
+ * leader's disk, etcd drops the writes that come in, and their clients wait for 7 s in vain: the slower the disk, the
+ * more of them.
  */
 const SETTLE_SECONDS = 15;
 const SETTLE_WITHIN_SECONDS = 60;
@@ -155,8 +157,8 @@ class Acting {
   }
 
   /**
-   * A pruning that fails says so in a report of its own; one without a report may not even have begun. What history there is can be
-   * cleared all the same.
+   * A pruning that fails says so in a report of its own; one without a report may not even have begun. What history
+   * there is can be cleared all the same.
    */
   async #prune(): Promise<void> {
     const { reached } = this.#night;
@@ -311,7 +313,8 @@ class Acting {
 
   #newSweep(observation: Observation): Sweep {
     const { cluster } = this.#night.reached;
-    // Those of the compaction's end where it is the sweep that compacts; else of the look that the members were judged by, after it.
+    // Those of the compaction's end where it is the sweep that compacts; else of the look that the members were judged
+    // by, after it.
     const dbSizes =
       observation === this.judged
         ? Object.fromEntries(observation.members.map(({ id, dbSize = 0 }) => [id, dbSize]))

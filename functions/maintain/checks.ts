@@ -1,4 +1,5 @@
-// What stands directly before a night's changes: a last check before each member, and the write that makes the sizes true.
+// What stands directly before a night's changes: a last check before each member, and the write that makes the sizes
+// true.
 
 import { CANARY_PREFIX, canary, deleteCanaries } from '../control-plane/disarm.ts';
 import { nameOf } from '../control-plane/observation.ts';
@@ -37,10 +38,11 @@ export async function checkBefore(
 }
 
 /**
- * After a compaction `dbSizeInUse` stays what it was until something is written and committed twice: what was freed counts from the
- * second commit on, because the read transaction of before ends in the background (etcd's batchTxBuffered.unsafeCommit). So a key is
- * written and deleted through every voter, which also shows that each takes writes; then the same compaction, asked for again, makes
- * each commit (EtcdServer.Compact, ForceCommit) however busy its disk is.
+ * After a compaction `dbSizeInUse` stays what it was until something is written and committed twice: what was freed
+ * counts from the second commit on, because the read transaction of before ends in the background (etcd's
+ * batchTxBuffered.unsafeCommit). So a key is written and deleted through every voter, which also shows that each takes
+ * writes; then the same compaction, asked for again, makes each commit (EtcdServer.Compact, ForceCommit) however busy
+ * its disk is.
  */
 export async function commitCanary(
   open: OpenCluster,

@@ -6,8 +6,9 @@ import { diskProblem, nameOf, type Observation, type ObservedMember, troubles } 
 import { estimateStall, MEASURED_BYTES_PER_MS, type SeenRate, type StallEstimate } from './stall.ts';
 
 /**
- * Of a file that fills its quota's `usageShare`, at least this share has to come back: with less it would be as large again within
- * days, and each defragmentation stalls its member. What is left then is live data, and that is for a person.
+ * Of a file that fills its quota's `usageShare`, at least this share has to come back: with less it would be as large
+ * again within days, and each defragmentation stalls its member. What is left then is live data, and that is for a
+ * person.
  */
 export const WORTHWHILE_GAIN_SHARE = 0.1;
 
@@ -61,9 +62,9 @@ export function decide(
 }
 
 /**
- * A cluster that was never seen defragmenting, and has too much live data for the cautious guess, would never be seen defragmenting. So
- * one follower goes first, while the others are left alone: its stall keeps nobody else's writes waiting, and if its kubelet kills it
- * half-way, it comes back with the file that it had.
+ * A cluster that was never seen defragmenting, and has too much live data for the cautious guess, would never be seen
+ * defragmenting. So one follower goes first, while the others are left alone: its stall keeps nobody else's writes
+ * waiting, and if its kubelet kills it half-way, it comes back with the file that it had.
  */
 function tryOne(
   { members }: Observation,
@@ -104,7 +105,10 @@ function isUnharmedByCrash(version: string | undefined): boolean {
   return minor > 5 || (minor === 5 && patch >= 6);
 }
 
-/** Whether the member's file fills so much of its quota that it must not be left so. A quota that is not known fills nothing. */
+/**
+ * Whether the member's file fills so much of its quota that it must not be left so. A quota that is not known fills
+ * nothing.
+ */
 export function isFull({ dbSize = 0, quota, isLearner }: ObservedMember, { usageShare }: MaintenancePolicy): boolean {
   return !isLearner && quota.kind === 'limit' && dbSize >= usageShare * quota.bytes;
 }

@@ -1,5 +1,5 @@
-// The maintain function: compacts and defragments etcd at night, before it is an emergency. Its event is a Command; its result, the
-// RunReport.
+// The maintain function: compacts and defragments etcd at night, before it is an emergency. Its event is a Command; its
+// result, the RunReport.
 
 import { currentSession, withSession } from '../control-plane/session.ts';
 import { clusterWorkflow } from '../engine/cluster-workflow.ts';

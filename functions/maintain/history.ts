@@ -1,4 +1,5 @@
-// What earlier runs on this cluster tell of how fast its members are defragmented: read from the reports in the state table.
+// What earlier runs on this cluster tell of how fast its members are defragmented: read from the reports in the state
+// table.
 import * as z from 'zod/mini';
 import { clientDefaults, isSetupProblem } from '../aws/client.ts';
 import { HistoryError } from '../aws/history.ts';
@@ -8,7 +9,9 @@ import type { SeenRate } from './stall.ts';
 
 /** A month of nights with pruning before each; DynamoDB ends the answer at 1 MB in any case. */
 const REPORTS_READ = 60;
-/** Of a file below this most of the time goes into everything but writing it, so that it tells nothing of a large one. */
+/**
+ * Of a file below this most of the time goes into everything but writing it, so that it tells nothing of a large one.
+ */
 const MEASURABLE_BYTES = 16 * 1024 * 1024;
 /** What a sweep's step is called, with its member's name behind it. */
 const STEP = 'defragment ';
@@ -107,13 +110,19 @@ interface Measured {
   readonly durationMs: number;
 }
 
-/** After a recovery the file may have grown again by the last look; but what was live before is all that can have been written. */
+/**
+ * After a recovery the file may have grown again by the last look; but what was live before is all that can have been
+ * written.
+ */
 function written({ durationMs = 0, before, after }: Report['members'][number]): Measured {
   const live = before?.dbSizeInUse ?? Number.POSITIVE_INFINITY;
   return { bytes: Math.min(live, after?.dbSize ?? 0), durationMs };
 }
 
-/** One that was sent and never came to its end, as where the kubelet kills the member half-way: its rate was lower than this. */
+/**
+ * One that was sent and never came to its end, as where the kubelet kills the member half-way: its rate was lower than
+ * this.
+ */
 function inVain({ name, after }: Report['members'][number], { steps = [] }: Report): Measured {
   const step = steps.find((each) => each.name === `${STEP}${name}` && each.outcome === 'unknown');
   return { bytes: after?.dbSizeInUse ?? 0, durationMs: step?.durationMs ?? 0 };

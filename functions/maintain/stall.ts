@@ -8,13 +8,14 @@ export interface SeenRate {
 }
 
 /**
- * For a cluster that was never seen defragmenting. Measured: 0.21 GB of live data stall their member for 1.7 to 1.9 s on a quiet disk,
- * 120 kB a millisecond; a tenth of that is slower than any disk that etcd does well on.
+ * For a cluster that was never seen defragmenting. Measured: 0.21 GB of live data stall their member for 1.7 to 1.9 s
+ * on a quiet disk, 120 kB a millisecond; a tenth of that is slower than any disk that etcd does well on.
  */
 export const UNSEEN_BYTES_PER_MS = 12_000;
 
 /**
- * What was measured for the guess above. A member that would stall for too long even at this rate is not tried: the answer is known.
+ * What was measured for the guess above. A member that would stall for too long even at this rate is not tried: the
+ * answer is known.
  */
 export const MEASURED_BYTES_PER_MS = 120_000;
 
@@ -22,8 +23,9 @@ export const MEASURED_BYTES_PER_MS = 120_000;
 const RATES_LOOKED_AT = 5;
 
 /**
- * R3: so long a leader may be silent. Nobody stands for election before etcd's election timeout (1 s unless it was changed) has passed
- * without a word from it, however busy its disk is; and a lease that is kept alive in time has longer than that left.
+ * R3: so long a leader may be silent. Nobody stands for election before etcd's election timeout (1 s unless it was
+ * changed) has passed without a word from it, however busy its disk is; and a lease that is kept alive in time has
+ * longer than that left.
  */
 export const LEADER_STALL_MS = 1000;
 
@@ -50,7 +52,8 @@ export function estimateStall(memberId: string, liveBytes: number, rates: readon
 }
 
 /**
- * Whether the leader may lead on while it is defragmented, rather than hand over first, which costs a write now and then.
+ * Whether the leader may lead on while it is defragmented, rather than hand over first, which costs a write now and
+ * then.
  * @param tonight of the members before it. They have written the same live data, so theirs count as its own
  * @param rates of earlier nights, newest first
  */

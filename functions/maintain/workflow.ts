@@ -34,7 +34,8 @@ export async function maintain(maintenance: Maintenance): Promise<Conclusion> {
   try {
     return await observeAndAct(maintenance, known);
   } catch (error) {
-    // R16: turned before the first change it is as if it had been turned before the run. Later ones `act` has put into words.
+    // R16: turned before the first change it is as if it had been turned before the run. Later ones `act` has put into
+    // words.
     const { observation, plan } = known;
     if (!(error instanceof GuardError && error.switchedOff)) throw error;
     if (observation === undefined || plan === undefined) {

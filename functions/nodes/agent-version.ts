@@ -1,11 +1,15 @@
 // Whether a node's SSM agent is new enough for the documents.
 
-/** The first that sets a parameter as an environment variable where a document asks for it (`interpolationType: ENV_VAR`). */
+/**
+ * The first that sets a parameter as an environment variable where a document asks for it
+ * (`interpolationType: ENV_VAR`).
+ */
 const OLDEST_AGENT = '3.3.2746.0';
 
 /**
  * @param agentVersion as Systems Manager lists it; undefined: the agent never said
- * @returns what to say of an agent that is too old; undefined where it isn't, and where its version is not known or not understood
+ * @returns what to say of an agent that is too old; undefined where it isn't, and where its version is not known or not
+ *   understood
  */
 export function agentTooOld(agentVersion: string | undefined): string | undefined {
   const given = numbersIn(agentVersion ?? '');

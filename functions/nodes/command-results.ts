@@ -150,7 +150,9 @@ function parseOutput<Output>(
   }
 }
 
-/** What the service shows of a command whose document or parameters the agent could not work with, whatever its version. */
+/**
+ * What the service shows of a command whose document or parameters the agent could not work with, whatever its version.
+ */
 const ENDED_BY_THE_AGENT = `its agent ended the command with no exit code and without a word: it could not read the document or a parameter, or it was stopped; its log on the node (/var/log/amazon/ssm/amazon-ssm-agent.log) says why`;
 
 /** The script's own words where it had any, or else the end of what it or its shell wrote. */

@@ -22,7 +22,10 @@ export interface Meaning {
 
 const PENDING: Meaning = { state: 'Pending', ran: 'unknown', problem: undefined };
 
-/** By `StatusDetails`, in lower case and without blanks: the service writes both `Delivery Timed Out` and `DeliveryTimedOut`. */
+/**
+ * By `StatusDetails`, in lower case and without blanks: the service writes both `Delivery Timed Out` and
+ * `DeliveryTimedOut`.
+ */
 const MEANINGS: ReadonlyMap<string, Meaning> = new Map<string, Meaning>([
   ['pending', PENDING],
   ['inprogress', PENDING],

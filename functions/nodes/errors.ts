@@ -35,7 +35,10 @@ export function explainRefusal(text: string, cause: unknown): EtcdMedicError {
   return new CommandRefusedError(`${text}: Systems Manager refused it, and nothing was sent`, { cause });
 }
 
-/** True where another try of the same call may come through: the service was in trouble, throttled it, or was not reached. */
+/**
+ * True where another try of the same call may come through: the service was in trouble, throttled it, or was not
+ * reached.
+ */
 export function mayComeThrough(error: unknown): boolean {
   if (error instanceof NodesUnreadableError || error instanceof CommandUnknownError) return true;
   if (!(error instanceof CommandRefusedError) || !(error.cause instanceof Error)) return false;

@@ -17,7 +17,10 @@ export const restartKubeletOutput = z.object({
 /** Of InspectNode. What is null could not be read, and `notes` says why. */
 export const nodeInspection = z.object({
   dataDir: text,
-  /** The disk that a defragmentation's new file comes to: that of member/snap, or of the data folder where there is none. */
+  /**
+   * The disk that a defragmentation's new file comes to: that of member/snap, or of the data folder where there is
+   * none.
+   */
   disk: z.nullable(z.object({ totalBytes: count, freeBytes: count })),
   /** Size of member/snap/db. */
   dbBytes: z.nullable(count),
@@ -34,8 +37,8 @@ export const nodeInspection = z.object({
     }),
   ),
   /**
-   * Where etcd keeps its data by its manifest's --data-dir, and whether that is the database that was looked at: `false` where another one lies
-   * there. Left out by documents of before.
+   * Where etcd keeps its data by its manifest's --data-dir, and whether that is the database that was looked at:
+   * `false` where another one lies there. Left out by documents of before.
    */
   etcdDataDir: z._default(
     z.nullable(

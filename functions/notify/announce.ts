@@ -57,9 +57,10 @@ function identityOf({ workflow, outcome, trigger, dryRun, startedAt, finishedAt 
 }
 
 /**
- * Nights on which all went well, and answers to a person who asked: told only with `notify.routine`. What an alarm has begun is none
- * where it was planned only (R16: the switch says observe): etcd is still in need. Nor is a switch that nobody can read or understand:
- * no night would do anything any more. Of a rehearsal (a dry run for which nobody waits) the failure is told.
+ * Nights on which all went well, and answers to a person who asked: told only with `notify.routine`. What an alarm has
+ * begun is none where it was planned only (R16: the switch says observe): etcd is still in need. Nor is a switch that
+ * nobody can read or understand: no night would do anything any more. Of a rehearsal (a dry run for which nobody waits)
+ * the failure is told.
  */
 export function isRoutine(report: RunReport): boolean {
   const { outcome, trigger, dryRun, steps } = report;

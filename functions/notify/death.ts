@@ -21,7 +21,8 @@ export interface Ending {
 /**
  * Never throws: whoever depends on a message must get one. Can be repeated.
  *
- * The lease is touched only if it is this execution's: a pruning on another run's behalf has that run's lease, which goes on.
+ * The lease is touched only if it is this execution's: a pruning on another run's behalf has that run's lease, which
+ * goes on.
  */
 export async function settle({ cluster, table }: NotifyEnvironment, death: Death): Promise<Ending> {
   const { execution: owner, workflow } = death;
@@ -38,8 +39,9 @@ export async function settle({ cluster, table }: NotifyEnvironment, death: Death
 }
 
 /**
- * A run that failed has ended by itself. Of one that was ended from outside an invocation may be in the middle of a step, which nothing
- * recalls: StopDurableExecution says only that Lambda invokes the function for it no more. Until that has ended, nobody else has its turn.
+ * A run that failed has ended by itself. Of one that was ended from outside an invocation may be in the middle of a
+ * step, which nothing recalls: StopDurableExecution says only that Lambda invokes the function for it no more. Until
+ * that has ended, nobody else has its turn.
  * @returns what became of the lease, for the report
  */
 async function settleLease(lease: Lease, { status, endedAt }: Death): Promise<string> {

@@ -1,4 +1,5 @@
-// Puts on the bus what a run that died could not say by itself: an `Etcd Medic Escalation`, as every run does that needs a person.
+// Puts on the bus what a run that died could not say by itself: an `Etcd Medic Escalation`, as every run does that
+// needs a person.
 import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge';
 import { clientDefaults, isSetupProblem } from '../aws/client.ts';
 import { PublishError } from '../aws/events.ts';

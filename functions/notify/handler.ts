@@ -47,7 +47,10 @@ async function tell(
   return { told: topicArns, ignored: null };
 }
 
-/** Each part is tried whatever became of those before it; what failed is thrown at the end, and tried again with the event. */
+/**
+ * Each part is tried whatever became of those before it; what failed is thrown at the end, and tried again with the
+ * event.
+ */
 async function tellOfDeath(environment: NotifyEnvironment, death: Death): Promise<NotifyResult> {
   const { table, bus, cluster } = environment;
   const { execution } = death;

@@ -1,4 +1,5 @@
-// Says what a report says to a person who reads it on a phone, perhaps at night: first what it is, then what to do, then the figures.
+// Says what a report says to a person who reads it on a phone, perhaps at night: first what it is, then what to do,
+// then the figures.
 
 import { needsAPerson, rehearsalFailed } from '../aws/events.ts';
 import { redact } from '../contract/errors.ts';
@@ -148,7 +149,9 @@ function asciiLine(text: string): string {
   return cut(text.replace(/[^ -~]+/g, '?'), MAX_SUBJECT_LENGTH);
 }
 
-/** A member's name or an error's words come from elsewhere; terminals and mail programs act on some control characters. */
+/**
+ * A member's name or an error's words come from elsewhere; terminals and mail programs act on some control characters.
+ */
 function withoutControls(text: string): string {
   return text.replace(/[^\P{Cc}\n]/gu, ' ');
 }

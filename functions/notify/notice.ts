@@ -8,7 +8,10 @@ import type { RunReport } from '../contract/report.ts';
 import { validate } from '../contract/validate.ts';
 import { parseReport } from './report.ts';
 
-/** A durable execution that Lambda ended, or that somebody stopped: perhaps without a report, perhaps with the lease in its hands. */
+/**
+ * A durable execution that Lambda ended, or that somebody stopped: perhaps without a report, perhaps with the lease in
+ * its hands.
+ */
 export interface Death {
   /** The execution's ARN, as the lease has it for its owner. */
   readonly execution: string;
@@ -51,13 +54,17 @@ export function parseNotice(event: unknown, cluster: string): Notice {
   ]);
 }
 
-/** `arn:…:function:<name>:<version>/durable-execution/<execution's name>/<id>`, the form that API_Execution has in the Lambda API reference. */
+/**
+ * `arn:…:function:<name>:<version>/durable-execution/<execution's name>/<id>`, the form that API_Execution has in the
+ * Lambda API reference.
+ */
 const EXECUTION_ARN =
   /^arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:([\w-]+):[\w$.-]+\/durable-execution\/[\w-]+\/[\w-]+$/;
 
 /**
- * As in the Lambda Developer Guide, "Monitoring durable functions", "Durable execution status change events". `endTimestamp` is there
- * for every end; it is not relied on, since the event has a time of its own. The function is read from the execution's ARN.
+ * As in the Lambda Developer Guide, "Monitoring durable functions", "Durable execution status change events".
+ * `endTimestamp` is there for every end; it is not relied on, since the event has a time of its own. The function is
+ * read from the execution's ARN.
  */
 const statusChange = z.object({
   durableExecutionArn: z.string().check(z.regex(EXECUTION_ARN, "a durable execution's ARN")),

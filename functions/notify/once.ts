@@ -13,8 +13,8 @@ import { describeError } from '../contract/errors.ts';
 import { NotificationError } from './errors.ts';
 
 /**
- * How long whoever begins keeps others away. Longer than the function may run, and shorter than the minute that Lambda waits before it
- * tries an event again: an attempt that crashed is out of the next one's way.
+ * How long whoever begins keeps others away. Longer than the function may run, and shorter than the minute that Lambda
+ * waits before it tries an event again: an attempt that crashed is out of the next one's way.
  */
 export const CLAIM_MS = 50_000;
 
@@ -37,8 +37,8 @@ export interface OnceResult {
 }
 
 /**
- * Does `work`, unless it is remembered as done. Where the table can't be used it is done all the same: told twice is better than
- * not told.
+ * Does `work`, unless it is remembered as done. Where the table can't be used it is done all the same: told twice is
+ * better than not told.
  * @throws what `work` throws: then it is not remembered, and the next attempt does it
  * @throws NotificationError where another delivery is at it right now
  */

@@ -1,4 +1,5 @@
-// The probe function: looks at etcd every minute. Its answer, a RunReport, is for a person who presses Test or calls it by hand.
+// The probe function: looks at etcd every minute. Its answer, a RunReport, is for a person who presses Test or calls it
+// by hand.
 import { Logger } from '@aws-lambda-powertools/logger';
 import * as z from 'zod/mini';
 import type { Trigger } from '../contract/command.ts';
@@ -21,8 +22,8 @@ const memory = new ProbeMemory();
 
 /**
  * @param event of the schedule, or a person's; of that only `dryRun` matters
- * @throws SetupError, LookNotStoredError in Lambda, once the metrics are out, where the probe can't look at etcd or its look could not
- *   be written: so that it shows as an error of the function, too
+ * @throws SetupError, LookNotStoredError in Lambda, once the metrics are out, where the probe can't look at etcd or its
+ *   look could not be written: so that it shows as an error of the function, too
  * @throws InvalidInputError
  */
 export async function handler(event: unknown): Promise<RunReport> {

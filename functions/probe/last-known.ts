@@ -1,4 +1,5 @@
-// Keeps what was read last, for the next minutes and for when it can't be read: a probe must not go blind with another service.
+// Keeps what was read last, for the next minutes and for when it can't be read: a probe must not go blind with another
+// service.
 import { describeError, EtcdMedicError } from '../contract/errors.ts';
 
 /** A service has not answered in the time that a probe has, and there is nothing older to go on with. */

@@ -22,12 +22,17 @@ export type Look = {
   | {
       readonly kind: 'seen';
       readonly observation: Observation;
-      /** What etcd's authorization refuses, so that a run would be refused: a sentence each, as far as can be told at once. */
+      /**
+       * What etcd's authorization refuses, so that a run would be refused: a sentence each, as far as can be told at
+       * once.
+       */
       readonly refusedRights: readonly string[];
     }
   /** Nothing answers at any endpoint. */
   | { readonly kind: 'nobody'; readonly problem: string }
-  /** The probe itself can't look: no credentials, ones that nobody accepts, or endpoints that are not this cluster's. */
+  /**
+   * The probe itself can't look: no credentials, ones that nobody accepts, or endpoints that are not this cluster's.
+   */
   | { readonly kind: 'blind'; readonly problem: string }
 );
 
@@ -41,7 +46,8 @@ const SEARCH_MS = 5_000;
 
 const DEADLINES: Partial<Deadlines> = {
   statusMs: ADDRESS_MS,
-  // Without a quorum neither is ever answered; where it takes longer, kube-apiserver's /readyz has given up on etcd before, after 2 s.
+  // Without a quorum neither is ever answered; where it takes longer, kube-apiserver's /readyz has given up on etcd
+  // before, after 2 s.
   healthMs: 3_000,
   alarmMs: 3_000,
 };
@@ -52,8 +58,9 @@ class LookDeadlineError extends EtcdMedicError {
 }
 
 /**
- * Reads where the members are and the client certificate (at most PATIENCE_MS of sources.ts), finds the members (SEARCH_MS at most), and asks each for
- * what it is. Opens its connections and closes them: one that was kept while Lambda froze the process may be dead.
+ * Reads where the members are and the client certificate (at most PATIENCE_MS of sources.ts), finds the members
+ * (SEARCH_MS at most), and asks each for what it is. Opens its connections and closes them: one that was kept while
+ * Lambda froze the process may be dead.
  * @returns whatever happens
  */
 export async function look(

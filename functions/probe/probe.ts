@@ -1,4 +1,5 @@
-// One probe: looks at every member, puts the metrics out, leaves the look in the table, and says in a report how etcd is.
+// One probe: looks at every member, puts the metrics out, leaves the look in the table, and says in a report how etcd
+// is.
 import type { Trigger } from '../contract/command.ts';
 import type { ClusterConfiguration } from '../contract/configuration.ts';
 import { describeError, redact } from '../contract/errors.ts';
@@ -21,8 +22,9 @@ export interface ProbeOptions {
 
 /**
  * Ends within 10 seconds, whatever hangs.
- * @returns `healthy`; `escalated` where an alarm is raised, a voter is away, its quota is not known, or nobody answers; `failed` where the probe itself
- *   can't look, because its credentials are of no use or nobody tells where the members are. A step that failed is in `steps`.
+ * @returns `healthy`; `escalated` where an alarm is raised, a voter is away, its quota is not known, or nobody answers;
+ *   `failed` where the probe itself can't look, because its credentials are of no use or nobody tells where the members
+ *   are. A step that failed is in `steps`.
  */
 export async function probe(configuration: ClusterConfiguration, options: ProbeOptions): Promise<RunReport> {
   const { table, memory, dryRun, trigger } = options;

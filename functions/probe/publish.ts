@@ -1,4 +1,5 @@
-// Puts the probe's figures out as metrics: lines of embedded metric format on standard output, of which CloudWatch makes them.
+// Puts the probe's figures out as metrics: lines of embedded metric format on standard output, of which CloudWatch
+// makes them.
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
 import { CLUSTER_METRICS, MEMBER_METRICS, NAMESPACE } from '../contract/metrics.ts';
 import type { ProbedMember } from '../contract/probe-record.ts';
@@ -55,8 +56,8 @@ class ProbeMetrics extends Metrics {
 }
 
 /**
- * What CloudWatch takes as a dimension's value ("Dimension" in its API reference): 1 to 1,024 ASCII characters without controls, not all of
- * them blanks, no colon first. A line with any other is dropped there, without a word.
+ * What CloudWatch takes as a dimension's value ("Dimension" in its API reference): 1 to 1,024 ASCII characters without
+ * controls, not all of them blanks, no colon first. A line with any other is dropped there, without a word.
  */
 const DIMENSION = /^(?!:)(?=.*\S)[\x20-\x7e]{1,1024}$/;
 

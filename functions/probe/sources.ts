@@ -1,4 +1,5 @@
-// What the probe needs before it can ask anybody: where the members are, and the client certificate. Both from AWS, both remembered.
+// What the probe needs before it can ask anybody: where the members are, and the client certificate. Both from AWS,
+// both remembered.
 
 import { loadTlsMaterial } from '../aws/credentials.ts';
 import type { ClusterConfiguration } from '../contract/configuration.ts';
@@ -8,7 +9,10 @@ import { endpointsOf, observedNodes } from '../control-plane/nodes.ts';
 import { findNodes } from '../nodes/inventory.ts';
 import { type Known, LastKnown } from './last-known.ts';
 
-/** A renewed certificate and a new node are seen after so long at the latest; asking every minute would cost more and tell no more. */
+/**
+ * A renewed certificate and a new node are seen after so long at the latest; asking every minute would cost more and
+ * tell no more.
+ */
 const MAX_AGE_MS = 5 * 60_000;
 /** In the same region both services answer in a fraction of a second. */
 const PATIENCE_MS = 2_500;

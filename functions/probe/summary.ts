@@ -31,7 +31,8 @@ export function clusterFigures(look: Look): ClusterFigures {
   const { members, alarms } = look.observation;
   const voters = members.filter(({ isLearner }) => !isLearner);
   const membersAnswering = members.filter(answers).length;
-  // Who sees no quorum tells the alarms as they were when it last saw one: an alarm among them is one, none is no knowledge.
+  // Who sees no quorum tells the alarms as they were when it last saw one: an alarm among them is one, none is no
+  // knowledge.
   const isCurrent = voters.some(({ healthy }) => healthy);
   const raisedBy = (isCounted: (type: string) => boolean) => {
     const raised = new Set(alarms.filter(({ type }) => isCounted(type)).map(({ memberId }) => memberId)).size;

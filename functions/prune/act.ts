@@ -26,11 +26,17 @@ import { survey } from './survey.ts';
 /** What a crash may leave unrecorded, and how often the lease is renewed and a lost one noticed. */
 const BATCH_REPORTS = 500;
 const BATCH_MS = 60_000;
-/** An execution may have 3,000 durable operations: after so many batches of one size they are twice as large, so that a million fit. */
+/**
+ * An execution may have 3,000 durable operations: after so many batches of one size they are twice as large, so that a
+ * million fit.
+ */
 export const BATCHES_OF_A_SIZE = 100;
 /** What a batch's reports rest on is one list for each kind of owner in each of their namespaces: seconds. */
 const OWNERS_NEED_MS = 120_000;
-/** The owners' lists, a batch, and the deletes that are under way at its end with all the patience that the client has for them. */
+/**
+ * The owners' lists, a batch, and the deletes that are under way at its end with all the patience that the client has
+ * for them.
+ */
 const BATCH_NEEDS_MS = OWNERS_NEED_MS + BATCH_MS + 120_000;
 
 /** How many reports a run's batch may have. @param before how many batches it has had */
@@ -50,7 +56,10 @@ export class Acting {
     this.#pruning = pruning;
   }
 
-  /** @param onProgress told after every batch, so that it is known what was done even when the lease is lost. @throws GuardError */
+  /**
+   * @param onProgress told after every batch, so that it is known what was done even when the lease is lost.
+   * @throws GuardError
+   */
   async deleteStale(kind: ReportKind, stale: number, onProgress: (progress: Progress) => void): Promise<void> {
     const { journal, context } = this.#pruning;
     const name = `delete ${kind.name}`;
@@ -143,8 +152,9 @@ export class Acting {
   }
 
   /**
-   * Takes those out of the next `reports` candidates that somebody came back for since they were judged (an owner that was scaled up, an
-   * operator that was installed again): the report itself has not changed, so that its delete would not be refused.
+   * Takes those out of the next `reports` candidates that somebody came back for since they were judged (an owner that
+   * was scaled up, an operator that was installed again): the report itself has not changed, so that its delete would
+   * not be refused.
    * @returns how many; and why the kind is to be left, where it can't be told of any
    */
   async #dropAlive(

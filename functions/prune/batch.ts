@@ -3,8 +3,8 @@ import { DeniedError } from '../kubernetes/errors.ts';
 import type { DeleteOutcome, KubernetesClient, ListedObject, Resource } from '../kubernetes/types.ts';
 
 /**
- * A delete waits for etcd's disk most of its time, and many at once share one write there; the client begins with few, and sends fewer
- * as soon as the server says that it is too many (429).
+ * A delete waits for etcd's disk most of its time, and many at once share one write there; the client begins with few,
+ * and sends fewer as soon as the server says that it is too many (429).
  */
 const PARALLEL_DELETES = 64;
 

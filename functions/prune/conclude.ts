@@ -109,7 +109,10 @@ export function refusals(all: readonly Found[]): string[] {
   return all.flatMap(({ trouble }) => (trouble?.kind === 'refused' ? [`Passed over: ${trouble.detail}.`] : []));
 }
 
-/** What the server can't read, of reports' kinds and of owners', each once: a person has to mend it, whatever else was done. */
+/**
+ * What the server can't read, of reports' kinds and of owners', each once: a person has to mend it, whatever else was
+ * done.
+ */
 export function unreadableIn(all: readonly Found[]): string[] {
   const details = all.flatMap(({ trouble, surveyed }) => [
     ...(trouble?.kind === 'unreadable' ? [trouble.detail] : []),
@@ -122,7 +125,9 @@ export function sentences(details: readonly string[]): string[] {
   return details.map((detail) => `Unreadable: ${detail}.`);
 }
 
-/** Of how many reports nobody can tell whether they are stale, and why, in a sentence; none where it can be told of all. */
+/**
+ * Of how many reports nobody can tell whether they are stale, and why, in a sentence; none where it can be told of all.
+ */
 export function untold(all: readonly Found[]): string[] {
   const surveys = all.flatMap(({ surveyed }) => surveyed ?? []);
   const unknown = surveys.reduce((sum, { kept }) => sum + (kept['owner-unknown'] ?? 0), 0);

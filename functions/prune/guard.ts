@@ -18,7 +18,8 @@ const SHARE_COUNTS_FROM = 50;
 
 /**
  * @param when `half-way`: asked again, so that this run may have deleted some already
- * @returns why this kind must not be touched, and what to set if it is right all the same; undefined where it may be pruned
+ * @returns why this kind must not be touched, and what to set if it is right all the same; undefined where it may be
+ *   pruned
  */
 export function guard(
   kind: ReportKind,

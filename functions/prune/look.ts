@@ -7,10 +7,16 @@ import { AWAY_AGAIN_SECONDS, AWAY_WITHIN_SECONDS, type Reached, SURVEY_NEEDS_MS 
 import { type Surveyed, survey } from './survey.ts';
 import { type Trouble, troubleOf } from './trouble.ts';
 
-/** How many stale reports one invocation remembers, some 500 bytes each; what is beyond that is listed again when these are done. */
+/**
+ * How many stale reports one invocation remembers, some 500 bytes each; what is beyond that is listed again when these
+ * are done.
+ */
 const REMEMBERED = 20_000;
 
-/** What a survey leaves of its invocation: its last call may take two minutes, and so may the one that looks whether all is away. */
+/**
+ * What a survey leaves of its invocation: its last call may take two minutes, and so may the one that looks whether all
+ * is away.
+ */
 const SURVEY_LEAVES_MS = 4 * 60_000;
 /** A call with all the patience that the client has. */
 const CALL_NEEDS_MS = 2 * 60_000;
@@ -24,7 +30,8 @@ export interface Found {
 }
 
 /**
- * Looks at every kind in turn, and passes over one that can't be looked at. Ends early where there is no use in going on: the last one's trouble is then `away` or `fatal`.
+ * Looks at every kind in turn, and passes over one that can't be looked at. Ends early where there is no use in going
+ * on: the last one's trouble is then `away` or `fatal`.
  * @throws GuardError
  */
 export async function lookAtAll(pruning: Reached, kinds: readonly ReportKind[]): Promise<readonly Found[]> {
@@ -60,7 +67,8 @@ async function lookAt(pruning: Reached, kind: ReportKind): Promise<Found> {
 }
 
 /**
- * An aggregated group has a server of its own, which may be dead while all others answer: that is trouble of this kind alone.
+ * An aggregated group has a server of its own, which may be dead while all others answer: that is trouble of this kind
+ * alone.
  * @returns `refused` then; `away` where the API server as a whole is
  */
 async function whoseTrouble({ journal, api }: Reached, { name }: ReportKind, trouble: Trouble): Promise<Trouble> {
@@ -100,7 +108,9 @@ export function memoryFor(maxDeletes: number): number {
   return Math.min(maxDeletes, REMEMBERED);
 }
 
-/** A step without data did not come to its end: an error that nobody foresaw, or no time for it in three invocations. */
+/**
+ * A step without data did not come to its end: an error that nobody foresaw, or no time for it in three invocations.
+ */
 function troubleIn({ data, detail }: RecordedStep<Data>): Trouble | undefined {
   if (data === undefined) return { kind: 'fatal', detail };
   return 'trouble' in data ? data.trouble : undefined;

@@ -36,7 +36,8 @@ export class OwnerDirectory {
   }
 
   /**
-   * Lists the kinds of the reports' owners that have not been listed yet. A kind whose own server is away is one that can't be listed.
+   * Lists the kinds of the reports' owners that have not been listed yet. A kind whose own server is away is one that
+   * can't be listed.
    * @param untilMs no page is asked for after this, in ms since 1970. @default no end
    * @throws KubernetesError, SetupError for what is not about one kind; TooSlowError
    */
@@ -85,7 +86,8 @@ export class OwnerDirectory {
   }
 
   /**
-   * Whether the API server as a whole is away, and not only the server of an aggregated group or a kind's conversion webhook.
+   * Whether the API server as a whole is away, and not only the server of an aggregated group or a kind's conversion
+   * webhook.
    * @throws KubernetesError, SetupError for what can't be used at all
    */
   async isAway(): Promise<boolean> {

@@ -6,7 +6,10 @@ import { type Trouble, troubleOf } from './trouble.ts';
 
 /** What became of the stale reports of one kind. */
 export interface Progress extends BatchCounts {
-  /** Not stale or not there any more when the kind was looked at again: after an interruption, most likely this run's own deletes. */
+  /**
+   * Not stale or not there any more when the kind was looked at again: after an interruption, most likely this run's
+   * own deletes.
+   */
   readonly missing: number;
   /** Left alone because admission did not let them go. */
   readonly denied: Denied | undefined;
@@ -16,7 +19,9 @@ export interface Progress extends BatchCounts {
 }
 
 export interface Stopped {
-  /** `count`, `time`: the run's budget is used up. `guard`: more became stale on the way than may be deleted unasked. */
+  /**
+   * `count`, `time`: the run's budget is used up. `guard`: more became stale on the way than may be deleted unasked.
+   */
   readonly why: 'count' | 'time' | 'guard' | Trouble['kind'];
   readonly detail: string;
 }
@@ -57,7 +62,9 @@ export function stoppedBy(error: unknown): Stopped {
   return { why: kind, detail };
 }
 
-/** A step without data did not come to its end: an error that nobody foresaw, or no time for it in three invocations. */
+/**
+ * A step without data did not come to its end: an error that nobody foresaw, or no time for it in three invocations.
+ */
 export function unforeseen({ detail }: RecordedStep<BatchData>): { readonly stopped: Stopped } {
   return { stopped: { why: 'fatal', detail } };
 }

@@ -6,7 +6,9 @@ import type { Api, PruneSession } from './session.ts';
 
 /** etcd holds 8 GiB at most, which is a million small reports; their metadata is listed in two or three minutes. */
 export const SURVEY_NEEDS_MS = 5 * 60_000;
-/** Beside the client's own patience of a minute each: an API server that is away for longer is not coming back tonight. */
+/**
+ * Beside the client's own patience of a minute each: an API server that is away for longer is not coming back tonight.
+ */
 export const AWAY_ATTEMPTS = 3;
 export const AWAY_AGAIN_SECONDS = 30;
 export const AWAY_WITHIN_SECONDS = (AWAY_ATTEMPTS - 1) * AWAY_AGAIN_SECONDS;

@@ -1,4 +1,5 @@
-// One invocation's connection to the API server and what it has learned there: gone with the invocation, and learned anew in the next.
+// One invocation's connection to the API server and what it has learned there: gone with the invocation, and learned
+// anew in the next.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
 import type { KubernetesConfiguration } from '../contract/configuration.ts';
@@ -15,8 +16,8 @@ export type SessionOptions = Pick<KubernetesOptions, 'patienceMs' | 'timeoutMs'>
 export interface Candidate extends ListedObject {
   readonly reason: StaleReason;
   /**
-   * Whom the reason rests on, beside the report itself: they may come back without anybody writing the report, whose delete would be
-   * accepted then. So they are looked at again directly before it.
+   * Whom the reason rests on, beside the report itself: they may come back without anybody writing the report, whose
+   * delete would be accepted then. So they are looked at again directly before it.
    */
   readonly restsOn?: 'owners' | 'producer' | undefined;
   /** Where it rests on them. */

@@ -65,13 +65,18 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 
 /**
- * A report written later than this before its owners were listed is taken to have an owner: the owner may be younger than the list. It
- * covers the time from the server's read to its answer's date, and clocks of several API servers.
+ * A report written later than this before its owners were listed is taken to have an owner: the owner may be younger
+ * than the list. It covers the time from the server's read to its answer's date, and clocks of several API servers.
  */
 const OWNER_RACE_MS = MINUTE_MS;
-/** An operator that deletes by TTL does so within seconds; after a restart of it, within minutes. An hour later it isn't doing it. */
+/**
+ * An operator that deletes by TTL does so within seconds; after a restart of it, within minutes. An hour later it isn't
+ * doing it.
+ */
 const TTL_GRACE_MS = HOUR_MS;
-/** Trivy scans once a day by default, Kyverno once an hour: who has not written for so long is not between two rounds. */
+/**
+ * Trivy scans once a day by default, Kyverno once an hour: who has not written for so long is not between two rounds.
+ */
 const ABANDONED_MS = 24 * HOUR_MS;
 /** What Kyverno's own controller gives an ephemeral report to find its owner. */
 const EPHEMERAL_GRACE_MS = 2 * MINUTE_MS;
@@ -105,7 +110,8 @@ function judgeReadable(
 
   const kept: Verdict = { keep: owner === 'unknown' ? 'owner-unknown' : 'fresh' };
   const producer = kind.producer === undefined ? 'unknown' : producers[kind.producer];
-  // Since the last write, which is never before the creation: a report that is still being written has not outlived anything.
+  // Since the last write, which is never before the creation: a report that is still being written has not outlived
+  // anything.
   if (ttlMs !== undefined && idleMs <= ttlMs + TTL_GRACE_MS) return kept;
   const keeps = ttlMs !== undefined && producer !== 'gone' && operatorKeeps(kind, ttlMs, idleMs);
   if (ttlMs !== undefined && !keeps) return { stale: 'ttl-passed' };
@@ -117,8 +123,9 @@ function judgeReadable(
 }
 
 /**
- * Whether the operator, where it is there, means to keep a report whose TTL has passed. Not one with a TTL of 0, which is how Trivy marks
- * the reports of a superseded ReplicaSet, and not one that has outlived the configuration's TTL as well.
+ * Whether the operator, where it is there, means to keep a report whose TTL has passed. Not one with a TTL of 0, which
+ * is how Trivy marks the reports of a superseded ReplicaSet, and not one that has outlived the configuration's TTL as
+ * well.
  */
 function operatorKeeps(kind: ReportKind, ttlMs: number, idleMs: number): boolean {
   if (kind.endsByTtl || ttlMs === 0) return false;

@@ -11,11 +11,14 @@ import { type Circumstances, judge, type KeepReason, ownerKind, restsOn, type St
 import { checkTime, troubleOf } from './trouble.ts';
 
 /**
- * The server holds the whole objects of one page, and this process its metadata, about 200 kB. Answers below 128 KiB it would not
- * compress, which would be five times the bytes; with several times as many reports a page, memory grows with the number of pages.
+ * The server holds the whole objects of one page, and this process its metadata, about 200 kB. Answers below 128 KiB it
+ * would not compress, which would be five times the bytes; with several times as many reports a page, memory grows with
+ * the number of pages.
  */
 const PAGE_SIZE = 200;
-/** Reports of a kind differ in size by what they report on: ten spread over all of them tell the average well enough. */
+/**
+ * Reports of a kind differ in size by what they report on: ten spread over all of them tell the average well enough.
+ */
 const SAMPLES = 10;
 /** Of finalizers and owners' kinds: enough to go and look. */
 const NAMES = 5;
@@ -44,7 +47,8 @@ export interface Survey {
 
 /**
  * @param capacity how many candidates to remember
- * @param untilMs no page is asked for after this, in ms since 1970. @default the time that a step with a survey waits for
+ * @param untilMs no page is asked for after this, in ms since 1970. @default the time that a step with a survey waits
+ *   for
  * @throws KubernetesError, SetupError, TooSlowError
  */
 export async function survey(

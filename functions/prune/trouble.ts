@@ -1,4 +1,5 @@
-// What an error of the API server means for a run: is it this kind's alone, does it pass, or is there nothing more to be done?
+// What an error of the API server means for a run: is it this kind's alone, does it pass, or is there nothing more to
+// be done?
 
 import { describeError, EtcdMedicError } from '../contract/errors.ts';
 import {
@@ -13,8 +14,9 @@ import {
 
 export interface Trouble {
   /**
-   * `not-served`: the cluster does not have this kind. `refused`: no to this kind, the others may be handled. `unreadable`: the same,
-   * and a person has to mend what the server can't read. `away`: it may be better in a while. `fatal`: it will not be, whatever the kind.
+   * `not-served`: the cluster does not have this kind. `refused`: no to this kind, the others may be handled.
+   * `unreadable`: the same, and a person has to mend what the server can't read. `away`: it may be better in a while.
+   * `fatal`: it will not be, whatever the kind.
    */
   readonly kind: 'not-served' | 'refused' | 'unreadable' | 'away' | 'fatal';
   /** For a person: what was asked, what came back, what to do. */

@@ -98,8 +98,8 @@ class Acting {
     );
     let full: FullMember | undefined;
     let measured = false;
-    // `dbSizeInUse` is stale after a compaction, so the first defragmented file is the measure of what is live: it was done after the
-    // barrier, by this run or by somebody else.
+    // `dbSizeInUse` is stale after a compaction, so the first defragmented file is the measure of what is live: it was
+    // done after the barrier, by this run or by somebody else.
     const after = async (target: Voter, { dbSize }: Defragmented): Promise<string | undefined> => {
       if (measured) return undefined;
       measured = true;
@@ -119,7 +119,10 @@ class Acting {
     return full;
   }
 
-  /** Deleting reports works under NOSPACE, unless they have finalizers. A pruning that died may have deleted much all the same: the next defragmented file tells. */
+  /**
+   * Deleting reports works under NOSPACE, unless they have finalizers. A pruning that died may have deleted much all
+   * the same: the next defragmented file tells.
+   */
   async #prune(): Promise<{ readonly mayHelp: boolean; readonly words: string }> {
     const ended = await pruneFirst(this.#recovery);
     if (ended.kind === 'not-configured') {

@@ -11,8 +11,8 @@ import {
 import { silentNodes } from '../control-plane/silent-nodes.ts';
 
 /**
- * A voter whose file is already this small a share of its own quota isn't defragmented in an emergency: it can't be what
- * holds the alarm, and each defragmentation stalls its member.
+ * A voter whose file is already this small a share of its own quota isn't defragmented in an emergency: it can't be
+ * what holds the alarm, and each defragmentation stalls its member.
  */
 const SMALL_ENOUGH_SHARE = 0.25;
 
@@ -22,7 +22,9 @@ export interface RecoveryPolicy {
   readonly restartKubelets?: boolean | undefined;
 }
 
-/** One step of a plan. The steps run in this order; `move-leader` stands directly before its member's defragmentation. */
+/**
+ * One step of a plan. The steps run in this order; `move-leader` stands directly before its member's defragmentation.
+ */
 export type RecoveryStep =
   | { readonly action: 'compact'; readonly revision: string; readonly memberIds: readonly string[] }
   | { readonly action: 'defragment'; readonly memberId: string }
@@ -81,8 +83,8 @@ function refuseUntouchableAlarm({ alarms, members }: Observation): Plan | undefi
 }
 
 /**
- * R11: only where etcd is silent; all of those nodes together when the quorum is lost, so that their back-offs end together; one
- * by one while it is held, and then only for the sake of an alarm. Once a run.
+ * R11: only where etcd is silent; all of those nodes together when the quorum is lost, so that their back-offs end
+ * together; one by one while it is held, and then only for the sake of an alarm. Once a run.
  */
 function restartKubelets(
   observation: Observation,
@@ -97,7 +99,10 @@ function restartKubelets(
   return { kind: 'restart-kubelets', together, nodes: online, offline: silent.filter((node) => !node.online), unknown };
 }
 
-/** A linearizable read is answered only once a majority has agreed to it: one voter's is enough, whoever else cannot be reached from here. */
+/**
+ * A linearizable read is answered only once a majority has agreed to it: one voter's is enough, whoever else cannot be
+ * reached from here.
+ */
 function hasQuorum(voters: readonly ObservedMember[]): boolean {
   return voters.some((voter) => voter.healthy);
 }
@@ -165,7 +170,10 @@ function afterRestarts({ restarted, perhaps, problems }: KubeletRestarts): strin
   return words.join(' ');
 }
 
-/** R11: what is silent could not be laid to nodes, or must not be acted on. Undefined nodes: there are none to restart anything on. */
+/**
+ * R11: what is silent could not be laid to nodes, or must not be acted on. Undefined nodes: there are none to restart
+ * anything on.
+ */
 function whyNoRestart(observation: Observation, { restartKubelets: mayRestart = true }: RecoveryPolicy): string {
   if (!mayRestart) {
     return ' No kubelet is restarted on this cluster (recover.restartKubelets): look at etcd on its nodes.';

@@ -1,4 +1,5 @@
-// R11: restarts the kubelets of nodes whose etcd is silent, so that their back-offs start again from zero, and waits for etcd.
+// R11: restarts the kubelets of nodes whose etcd is silent, so that their back-offs start again from zero, and waits
+// for etcd.
 
 import { loadTlsMaterial } from '../aws/credentials.ts';
 import { documentName } from '../contract/documents.ts';
@@ -20,7 +21,9 @@ const DELIVERY_TIMEOUT_SECONDS = 60;
 /** The script has 120 s of its own, after its delivery. */
 const RESTARTED_WITHIN_SECONDS = 180;
 const LOOK_AGAIN_SECONDS = 2;
-/** A member of some gigabytes opens its file and replays its log in a minute or two; elections and probes come on top. */
+/**
+ * A member of some gigabytes opens its file and replays its log in a minute or two; elections and probes come on top.
+ */
 const ANSWERS_WITHIN_SECONDS = 200;
 /** A managed node's id has 20 characters; an operation's name 256 at most. */
 const MOST_IDS = 9;

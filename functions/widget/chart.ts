@@ -36,8 +36,9 @@ export function drawChart({ width, height, label, option }: Chart): Html {
 }
 
 /**
- * Takes out what only ECharts' own script in a browser would use: styles for the mouse, classes that are numbered through the
- * life of this process, so that no two drawings would be the same, and notes on the data. None of it is inside a text.
+ * Takes out what only ECharts' own script in a browser would use: styles for the mouse, classes that are numbered
+ * through the life of this process, so that no two drawings would be the same, and notes on the data. None of it is
+ * inside a text.
  */
 function withoutBrowserParts(svg: string): string {
   return svg

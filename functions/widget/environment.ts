@@ -13,7 +13,8 @@ export interface WidgetEnvironment {
 }
 
 /**
- * Reads `ETCD_MEDIC_CLUSTER` (the cluster's configuration as JSON), `ETCD_MEDIC_TABLE`, `ETCD_MEDIC_SWITCH` and `ETCD_MEDIC_DISPATCH`.
+ * Reads `ETCD_MEDIC_CLUSTER` (the cluster's configuration as JSON), `ETCD_MEDIC_TABLE`, `ETCD_MEDIC_SWITCH` and
+ * `ETCD_MEDIC_DISPATCH`.
  * @throws SetupError where one is missing
  * @throws InvalidInputError where the configuration is none
  */

@@ -1,4 +1,5 @@
-// What CloudWatch sends to the function behind a custom widget: documentation wanted, or a page of this size and colour.
+// What CloudWatch sends to the function behind a custom widget: documentation wanted, or a page of this size and
+// colour.
 import * as z from 'zod/mini';
 import { validate } from '../contract/validate.ts';
 import type { Frame } from './situation.ts';

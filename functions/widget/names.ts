@@ -13,7 +13,9 @@ export function nameOf(workflow: string): string {
   return WORKFLOWS.get(workflow) ?? cut(workflow, 20);
 }
 
-/** Without the domain that all of them share, where they are still told apart without it; one without a name by its id. */
+/**
+ * Without the domain that all of them share, where they are still told apart without it; one without a name by its id.
+ */
 export function withShortNames(members: readonly ProbedMember[]): readonly ProbedMember[] {
   const named = members.map((member) => ({ ...member, name: member.name || member.id }));
   const hosts = named.map(({ name }) => name.replace(/\..*$/, ''));

@@ -1,4 +1,5 @@
-// When a schedule fires next: EventBridge Scheduler's six-field cron expressions in their time zone. Exact, or not at all.
+// When a schedule fires next: EventBridge Scheduler's six-field cron expressions in their time zone. Exact, or not at
+// all.
 
 export interface Schedule {
   /** Minute, hour, day of month, month, day of week, year. */
@@ -15,11 +16,11 @@ const MONTHS = ['JAN', 'FEB', 'MAR', 'APR', 'MAY', 'JUN', 'JUL', 'AUG', 'SEP', '
 const WEEKDAYS = ['SUN', 'MON', 'TUE', 'WED', 'THU', 'FRI', 'SAT'];
 
 /**
- * The next time after `from`. A time of day that the clocks jump over in spring is left out, and one that comes twice in autumn
- * counts once, as EventBridge Scheduler does it.
+ * The next time after `from`. A time of day that the clocks jump over in spring is left out, and one that comes twice
+ * in autumn counts once, as EventBridge Scheduler does it.
  * @param from milliseconds since 1970
- * @returns milliseconds since 1970; `never`: no such day in the next eight years; `unknown`: an expression that is not understood
- *   here (`L`, `W`, `#`, or not one at all), so that nothing is said of it
+ * @returns milliseconds since 1970; `never`: no such day in the next eight years; `unknown`: an expression that is not
+ *   understood here (`L`, `W`, `#`, or not one at all), so that nothing is said of it
  */
 export function nextRun({ cron, timeZone }: Schedule, from: number): number | 'never' | 'unknown' {
   const fields = parse(cron);

@@ -1,4 +1,5 @@
-// The shapes that the timeline is drawn with. Each kind of run has one of its own, so that colour is not needed to tell them apart.
+// The shapes that the timeline is drawn with. Each kind of run has one of its own, so that colour is not needed to tell
+// them apart.
 import type { CustomSeriesOption } from 'echarts/charts';
 import { still } from './chart.ts';
 import { FONT_SIZE, placeOf } from './text-width.ts';

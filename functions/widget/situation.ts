@@ -32,7 +32,10 @@ export interface HeldLease {
   readonly acquiredAt: number;
   /** From then on the run counts as abandoned: whoever works renews it long before. */
   readonly expiresAt: number;
-  /** Its run was ended from outside; the lease keeps others away from what may still be under way of it. @default false */
+  /**
+   * Its run was ended from outside; the lease keeps others away from what may still be under way of it.
+   * @default false
+   */
   readonly isEnded?: boolean;
 }
 

@@ -31,7 +31,10 @@ export interface Slot {
 
 export const EMPTY: Slot = { kind: 'empty', workflow: '', date: '' };
 
-/** From left to right as time goes. @param room how many there is room for: of the last runs, the oldest are left out */
+/**
+ * From left to right as time goes.
+ * @param room how many there is room for: of the last runs, the oldest are left out
+ */
 export function slotsOf({ runs, running, upcoming }: TimelineData, room: number, offsetMinutes: number): Slot[] {
   const slot = (kind: Slot['kind'], { workflow, at }: Start, change?: FileChange): Slot => {
     return { kind, workflow, date: formatDate(at, offsetMinutes), change };

@@ -1,11 +1,13 @@
-// How much room a text takes at most. A page can't ask for a font nor measure one before it is drawn: room is reserved for the widest.
+// How much room a text takes at most. A page can't ask for a font nor measure one before it is drawn: room is reserved
+// for the widest.
 
 /** In the charts. Pixels, as all below. */
 export const FONT_SIZE = 11;
 
 /**
- * In parts of the font size, each group's widest, rounded up: of DejaVu Sans, the widest of the usual fonts (a Linux desktop's without Arial;
- * Verdana is as wide), and of Liberation Sans, which is as wide as Arial and Helvetica. A test measures both in a browser.
+ * In parts of the font size, each group's widest, rounded up: of DejaVu Sans, the widest of the usual fonts (a Linux
+ * desktop's without Arial; Verdana is as wide), and of Liberation Sans, which is as wide as Arial and Helvetica. A test
+ * measures both in a browser.
  */
 const GROUPS: readonly (readonly [characters: RegExp, width: number])[] = [
   [/['Iijl]/, 0.3],
@@ -24,7 +26,10 @@ export function widthOf(text: string, fontSize = FONT_SIZE): number {
   return fontSize * shares.reduce((sum, share) => sum + share, 0);
 }
 
-/** Where a text begins and ends that is centred at `x`, but moved as far as it has to be not to leave a picture of this width. */
+/**
+ * Where a text begins and ends that is centred at `x`, but moved as far as it has to be not to leave a picture of this
+ * width.
+ */
 export function placeOf(
   text: string,
   x: number,

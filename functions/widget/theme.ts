@@ -3,8 +3,8 @@ import type { Frame } from './situation.ts';
 import type { Level, RunKind } from './verdict.ts';
 
 /**
- * Texts have a contrast of at least 4.5 against the widget's background, as WCAG asks (a test computes it). No colour says anything
- * that a word or a shape does not say too.
+ * Texts have a contrast of at least 4.5 against the widget's background, as WCAG asks (a test computes it). No colour
+ * says anything that a word or a shape does not say too.
  */
 export interface Theme {
   readonly ink: string;

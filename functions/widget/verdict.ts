@@ -105,7 +105,10 @@ export function percent(share: number): string {
   return `${Math.round(share * 100)} %`;
 }
 
-/** How a run ended, in five kinds: what was to be done is done; nothing was; only a plan; a person should look; it broke. */
+/**
+ * How a run ended, in five kinds: what was to be done is done; nothing was; only a plan; a person should look; it
+ * broke.
+ */
 export type RunKind = 'done' | 'idle' | 'plan' | 'person' | 'failed';
 
 const KINDS: Readonly<Record<Outcome, RunKind>> = {

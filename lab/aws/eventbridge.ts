@@ -24,7 +24,10 @@ interface Entry {
   readonly Resources?: readonly string[];
 }
 
-/** "PutEvents" in the EventBridge API reference. Entries of a megabyte are taken since 2026, and not yet everywhere: the older limit holds. */
+/**
+ * "PutEvents" in the EventBridge API reference. Entries of a megabyte are taken since 2026, and not yet everywhere: the
+ * older limit holds.
+ */
 const MOST_ENTRIES = 10;
 const REQUEST_BYTES = 256 * 1024;
 const MOST_DETAIL_TYPE_LENGTH = 128;

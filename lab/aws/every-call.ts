@@ -6,7 +6,10 @@ import type { Call, Hiccups } from './hiccup.ts';
 const ALL = process.env.ETCD_MEDIC_EVERY_CALL === '1';
 /** What changes something: it may have been done before the service answers 500. */
 const CHANGES = / (Put|Update|Delete|Send|Create|Upload|Complete|Abort|POST)/;
-/** Where fewer looks are needed than before, the trouble that was to begin at the last one never comes: then once more, a little earlier. */
+/**
+ * Where fewer looks are needed than before, the trouble that was to begin at the last one never comes: then once more,
+ * a little earlier.
+ */
 const TRIES = 3;
 const NEAR_THE_END = 0.75;
 
@@ -22,9 +25,10 @@ export interface EveryCall {
 }
 
 /**
- * Without the trouble first, then with it at the first and the last call of each action that was called, or at all of them. Of an action
- * that changes something the first call has a second turn, with the change made and its answer lost.
- * @returns which calls were hit, which first ones never came, and what was other than without the trouble after which of them
+ * Without the trouble first, then with it at the first and the last call of each action that was called, or at all of
+ * them. Of an action that changes something the first call has a second turn, with the change made and its answer lost.
+ * @returns which calls were hit, which first ones never came, and what was other than without the trouble after which
+ *   of them
  */
 export async function troubleAtEveryCall({ hiccups, prepare, run, check, of = /^/ }: EveryCall) {
   const trial = async (call?: Call) => {

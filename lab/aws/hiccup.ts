@@ -1,4 +1,5 @@
-// A proxy before each of the AWS stand-ins, which has all of AWS answer 500 for a while, beginning at a chosen call of a run.
+// A proxy before each of the AWS stand-ins, which has all of AWS answer 500 for a while, beginning at a chosen call of
+// a run.
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { operationOf } from './s3-wire.ts';
 import { close, listen } from './server.ts';
@@ -13,7 +14,10 @@ export interface Call {
   readonly action: string;
   /** Among those of its action, from 1. */
   readonly number: number;
-  /** What is asked for is done all the same, by this call and by those after it; only their answers are lost. @default false */
+  /**
+   * What is asked for is done all the same, by this call and by those after it; only their answers are lost.
+   * @default false
+   */
   readonly done?: boolean;
 }
 
@@ -22,7 +26,9 @@ export interface Hiccups extends AsyncDisposable {
   readonly calls: readonly string[];
   /** How many requests were answered 500 since then. */
   readonly refused: number;
-  /** Counts from here; this call is answered 500, and so is all that comes in the next two seconds, at every service. */
+  /**
+   * Counts from here; this call is answered 500, and so is all that comes in the next two seconds, at every service.
+   */
   arm(call?: Call): void;
   /** All is well from now on, and nothing is counted. */
   heal(): void;
@@ -111,7 +117,10 @@ function refuse(outgoing: ServerResponse, isXml: boolean): void {
   outgoing.writeHead(500, { 'content-type': type }).end(isXml ? S3_ERROR : JSON_ERROR);
 }
 
-/** @param instead answers in the place of the service, once that has answered. @default the service's own answer is given */
+/**
+ * @param instead answers in the place of the service, once that has answered. @default the service's own answer is
+ *   given
+ */
 function pass(
   incoming: IncomingMessage,
   outgoing: ServerResponse,

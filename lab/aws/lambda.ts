@@ -18,8 +18,8 @@ import {
 const FUNCTION_ARN_PREFIX = 'arn:aws:lambda:eu-west-1:111122223333:function:';
 
 /**
- * "Lambda quotas": what an invocation's payload may be. An asynchronous one of a megabyte is taken since the end of 2025; the older limit
- * holds here, since that is also what an execution's input may be.
+ * "Lambda quotas": what an invocation's payload may be. An asynchronous one of a megabyte is taken since the end of
+ * 2025; the older limit holds here, since that is also what an execution's input may be.
  */
 const MOST_BYTES = { Event: 256 * 1024, RequestResponse: 6 * 1024 * 1024 };
 
@@ -56,7 +56,9 @@ export interface LambdaStandIn extends RunningServer {
   readonly executions: readonly StandInExecution[];
   /** @returns the function's ARN with its alias, as dispatch is given it */
   register(functionName: string, fn: StandInFunction): string;
-  /** Nobody has called it for weeks: it is inactive, and the first invocation fails and wakes it, which takes so long. */
+  /**
+   * Nobody has called it for weeks: it is inactive, and the first invocation fails and wakes it, which takes so long.
+   */
   fallAsleep(functionName: string, wakingTakesMs: number): void;
 }
 
@@ -84,7 +86,9 @@ export async function startLambda(calls: ApiCall[]): Promise<LambdaStandIn> {
     return undefined;
   }
 
-  /** What the service does for `context.invoke`: it needs a version or an alias, as any invoke of a durable function. */
+  /**
+   * What the service does for `context.invoke`: it needs a version or an alias, as any invoke of a durable function.
+   */
   async function invokeDurably(signedBy: string, reference: string, payload: string): Promise<ChainedInvokeEnd> {
     const { functionName, qualifier } = parseReference(reference, null);
     // With the role of the function that asks for it.

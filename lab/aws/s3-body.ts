@@ -1,5 +1,5 @@
-// The body of a request to S3 as the service takes it in: `aws-chunked` framing taken off, and every checksum that came with it
-// held against the bytes, while they go by.
+// The body of a request to S3 as the service takes it in: `aws-chunked` framing taken off, and every checksum that came
+// with it held against the bytes, while they go by.
 import { createHash, type Hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { crc32 } from 'node:zlib';
@@ -85,7 +85,10 @@ function runningCrc32(header: string): RunningChecksum {
   return { header, code: 'BadDigest', update, digest };
 }
 
-/** `<hex size>[;chunk-signature=…]\r\n<bytes>\r\n` again and again, a chunk of size 0, and trailers as headers are written. */
+/**
+ * `<hex size>[;chunk-signature=…]\r\n<bytes>\r\n` again and again, a chunk of size 0, and trailers as headers are
+ * written.
+ */
 async function* decodeAwsChunked(
   incoming: AsyncIterable<Buffer>,
   trailers: Map<string, string>,

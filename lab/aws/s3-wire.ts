@@ -106,7 +106,8 @@ export function refuse(incoming: IncomingMessage, outgoing: ServerResponse, erro
   }
   const code = error instanceof Refusal ? error.code : 'InternalError';
   const message = error instanceof Error ? error.message : String(error);
-  // A body that was only asked about won't come. Any other is read to its end, so that the answer isn't lost on its way.
+  // A body that was only asked about won't come. Any other is read to its end, so that the answer isn't lost on its
+  // way.
   const close = incoming.headers.expect === undefined ? {} : { connection: 'close' };
   outgoing.writeHead(REFUSALS[code][0], { 'content-type': 'application/xml', ...close });
   const document = `<Error><Code>${code}</Code><Message>${escaped(message)}</Message></Error>`;

@@ -1,5 +1,5 @@
-// S3 as far as snapshots need it: objects and multipart uploads, kept in a temp folder so that gigabytes don't sit in memory. Checks what
-// the real service checks, and fails or is slow when told to.
+// S3 as far as snapshots need it: objects and multipart uploads, kept in a temp folder so that gigabytes don't sit in
+// memory. Checks what the real service checks, and fails or is slow when told to.
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { createReadStream, createWriteStream, rmSync } from 'node:fs';
@@ -82,7 +82,10 @@ interface Entry extends StoredObject {
 }
 
 export interface S3Options {
-  /** Count the bytes of objects, and neither check nor keep them: for a benchmark on a machine that S3 would not be on. @default false */
+  /**
+   * Count the bytes of objects, and neither check nor keep them: for a benchmark on a machine that S3 would not be on.
+   * @default false
+   */
   readonly discard?: boolean;
 }
 

@@ -1,4 +1,5 @@
-// Secrets Manager as far as a run needs it: hands out the secrets it was given, and keeps the versions of those that are rotated.
+// Secrets Manager as far as a run needs it: hands out the secrets it was given, and keeps the versions of those that
+// are rotated.
 import * as z from 'zod/mini';
 import { VersionedSecret } from './secret-versions.ts';
 import { type ApiCall, errorResponse, type Response, type RunningServer, signerOf, startServer } from './server.ts';

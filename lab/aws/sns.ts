@@ -1,5 +1,5 @@
-// SNS as far as telling people needs it: Publish in the query protocol (a form goes in, XML comes out), with the rules that SNS
-// has for a topic's ARN, a subject and a message.
+// SNS as far as telling people needs it: Publish in the query protocol (a form goes in, XML comes out), with the rules
+// that SNS has for a topic's ARN, a subject and a message.
 import { type ApiCall, type Response, type RunningServer, signerOf, startServer } from './server.ts';
 
 interface PublishedMessage {
@@ -40,7 +40,8 @@ export async function startSns(calls: ApiCall[]): Promise<SnsStandIn> {
     if (refusal === 500) return failure(500, 'InternalError', 'Try again.');
     if (topicArn.split(':')[3] !== region) return failure(400, 'InvalidParameter', 'Invalid parameter: TopicArn');
     if (!topics.has(topicArn)) return failure(404, 'NotFound', 'Topic does not exist');
-    // "Publish" in the SNS API reference: less than 100 characters, no line breaks; ASCII, as SNS's e-mails had it for years.
+    // "Publish" in the SNS API reference: less than 100 characters, no line breaks; ASCII, as SNS's e-mails had it for
+    // years.
     if (!/^[!-~][ -~]{0,98}$/.test(subject)) return failure(400, 'InvalidParameter', 'Invalid parameter: Subject');
     const bytes = Buffer.byteLength(message);
     if (bytes === 0 || bytes > 256 * 1024) return failure(400, 'InvalidParameter', 'Invalid parameter: Message');

@@ -1,4 +1,5 @@
-// What an SSM agent does with a document before any script runs: it reads the patterns with Go's regexp, and checks every value once more.
+// What an SSM agent does with a document before any script runs: it reads the patterns with Go's regexp, and checks
+// every value once more.
 import { RE2JS } from 're2js';
 import type { DocumentContent } from '../../lib/documents/document-content.ts';
 
@@ -6,8 +7,9 @@ import type { DocumentContent } from '../../lib/documents/document-content.ts';
 export const AGENT_VERSION = '3.3.3050.0';
 
 /**
- * agent/framework/docparser/paramvalidator/allowedregexparamvalidator: `regexp.Compile`, and `MatchString` for each value. re2js is a
- * port of that parser; where Go is on this machine, the tests of the documents' patterns hold the two against each other.
+ * agent/framework/docparser/paramvalidator/allowedregexparamvalidator: `regexp.Compile`, and `MatchString` for each
+ * value. re2js is a port of that parser; where Go is on this machine, the tests of the documents' patterns hold the two
+ * against each other.
  * @returns what the agent writes into its own log and tells nobody; undefined: it goes on
  */
 export function agentRefuses(

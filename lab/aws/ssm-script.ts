@@ -89,8 +89,8 @@ export function environmentOf(parameters: Readonly<Record<string, string>>): Rec
 }
 
 /**
- * The agent runs the file itself, so that its first line counts. Here its interpreter is given the file: a file that was
- * just written can't be run while another process is being started ("text file busy").
+ * The agent runs the file itself, so that its first line counts. Here its interpreter is given the file: a file that
+ * was just written can't be run while another process is being started ("text file busy").
  */
 function interpreter(firstLine = ''): string {
   return /^#!(\S+( \S+)?)$/.exec(firstLine)?.[1] ?? '/bin/sh';

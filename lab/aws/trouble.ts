@@ -1,4 +1,5 @@
-// Trouble with one AWS service: a front before its stand-in that answers 500 for a while, as real services do now and then.
+// Trouble with one AWS service: a front before its stand-in that answers 500 for a while, as real services do now and
+// then.
 import { createServer, request } from 'node:http';
 import { close, listen } from './server.ts';
 

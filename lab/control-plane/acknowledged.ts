@@ -83,8 +83,8 @@ export class AcknowledgedWriter implements AsyncDisposable {
   }
 
   /**
-   * Stops, and looks on every voter, by serializable reads, for everything that was acknowledged. Members that are behind are given
-   * the time to catch up.
+   * Stops, and looks on every voter, by serializable reads, for everything that was acknowledged. Members that are
+   * behind are given the time to catch up.
    */
   async verify({ withinMs = CATCH_UP_MS }: { readonly withinMs?: number } = {}): Promise<Verification> {
     await this.stop();

@@ -73,7 +73,8 @@ export async function putThrough(plane: Pick<Reachable, 'credentials'>, endpoint
         const { header } = await client.kv.put({ key: Buffer.from(key), value: Buffer.from('x') }, deadline);
         return { ok: true, revision: BigInt(header.revision) };
       } catch (error) {
-        // A slow disk or processor is enough for an election; this is what etcd says while there is none to take the write.
+        // A slow disk or processor is enough for an election; this is what etcd says while there is none to take the
+        // write.
         if (!/proposal dropped|leader changed|no leader/.test(describeError(error)) || Date.now() > deadline.deadline) {
           return { ok: false, error: error instanceof Error ? error : new Error(String(error)) };
         }

@@ -1,4 +1,5 @@
-// A certificate authority for etcd as kubeadm makes one, and the bad certificates that tests need. Pure Node: no openssl.
+// A certificate authority for etcd as kubeadm makes one, and the bad certificates that tests need. Pure Node: no
+// openssl.
 import './reflect.ts';
 import { webcrypto } from 'node:crypto';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';

@@ -16,7 +16,9 @@ export interface Reachable {
   readonly credentials: CredentialFiles | undefined;
 }
 
-/** Runs `work` with a connection to one member, and closes it. Nothing is retried; calls need a deadline of their own. */
+/**
+ * Runs `work` with a connection to one member, and closes it. Nothing is retried; calls need a deadline of their own.
+ */
 export async function withMember<Result>(
   plane: Pick<Reachable, 'credentials'>,
   endpoint: string,

@@ -4,8 +4,8 @@ import { EtcdMedicError } from '../../functions/contract/errors.ts';
 import type { ControlPlane } from './plane.ts';
 
 /**
- * Of the kubelets' time: what all of them still have to wait at least. A recovery takes about 85 s of it, where their clock runs 25
- * times faster; in step with each other they could all be at 80 s.
+ * Of the kubelets' time: what all of them still have to wait at least. A recovery takes about 85 s of it, where their
+ * clock runs 25 times faster; in step with each other they could all be at 80 s.
  */
 const LEFT_MS = 130_000;
 const LOOK_EVERY_MS = 50;

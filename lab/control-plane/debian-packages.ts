@@ -135,7 +135,9 @@ function run(
   });
 }
 
-/** From `apt-cache madison` (`etcd-server | 3.5.30-2 | …`, newest first): the package version that all packages have. */
+/**
+ * From `apt-cache madison` (`etcd-server | 3.5.30-2 | …`, newest first): the package version that all packages have.
+ */
 function choose(madison: string, packages: readonly string[], version: string, orNewest: boolean): string | undefined {
   const rows = madison.split('\n').map((line) => line.split('|').map((cell) => cell.trim()));
   const [first = [], ...others] = packages.map((name) => rows.filter((row) => row[0] === name).map((row) => row[1]));

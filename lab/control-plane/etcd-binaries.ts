@@ -1,4 +1,5 @@
-// Finds an etcd to run: one that this machine has, Debian's package unpacked into a cache folder, or one built from its Go modules. Without root.
+// Finds an etcd to run: one that this machine has, Debian's package unpacked into a cache folder, or one built from its
+// Go modules. Without root.
 import { execFile } from 'node:child_process';
 import { access, constants, mkdir, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
@@ -38,9 +39,10 @@ const DEFAULT_VERSION = '3.5.30';
 const ANY_VERSION = 'etcd-any';
 
 /**
- * Without a version: `ETCD_BIN` (an etcd, or a folder with one), then `etcd` on PATH, then the cache, then a fetch of 3.5.30
- * or, if that is gone, of the newest. With a version: the first of these that is exactly that version; those that lab/servers has are built
- * from their Go modules instead of fetched. Several processes may call it at the same time: one fetches, the others wait.
+ * Without a version: `ETCD_BIN` (an etcd, or a folder with one), then `etcd` on PATH, then the cache, then a fetch of
+ * 3.5.30 or, if that is gone, of the newest. With a version: the first of these that is exactly that version; those
+ * that lab/servers has are built from their Go modules instead of fetched. Several processes may call it at the same
+ * time: one fetches, the others wait.
  * @throws EtcdNotFoundError
  */
 export async function findEtcd(version?: string, options: FindEtcdOptions = {}): Promise<EtcdBinaries> {

@@ -7,9 +7,9 @@ import { isBuiltFromModules } from './go-modules.ts';
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * Of these versions those that a test can be given. Debian's are fetched when a plane starts, so they are all there or the test fails. One that is
- * built from the Go modules is built now: for the top of a test file, since no hook has the time for it. Where neither it nor Go is on this
- * machine it is left out.
+ * Of these versions those that a test can be given. Debian's are fetched when a plane starts, so they are all there or
+ * the test fails. One that is built from the Go modules is built now: for the top of a test file, since no hook has the
+ * time for it. Where neither it nor Go is on this machine it is left out.
  * @param options.onProgress told of each that is left out, and of each build. @default standard error
  * @throws EtcdNotFoundError where a build fails
  */

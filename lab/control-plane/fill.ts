@@ -42,13 +42,16 @@ const REQUEST_OPERATIONS = 100;
 const WRITERS = 3;
 const WRITE_TIMEOUT_MS = 30_000;
 const STATUS_TIMEOUT_MS = 5_000;
-/** On a slow machine leaders change, and what was under way then ends in an error; so often in a row, it is something else. */
+/**
+ * On a slow machine leaders change, and what was under way then ends in an error; so often in a row, it is something
+ * else.
+ */
 const TROUBLES_IN_A_ROW = 20;
 const LOOK_EVERY_MS = 200;
 
 /**
- * Writes reports through the leader until NOSPACE is raised, and then one large write through every member whose own quota is
- * reached, so that each of them raises its own alarm (etcd asks that of the member that a client writes to).
+ * Writes reports through the leader until NOSPACE is raised, and then one large write through every member whose own
+ * quota is reached, so that each of them raises its own alarm (etcd asks that of the member that a client writes to).
  */
 export async function fillWithReports(plane: Reachable, options: FillOptions = {}): Promise<FillResult> {
   const { mode = 'history', reportBytes = DEFAULT_REPORT_BYTES, onProgress } = options;

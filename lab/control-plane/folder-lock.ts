@@ -8,8 +8,9 @@ const STALE_AFTER_MS = 30_000;
 const LOOK_EVERY_MS = 100;
 
 /**
- * Runs `work` while holding the lock, waiting for it as long as its owner lives. A lock left by a killed process is taken over.
- * Two processes that take over at the very same moment may both hold it: what they do must bear that (here: a rename into place).
+ * Runs `work` while holding the lock, waiting for it as long as its owner lives. A lock left by a killed process is
+ * taken over. Two processes that take over at the very same moment may both hold it: what they do must bear that (here:
+ * a rename into place).
  */
 export async function withFolderLock<Result>(
   folder: string,

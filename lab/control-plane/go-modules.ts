@@ -1,4 +1,5 @@
-// Builds etcd from its Go modules, for the versions that Debian does not have. Each is a folder of lab/servers: its exact versions and two main files.
+// Builds etcd from its Go modules, for the versions that Debian does not have. Each is a folder of lab/servers: its
+// exact versions and two main files.
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -8,7 +9,9 @@ import { projectRoot } from '../../lib/bundling.ts';
 
 export interface Build {
   readonly version: string;
-  /** An empty folder; `etcd`, `etcdctl` and `etcdutl` end up in `root/usr/bin` of it, as Debian's packages have them. */
+  /**
+   * An empty folder; `etcd`, `etcdctl` and `etcdutl` end up in `root/usr/bin` of it, as Debian's packages have them.
+   */
   readonly into: string;
   readonly onProgress: (message: string) => void;
   readonly environment: Readonly<Record<string, string | undefined>>;

@@ -1,4 +1,5 @@
-// R11, checked on when kubelets were restarted: only where etcd doesn't answer, together without a quorum, one by one with it.
+// R11, checked on when kubelets were restarted: only where etcd doesn't answer, together without a quorum, one by one
+// with it.
 import { UNSEEN_MS, type WatchedMember, type WatchedRun } from './watched-run.ts';
 
 /** Commands to several nodes at the same time start within this. */

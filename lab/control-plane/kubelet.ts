@@ -10,7 +10,9 @@ const LONGEST_BACK_OFF_MS = 300_000;
 const STABLE_AFTER_MS = 2 * LONGEST_BACK_OFF_MS;
 /** How long a process asked to stop has before it is killed (a pod's default grace period). */
 const GRACE_MS = 30_000;
-/** A process's own pace isn't sped up with the kubelet's clock: etcd takes a second to hand its leadership on and end. */
+/**
+ * A process's own pace isn't sped up with the kubelet's clock: etcd takes a second to hand its leadership on and end.
+ */
 const LEAST_GRACE_MS = 2_000;
 /** Of the first kubelet; each of its restarts has a pid of its own. */
 const FIRST_PID = 1_000;
@@ -18,7 +20,10 @@ const FIRST_PID = 1_000;
 /** `CrashLoopBackOff`: it ended and waits for its next start. `Stopped`: the pod was taken away. */
 export type PodState = 'Running' | 'CrashLoopBackOff' | 'Stopped';
 
-/** The kubelet's own service, as systemd calls it. Where it isn't `active`, a running process runs on, unprobed, and nothing is restarted. */
+/**
+ * The kubelet's own service, as systemd calls it. Where it isn't `active`, a running process runs on, unprobed, and
+ * nothing is restarted.
+ */
 export type UnitState = 'active' | 'inactive' | 'failed';
 
 export interface StaticPod {
@@ -56,7 +61,8 @@ export interface KubeletEvent {
 }
 
 /**
- * How long the kubelet waits before it restarts a process: the first time not at all, then 10 s, then twice as long each time.
+ * How long the kubelet waits before it restarts a process: the first time not at all, then 10 s, then twice as long
+ * each time.
  * @param previousMs what it waited the last time; undefined where it hasn't restarted it yet
  * @param ranMs how long the process ran
  */
@@ -66,7 +72,10 @@ export function crashLoopBackOffMs(previousMs: number | undefined, ranMs: number
 }
 
 export class Kubelet {
-  /** How the next `systemctl restart kubelet` goes wrong, until it is set to undefined: it fails, or the unit is gone right after it. */
+  /**
+   * How the next `systemctl restart kubelet` goes wrong, until it is set to undefined: it fails, or the unit is gone
+   * right after it.
+   */
   breakRestart: 'fails' | 'stays-inactive' | undefined;
   readonly #pod: StaticPod;
   readonly #speed: number;
@@ -127,7 +136,10 @@ export class Kubelet {
     return this.#startedAt;
   }
 
-  /** What the kubelet waited or waits after the last crash, in its own time: not divided by the speed. Undefined where it has no back-off. */
+  /**
+   * What the kubelet waited or waits after the last crash, in its own time: not divided by the speed. Undefined where
+   * it has no back-off.
+   */
   get backOffMs(): number | undefined {
     return this.#backOffMs;
   }
@@ -177,8 +189,8 @@ export class Kubelet {
   }
 
   /**
-   * `systemctl restart kubelet`: a process that waits is started at once, its back-off from zero; a running one runs on, probed
-   * from zero. A pod that was taken away stays away.
+   * `systemctl restart kubelet`: a process that waits is started at once, its back-off from zero; a running one runs
+   * on, probed from zero. A pod that was taken away stays away.
    * @returns the unit's state after it
    */
   restart(): UnitState {
@@ -220,7 +232,9 @@ export class Kubelet {
     this.#process.kill(signal);
   }
 
-  /** Kills the process as if it were one crash of many: it is started again only after the longest back-off there is. */
+  /**
+   * Kills the process as if it were one crash of many: it is started again only after the longest back-off there is.
+   */
   crashOnceMore(): void {
     this.#waitsLongest = true;
     this.signal('SIGKILL');
@@ -302,7 +316,10 @@ export class Kubelet {
   }
 }
 
-/** etcd takes its settings from ETCD_… too, and writes those that it doesn't know into its log: etcd-medic's whole configuration. */
+/**
+ * etcd takes its settings from ETCD_… too, and writes those that it doesn't know into its log: etcd-medic's whole
+ * configuration.
+ */
 function withoutOurs(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('ETCD_MEDIC_')));
 }

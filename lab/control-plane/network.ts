@@ -4,7 +4,11 @@ import { type Blockage, type ProxyConnection, TcpProxy } from './proxy.ts';
 import { connectionOwner } from './socket-owner.ts';
 
 export interface CutOptions {
-  /** The other members can't reach it either, nor it them. Otherwise only clients are cut off, and the members stay together. @default false */
+  /**
+   * The other members can't reach it either, nor it them. Otherwise only clients are cut off, and the members stay
+   * together.
+   * @default false
+   */
   readonly peers?: boolean;
   /** @default 'hangs' */
   readonly how?: Blockage;
@@ -64,7 +68,8 @@ export class PlaneNetwork implements AsyncDisposable {
   }
 
   /**
-   * Breaks off the connections of a member's clients; whoever connects again is led to another member, as where an address is shared.
+   * Breaks off the connections of a member's clients; whoever connects again is led to another member, as where an
+   * address is shared.
    * @param to the member's own name lets it be itself again
    * @throws RangeError where one of them has no proxies
    */
@@ -95,7 +100,10 @@ export class PlaneNetwork implements AsyncDisposable {
     }
   }
 
-  /** Lets everything through again, also what was held back. Does nothing where nothing was cut. @throws RangeError where this member has no proxies */
+  /**
+   * Lets everything through again, also what was held back. Does nothing where nothing was cut.
+   * @throws RangeError where this member has no proxies
+   */
   heal(name: string): void {
     this.#of(name);
     if (!this.#history.some((cut) => cut.name === name && cut.until === undefined)) return;

@@ -1,4 +1,5 @@
-// A control-plane node on this machine: one member's folder tree, its kubelet's systemctl and crictl, and what Systems Manager knows of it.
+// A control-plane node on this machine: one member's folder tree, its kubelet's systemctl and crictl, and what Systems
+// Manager knows of it.
 import { createHash } from 'node:crypto';
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -56,7 +57,10 @@ export class ControlPlaneNode implements SsmNode, AsyncDisposable {
     this.workingDirectory = root;
   }
 
-  /** Makes the node's folder tree, and its commands, which work until it is disposed of. @param root replaced where it exists */
+  /**
+   * Makes the node's folder tree, and its commands, which work until it is disposed of.
+   * @param root replaced where it exists
+   */
   static async create(member: PlaneMember, root: string, manifest: PodManifest): Promise<ControlPlaneNode> {
     await rm(root, { recursive: true, force: true });
     await mkdir(join(root, PKI_FOLDER), { recursive: true });

@@ -4,7 +4,10 @@ import type { KubeadmGeneration } from './probes.ts';
 export interface ControlPlaneOptions {
   /** How many voters, named `cp-1`, `cp-2`, … @default 3 */
   readonly members?: number;
-  /** What the members' etcd are called in the cluster, in order; no comma and no equals sign, as in `--initial-cluster`. @default their names */
+  /**
+   * What the members' etcd are called in the cluster, in order; no comma and no equals sign, as in `--initial-cluster`.
+   * @default their names
+   */
   readonly etcdNames?: readonly string[];
   /** Of etcd. @default what this machine has, see findEtcd */
   readonly version?: string;
@@ -15,12 +18,15 @@ export interface ControlPlaneOptions {
   /** Where a member's quota differs from the others': bytes by name. */
   readonly memberQuotaBytes?: Readonly<Record<string, number>>;
   /**
-   * Is kept when the plane stops. One that a plane was in before starts again with its data: its members, addresses, ports, quotas
-   * and certificates are as they were, and what is said here about them doesn't count.
+   * Is kept when the plane stops. One that a plane was in before starts again with its data: its members, addresses,
+   * ports, quotas and certificates are as they were, and what is said here about them doesn't count.
    * @default a fresh temp folder, removed when the plane stops
    */
   readonly directory?: string;
-  /** Where a member's data is to lie instead of in the plane's folder, such as on a small filesystem: an existing folder by name. It is not removed. */
+  /**
+   * Where a member's data is to lie instead of in the plane's folder, such as on a small filesystem: an existing folder
+   * by name. It is not removed.
+   */
   readonly dataDirectories?: Readonly<Record<string, string>>;
   /** Further flags of each etcd, such as `--heartbeat-interval=500`. */
   readonly flags?: readonly string[];
@@ -30,7 +36,11 @@ export interface ControlPlaneOptions {
   readonly probes?: KubeadmGeneration;
   /** Each member has an IP address of its own (of the loopback), and all have the same ports. @default false */
   readonly addresses?: boolean;
-  /** Each member is on a node of its own, with a folder tree, `systemctl` and `crictl`; see ControlPlaneNode. Brings `addresses`. @default false */
+  /**
+   * Each member is on a node of its own, with a folder tree, `systemctl` and `crictl`; see ControlPlaneNode. Brings
+   * `addresses`.
+   * @default false
+   */
   readonly nodes?: boolean;
   /** Clients and peers reach the members through proxies, which `cut` makes silent. @default false */
   readonly proxies?: boolean;

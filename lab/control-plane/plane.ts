@@ -85,8 +85,9 @@ export class ControlPlane implements AsyncDisposable {
   }
 
   /**
-   * The cluster configuration of this plane, as functions and bin/invoke.ts take it. `etcd` and `recover` are merged, all else
-   * replaced. With nodes it has their tag; `{ etcd: { endpoints: undefined } }` then makes them the only way to the members.
+   * The cluster configuration of this plane, as functions and bin/invoke.ts take it. `etcd` and `recover` are merged,
+   * all else replaced. With nodes it has their tag; `{ etcd: { endpoints: undefined } }` then makes them the only way
+   * to the members.
    */
   configuration(overrides: Readonly<Record<string, unknown>> = {}): ClusterConfiguration {
     const { etcd = {}, recover = {}, ...rest } = overrides;
@@ -132,7 +133,10 @@ export class ControlPlane implements AsyncDisposable {
     this.kill(name, 'SIGCONT');
   }
 
-  /** Cuts a member off from its clients, and if asked for from its peers, until `heal`. Needs the option `proxies`. @throws RangeError */
+  /**
+   * Cuts a member off from its clients, and if asked for from its peers, until `heal`. Needs the option `proxies`.
+   * @throws RangeError
+   */
   async cut(name: string, options?: CutOptions): Promise<void> {
     await this.#network.cut(name, options);
   }
@@ -141,7 +145,11 @@ export class ControlPlane implements AsyncDisposable {
     this.#network.heal(name);
   }
 
-  /** Leads a member's clients to another from now on, see PlaneNetwork; to itself again by its own name. Needs the option `proxies`. @throws RangeError */
+  /**
+   * Leads a member's clients to another from now on, see PlaneNetwork; to itself again by its own name. Needs the
+   * option `proxies`.
+   * @throws RangeError
+   */
   redirect(name: string, to: string): void {
     this.#network.redirect(name, to);
   }
@@ -160,7 +168,10 @@ export class ControlPlane implements AsyncDisposable {
     await Promise.all(names.map((name) => untilReady(this.credentials, this.member(name))));
   }
 
-  /** Adds a learner named `learner-1`, `learner-2`, … and waits until it answers. It stays one: nobody promotes it. Not kept for a later start. */
+  /**
+   * Adds a learner named `learner-1`, `learner-2`, … and waits until it answers. It stays one: nobody promotes it. Not
+   * kept for a later start.
+   */
   async addLearner(quotaBytes = this.#members[0]?.quotaBytes ?? 0): Promise<PlaneMember> {
     const { tls, directory } = this.#setting;
     const name = `learner-${this.#members.filter(({ isLearner }) => isLearner).length + 1}`;

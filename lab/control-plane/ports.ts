@@ -14,9 +14,9 @@ const REMEMBERED = 500;
 const given = new Set<number>();
 
 /**
- * Ports that nobody listens on now, all different. Somebody else may take one before it is used: try again with new ones then.
- * They lie below the ports that the kernel gives to outgoing connections, as one of those would keep a restarted
- * member from listening again. For the same reason each of vitest's workers has ports of its own.
+ * Ports that nobody listens on now, all different. Somebody else may take one before it is used: try again with new
+ * ones then. They lie below the ports that the kernel gives to outgoing connections, as one of those would keep a
+ * restarted member from listening again. For the same reason each of vitest's workers has ports of its own.
  */
 export async function freePorts(count: number): Promise<number[]> {
   const range = await readFile('/proc/sys/net/ipv4/ip_local_port_range', 'utf8').catch(() => '');

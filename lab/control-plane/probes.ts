@@ -4,8 +4,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { describeError } from '../../functions/contract/errors.ts';
 
 /**
- * What kubeadm of these Kubernetes versions writes into etcd.yaml. `>=1.31` needs an etcd with /livez and /readyz: 3.4.29, 3.5.11
- * or later.
+ * What kubeadm of these Kubernetes versions writes into etcd.yaml. `>=1.31` needs an etcd with /livez and /readyz:
+ * 3.4.29, 3.5.11 or later.
  */
 export type KubeadmGeneration = '<=1.24' | '1.25-1.30' | '>=1.31';
 
@@ -70,8 +70,8 @@ export class Prober {
   }
 
   /**
-   * Begins from zero, startup probe first. A restarted kubelet does so too for a container that has run for long, because it keeps
-   * no result (kubelet, `isContainerStarted`; until Kubernetes 1.34).
+   * Begins from zero, startup probe first. A restarted kubelet does so too for a container that has run for long,
+   * because it keeps no result (kubelet, `isContainerStarted`; until Kubernetes 1.34).
    * @param startedAt when the container started, which the initial delay counts from
    */
   start(startedAt: number): void {

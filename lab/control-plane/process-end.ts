@@ -40,8 +40,8 @@ function onSignal(signal: NodeJS.Signals): void {
 let prefix: Promise<readonly string[]> | undefined;
 
 /**
- * What to put before a command so that the kernel kills it when this process goes, even by SIGKILL: util-linux's setpriv.
- * Empty where there is no such setpriv; then only the clean-ups above remain.
+ * What to put before a command so that the kernel kills it when this process goes, even by SIGKILL: util-linux's
+ * setpriv. Empty where there is no such setpriv; then only the clean-ups above remain.
  */
 export function dieWithParent(): Promise<readonly string[]> {
   const command = ['setpriv', '--pdeathsig', 'KILL'] as const;

@@ -2,7 +2,10 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { PortTakenError } from './readiness.ts';
 
-/** `hangs`: nothing goes through, and nobody is told, as where packets are dropped. `refused`: broken off, and no new ones. */
+/**
+ * `hangs`: nothing goes through, and nobody is told, as where packets are dropped. `refused`: broken off, and no new
+ * ones.
+ */
 export type Blockage = 'hangs' | 'refused';
 
 export interface ProxyAddress {

@@ -24,7 +24,8 @@ const CALL_TIMEOUT_MS = 3_000;
 const LOG_TAIL_BYTES = 64 * 1024;
 
 /**
- * Waits until the member answers a linearizable read (a learner, or a member after CORRUPT: a status), and notes its id.
+ * Waits until the member answers a linearizable read (a learner, or a member after CORRUPT: a status), and notes its
+ * id.
  * @throws MemberStartError, PortTakenError; at once where the member is stopped
  */
 export async function untilReady(credentials: CredentialFiles | undefined, member: PlaneMember): Promise<void> {
@@ -65,7 +66,9 @@ async function startError(member: PlaneMember, cause: unknown): Promise<MemberSt
   return new MemberStartError(`${member.name} ${what}; its log ends: ${words}`, { cause });
 }
 
-/** Of a log's end, what is not JSON (a wrong flag, a panic), or else its lines above `info`, or else whatever is last. */
+/**
+ * Of a log's end, what is not JSON (a wrong flag, a panic), or else its lines above `info`, or else whatever is last.
+ */
 async function lastWords(logFile: string): Promise<string> {
   const size = (await stat(logFile).catch(() => undefined))?.size ?? 0;
   if (size === 0) return '(empty)';

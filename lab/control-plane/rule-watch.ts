@@ -1,4 +1,5 @@
-// Watches a run on a plane and says afterwards which rules it broke, from etcd's own logs and sizes, not from our reports.
+// Watches a run on a plane and says afterwards which rules it broke, from etcd's own logs and sizes, not from our
+// reports.
 import { readFile } from 'node:fs/promises';
 import { within, withMember } from './client.ts';
 import type { KubeletEvent } from './kubelet.ts';

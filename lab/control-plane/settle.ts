@@ -9,8 +9,8 @@ const LOOK_EVERY_MS = 150;
 const GIVE_UP_AFTER_MS = 60_000;
 
 /**
- * Waits until all voters that answer have applied the same and their files grow no more: etcd writes what it has applied to
- * the file, and counts it, up to 100 ms later.
+ * Waits until all voters that answer have applied the same and their files grow no more: etcd writes what it has
+ * applied to the file, and counts it, up to 100 ms later.
  * @returns dbSize in bytes by member name
  * @throws EtcdMedicError where somebody goes on writing
  */
@@ -42,7 +42,10 @@ async function read(plane: Reachable, { name, endpoint }: Reachable['members'][n
   }
 }
 
-/** A slow disk takes longer for a commit than the time between two looks, and sizes show none of it before its end; a read waits for it. */
+/**
+ * A slow disk takes longer for a commit than the time between two looks, and sizes show none of it before its end; a
+ * read waits for it.
+ */
 async function untilCommitted(plane: Reachable, { endpoint }: Reachable['members'][number]): Promise<void> {
   const request = { key: Buffer.from('/'), serializable: true };
   await withMember(plane, endpoint, (client) => client.kv.range(request, within(STATUS_TIMEOUT_MS))).catch(() => {

@@ -14,8 +14,8 @@ export interface CommandResult {
 export type Commands = Readonly<Record<string, (args: readonly string[]) => CommandResult>>;
 
 /**
- * Tells its name and arguments, each ended by NUL, and how many there are; is answered with the exit code and then lines,
- * each marked as standard output or standard error. bash alone starts in a few milliseconds, Node in a hundred.
+ * Tells its name and arguments, each ended by NUL, and how many there are; is answered with the exit code and then
+ * lines, each marked as standard output or standard error. bash alone starts in a few milliseconds, Node in a hundred.
  */
 const script = (name: string, port: number) => `#!/bin/bash
 # Stands in for ${name} on a simulated node.

@@ -1,4 +1,5 @@
-// A member that gets the processor only now and then: all that it does takes that much longer, and it does it as it always does.
+// A member that gets the processor only now and then: all that it does takes that much longer, and it does it as it
+// always does.
 
 /** How long a process runs and how long it stands still, in turns, in milliseconds. */
 export interface Pace {

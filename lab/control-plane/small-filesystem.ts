@@ -13,7 +13,9 @@ export class MountNotPermittedError extends EtcdMedicError {
 }
 
 export interface SmallFilesystem extends AsyncDisposable {
-  /** Its only folder, empty. It goes when this is disposed of; whatever has a file open there must have ended before. */
+  /**
+   * Its only folder, empty. It goes when this is disposed of; whatever has a file open there must have ended before.
+   */
   readonly directory: string;
 }
 
@@ -22,7 +24,8 @@ const run = promisify(execFile);
 const TRIAL_BYTES = 64 * 1024;
 
 /**
- * Mounts one. etcd allocates 64 MiB for its log at once, and 64 MiB more for the next one: a member needs 128 MiB beside its database.
+ * Mounts one. etcd allocates 64 MiB for its log at once, and 64 MiB more for the next one: a member needs 128 MiB
+ * beside its database.
  * @throws MountNotPermittedError
  */
 export async function smallFilesystem(bytes: number): Promise<SmallFilesystem> {

@@ -1,4 +1,5 @@
-// The static pod manifest of etcd as kubeadm writes it, for a member that runs here: its real flags, with a node's usual paths.
+// The static pod manifest of etcd as kubeadm writes it, for a member that runs here: its real flags, with a node's
+// usual paths.
 import type { PlaneMember } from './member.ts';
 import { type HttpProbe, type KubeadmGeneration, kubeadmProbes } from './probes.ts';
 

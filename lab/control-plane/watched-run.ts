@@ -30,5 +30,7 @@ export interface WatchedRun {
   readonly members: readonly WatchedMember[];
 }
 
-/** A check before a change can't see what happens after it: so long from a check to etcd's first word about the change. */
+/**
+ * A check before a change can't see what happens after it: so long from a check to etcd's first word about the change.
+ */
 export const UNSEEN_MS = 1_000;

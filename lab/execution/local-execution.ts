@@ -33,7 +33,8 @@ export interface LocalExecutionOptions {
   readonly crashAfterCheckpoint?: number;
   /**
    * What an invocation is told of the time that it has left, in milliseconds; `invocation` counts from 1.
-   * @default 15 minutes less what it has used; nothing with `skipTime`, so that the SDK does not wait inside of an invocation
+   * @default 15 minutes less what it has used; nothing with `skipTime`, so that the SDK does not wait inside of an
+   *   invocation
    */
   readonly remainingTimeMs?: (invocation: number) => number;
   /** Called with each checkpoint request's number, from 1, before it is recorded. */
@@ -43,7 +44,8 @@ export interface LocalExecutionOptions {
   /** @default one that no other execution has */
   readonly executionArn?: string;
   /**
-   * Runs a function that the execution invokes durably, by the name or ARN that it gives; `payload` and what it resolves to are JSON.
+   * Runs a function that the execution invokes durably, by the name or ARN that it gives; `payload` and what it
+   * resolves to are JSON.
    * @default there is no such function: the invoke fails
    */
   readonly invoke?: (functionName: string, payload: string) => Promise<ChainedInvokeEnd>;
@@ -69,7 +71,8 @@ export interface LocalExecutionResult {
 }
 
 /**
- * Runs `handler` until its execution has succeeded or failed. Between invocations it waits until the next operation is due.
+ * Runs `handler` until its execution has succeeded or failed. Between invocations it waits until the next operation is
+ * due.
  * @param payload the event; JSON
  * @throws DurableExecutionClientError when the payload is larger than the service takes
  * @throws whatever the handler's invocation throws: with Lambda it would be invoked again, here something is wrong

@@ -4,7 +4,10 @@ import type { ListedObject, Resource } from '../../functions/kubernetes/types.ts
 import type { Reachable } from '../control-plane/client.ts';
 import type { NewObject } from './objects.ts';
 
-/** `admin` may do all, `nobody` nothing; what `pruner` and others may do, the rules say. A user's token is `<user>-token`. */
+/**
+ * `admin` may do all, `nobody` nothing; what `pruner` and others may do, the rules say. A user's token is
+ * `<user>-token`.
+ */
 export type User = string;
 
 /** What a user may do: `*` stands for all. */
@@ -22,7 +25,10 @@ export interface ApiServerOptions {
   readonly others?: Readonly<Record<User, readonly Rule[]>>;
   /** PEM file: who comes with a certificate of this authority is the user in its common name. */
   readonly clientCaFile?: string;
-  /** It can delete what it can't decode, and says which that is (Kubernetes' AllowUnsafeMalformedObjectDeletion). @default false */
+  /**
+   * It can delete what it can't decode, and says which that is (Kubernetes' AllowUnsafeMalformedObjectDeletion).
+   * @default false
+   */
   readonly unsafeDeletion?: boolean;
   /** How many changes are under way at the same time before the server says 429. */
   readonly maxMutatingInFlight?: number;

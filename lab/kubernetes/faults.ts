@@ -8,8 +8,8 @@ export interface Fault {
   /** How many requests it befalls. @default 1 */
   readonly times?: number;
   /**
-   * `hang`: no answer. `reset`: the connection breaks. Both before anything is done, or with `done-then-` after it was done.
-   * Or an answer without anything being done.
+   * `hang`: no answer. `reset`: the connection breaks. Both before anything is done, or with `done-then-` after it was
+   * done. Or an answer without anything being done.
    */
   readonly effect: 'hang' | 'reset' | 'done-then-hang' | 'done-then-reset' | FaultyAnswer;
 }

@@ -51,7 +51,8 @@ export async function startRealApiServer(options: ApiServerOptions = {}): Promis
   const policyFile = join(directory, 'pruner-policy.json');
   writeFileSync(policyFile, JSON.stringify(policy(users)));
   const flags = [
-    // Without it a list's next page may come from the server's memory, whatever etcd has compacted; as in 1.33 and before.
+    // Without it a list's next page may come from the server's memory, whatever etcd has compacted; as in 1.33 and
+    // before.
     `--feature-gates=ListFromCacheSnapshot=false,AllowUnsafeMalformedObjectDeletion=${options.unsafeDeletion ?? false}`,
     `--policy-file=${policyFile}`,
     ...(options.clientCaFile === undefined ? [] : [`--client-ca=${options.clientCaFile}`]),
@@ -290,7 +291,8 @@ function pathOf({ group, version, plural }: Resource, place?: Place): string {
 
 function isRunning(pid: number): boolean {
   try {
-    // A zombie still takes signals; it has ended all the same, and its port is free, once it is the last of its threads.
+    // A zombie still takes signals; it has ended all the same, and its port is free, once it is the last of its
+    // threads.
     const hasEnded = /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
     return !hasEnded || readdirSync(`/proc/${pid}/task`).length > 1;
   } catch {

@@ -35,7 +35,10 @@ export function trivyReport(name: string, changes: Partial<NewObject> = {}): New
 export const GONE = { ownerReferences: [owner('ReplicaSet', 'gone')] };
 const ttl = (text: string) => ({ annotations: { [TRIVY_TTL]: text } });
 
-/** Reports by kind: what begins with `stale` is to be deleted, everything else is to stay. Made anew each time: some are of now. */
+/**
+ * Reports by kind: what begins with `stale` is to be deleted, everything else is to stay. Made anew each time: some are
+ * of now.
+ */
 const reports = (): Readonly<Record<string, readonly NewObject[]>> => ({
   VulnerabilityReport: [
     trivyReport('stale-owner-gone', GONE),

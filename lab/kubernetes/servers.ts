@@ -8,7 +8,10 @@ export interface ServerKind {
   start(options?: ApiServerOptions): Promise<TestApiServer>;
 }
 
-/** What there is on this machine, for `describe.each`: the stand-in always, the real one where real-api-server.ts finds it. */
+/**
+ * What there is on this machine, for `describe.each`: the stand-in always, the real one where real-api-server.ts finds
+ * it.
+ */
 export function servers(): readonly ServerKind[] {
   const standIn = { name: 'the stand-in', start: startStandIn };
   return whyNoRealApiServer() === undefined

@@ -1,4 +1,5 @@
-// The stand-in's storage: objects with resource versions, lists in pages of one snapshot, and deletes with preconditions.
+// The stand-in's storage: objects with resource versions, lists in pages of one snapshot, and deletes with
+// preconditions.
 import type { Resource } from '../../functions/kubernetes/types.ts';
 import type { Place } from './api-server.ts';
 import { kindOf } from './kinds.ts';

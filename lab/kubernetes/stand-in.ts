@@ -1,5 +1,5 @@
-// A small stand-in for a Kubernetes API server: over TLS, with RBAC, in memory. What it answers is what the real one answers, as
-// the contract tests hold against both; what a real one can't be made to do on demand, its faults do.
+// A small stand-in for a Kubernetes API server: over TLS, with RBAC, in memory. What it answers is what the real one
+// answers, as the contract tests hold against both; what a real one can't be made to do on demand, its faults do.
 import { once } from 'node:events';
 import { readFileSync, rmSync } from 'node:fs';
 import { mkdtemp, readFile } from 'node:fs/promises';

@@ -89,7 +89,9 @@ export async function clear(api: TestApiServer): Promise<void> {
   }
 }
 
-/** Creates them, and waits until the server has seen them all: it learns of what was put into its etcd a little later. */
+/**
+ * Creates them, and waits until the server has seen them all: it learns of what was put into its etcd a little later.
+ */
 export async function createAll(api: TestApiServer, kind: Resource, objects: Iterable<NewObject>): Promise<void> {
   const all = [...objects];
   const before = (await api.list(kind)).length;

@@ -1,5 +1,5 @@
-// A process of its own that takes one snapshot and prints what came of it, how long it took and how much memory it needed at most.
-// Started by tests and by bench/snapshot.ts.
+// A process of its own that takes one snapshot and prints what came of it, how long it took and how much memory it
+// needed at most. Started by tests and by bench/snapshot.ts.
 
 import { loadTlsMaterial } from '../../functions/aws/credentials.ts';
 import { parseCluster } from '../../functions/contract/configuration.ts';

@@ -15,7 +15,10 @@ export interface DocumentContent {
 export interface DocumentParameter {
   readonly type: 'String';
   readonly description: string;
-  /** Checked by SendCommand, and once more by the agent and by the script: functions/contract/patterns.ts says what it may be made of. */
+  /**
+   * Checked by SendCommand, and once more by the agent and by the script: functions/contract/patterns.ts says what it
+   * may be made of.
+   */
   readonly allowedPattern: string;
   /**
    * The agent sets `SSM_<name>` instead of writing the value into the script. Agents before 3.3.2746.0 don't know this:

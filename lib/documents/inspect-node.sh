@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Looks at a control-plane node and changes nothing: the disk under etcd's data, the kubelet, how etcd is run, and the node's addresses.
+# Looks at a control-plane node and changes nothing: the disk under etcd's data, the kubelet, how etcd is run, and the
+# node's addresses.
 #
 # Input, as environment variables (Systems Manager sets one for each parameter of the document):
 #   SSM_DataDir       etcd's data folder
@@ -65,8 +66,9 @@ print_inspection() { # DATA_DIR
   printf '"container":%s,"addresses":%s,"notes":[%s]}' "$container" "$addresses" "$notes_json"
 }
 
-# Free is what a process without root's reserve may still write. The new file of a defragmentation is written into the folder of the old
-# one and then renamed, so that folder's disk counts: `member` or `snap` may be a mount or a link of its own.
+# Free is what a process without root's reserve may still write. The new file of a defragmentation is written into the
+# folder of the old one and then renamed, so that folder's disk counts: `member` or `snap` may be a mount or a link of
+# its own.
 inspect_disk() { # DATA_DIR
   local numbers folder="${ETCD_MEDIC_ROOT:-}$1/member/snap"
   [[ -d $folder ]] || folder="${ETCD_MEDIC_ROOT:-}$1"
@@ -145,8 +147,9 @@ inspect_manifest() { # PATH
   manifest="{\"path\":$(json_text "$1"),\"image\":$image,\"version\":$version,\"flags\":{$flags}}"
 }
 
-# One line of the manifest more. Leaves, with a tab between, `mounts`: a volume's name and where etcd has it (volumeMounts), and `volumes`:
-# a volume's name and where the node has it (hostPath). Uses inspect_manifest's own variables.
+# One line of the manifest more. Leaves, with a tab between, `mounts`: a volume's name and where etcd has it
+# (volumeMounts), and `volumes`: a volume's name and where the node has it (hostPath). Uses inspect_manifest's own
+# variables.
 read_mount() { # LINE
   [[ $1 =~ ^(\ *)((-\ +)?)([A-Za-z]+):(\ +(.*))?$ ]] || return 0
   local column=${#BASH_REMATCH[1]} dash=${#BASH_REMATCH[2]} key=${BASH_REMATCH[4]} text=${BASH_REMATCH[6]-}
@@ -184,7 +187,8 @@ end_mount() {
   mount_name='' mount_path='' sub_path=''
 }
 
-# Where etcd itself keeps its data by its manifest, and whether that is what was looked at: the same file, whatever it is called.
+# Where etcd itself keeps its data by its manifest, and whether that is what was looked at: the same file, whatever it
+# is called.
 inspect_data_dir_of_etcd() { # DATA_DIR
   [[ -n $data_dir_flag ]] || return 0
   local on_node bytes=null same=null path_json=null theirs ours="${ETCD_MEDIC_ROOT:-}$1/member/snap/db"
@@ -203,7 +207,8 @@ inspect_data_dir_of_etcd() { # DATA_DIR
   etcd_data_dir="{\"flag\":$(json_text "$data_dir_flag"),\"onNode\":$path_json,\"dbBytes\":$bytes,\"isDataDir\":$same}"
 }
 
-# By the longest mount that it lies in. A manifest without any, or in a form that is not read here, is taken at its word.
+# By the longest mount that it lies in. A manifest without any, or in a form that is not read here, is taken at its
+# word.
 path_on_node() { # PATH_IN_CONTAINER
   local wanted=${1%/} mount name path sub best='' found='' volume
   [[ $wanted == /* ]] || return 1

@@ -58,7 +58,8 @@ await_steady() { # UNIT
   fail "unit $1 did not come up in $WAIT_SECONDS seconds: it is ${active_state:-unknown} (${sub_state:-unknown})"
 }
 
-# A unit of type notify is "activating (start)" while it works; "activating (auto-restart)" is one that has just crashed.
+# A unit of type notify is "activating (start)" while it works; "activating (auto-restart)" is one that has just
+# crashed.
 is_up() {
   ((main_pid > 0)) && { [[ $active_state == active ]] || [[ $active_state/$sub_state == activating/start ]]; }
 }

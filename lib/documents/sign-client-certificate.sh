@@ -2,14 +2,17 @@
 # Signs a client certificate for etcd-medic with a certificate authority of this node, whose key never leaves it.
 #
 # Input, as environment variables (Systems Manager sets one for each parameter of the document):
-#   SSM_Request            a certificate request (PKCS #10, PEM) as base64 in one line; its public key is all that is taken from it
+#   SSM_Request            a certificate request (PKCS #10, PEM) as base64 in one line; its public key is all that is
+#                          taken from it
 #   SSM_CaCertificatePath  the authority's certificate
 #   SSM_CaKeyPath          the authority's key
-#   SSM_ServerCaPath       the authorities that the servers' certificates are verified by; often the same file as the first
+#   SSM_ServerCaPath       the authorities that the servers' certificates are verified by; often the same file as the
+#                          first
 #   SSM_CommonName         of the certificate's subject: etcd-medic, or etcd-medic-...
 #   SSM_Organization       of the certificate's subject: etcd-medic:...
 #   SSM_ValidityDays       how long it is to be valid; never longer than the authority itself
-# Output: one line of JSON (docs/documents/sign-client-certificate.md has its fields), or { error } and an exit code of 1.
+# Output: one line of JSON (docs/documents/sign-client-certificate.md has its fields), or { error } and an exit code
+# of 1.
 # ETCD_MEDIC_ROOT, for tests only, stands before every path that is read.
 set -uo pipefail
 export LC_ALL=C
@@ -90,7 +93,8 @@ check_key() { # openssl's description
   fi
 }
 
-# Leaves ca.pem, ca_ends (when it expires, in seconds since 1970) and ca_identifier. The key is only looked at where it lies.
+# Leaves ca.pem, ca_ends (when it expires, in seconds since 1970) and ca_identifier. The key is only looked at where it
+# lies.
 read_authority() { # CERTIFICATE_PATH KEY_PATH
   local certificate="${ETCD_MEDIC_ROOT:-}$1" key="${ETCD_MEDIC_ROOT:-}$2" starts
   check_file "$certificate" "the authority's certificate $1"
@@ -145,7 +149,8 @@ read_server_authorities() { # PATH
   ((count > 0)) || fail "$1: there is no certificate in it"
 }
 
-# Leaves signed.pem. `openssl ca` keeps its records in the folder, and takes the dates, the subject and the extensions from here.
+# Leaves signed.pem. `openssl ca` keeps its records in the folder, and takes the dates, the subject and the extensions
+# from here.
 sign() { # SUBJECT KEY_PATH DAYS
   local now ends
   now=$(date +%s)
@@ -196,7 +201,8 @@ one_line() { # FILE
   base64 -w 0 -- "$folder/$1"
 }
 
-# Runs openssl, which asks nobody and cannot hang. Sets `output`, `said` (what it had to say besides) and `reason`: the last of that.
+# Runs openssl, which asks nobody and cannot hang. Sets `output`, `said` (what it had to say besides) and `reason`: the
+# last of that.
 ssl() { # COMMAND ARGUMENTS...
   local status
   output=$(OPENSSL_CONF=/dev/null RANDFILE="$folder/random" timeout 20 openssl "$@" </dev/null 2>"$folder/said")

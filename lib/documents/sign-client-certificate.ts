@@ -5,13 +5,16 @@ import { ABSOLUTE_PATH } from '../../functions/contract/patterns.ts';
 import type { DocumentContent, DocumentParameter } from './document-content.ts';
 
 /**
- * Whoever may send the document chooses among its parameters. So these let nobody be made anything but etcd-medic: no node, no
- * administrator, no group that Kubernetes knows by itself.
+ * Whoever may send the document chooses among its parameters. So these let nobody be made anything but etcd-medic: no
+ * node, no administrator, no group that Kubernetes knows by itself.
  */
 const COMMON_NAME = '^etcd-medic(-[a-z0-9]{1,20}){0,3}$';
 const ORGANIZATION = '^etcd-medic:[a-z][a-z0-9-]{0,39}$';
 
-/** Ten commands of openssl, each of which may take 20 s on a node in distress and takes a hundredth of that on any other. */
+/**
+ * Ten commands of openssl, each of which may take 20 s on a node in distress and takes a hundredth of that on any
+ * other.
+ */
 const TIMEOUT_SECONDS = 60;
 
 export function signClientCertificateDocument(): DocumentContent {

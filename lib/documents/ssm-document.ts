@@ -74,7 +74,10 @@ export function nodeCommandStatements(scope: Construct, { documents, tag }: Node
   ];
 }
 
-/** Lets a role find the nodes, send them these documents and read what came of it. A policy of its own, so that the reasons stand for it alone. */
+/**
+ * Lets a role find the nodes, send them these documents and read what came of it. A policy of its own, so that the
+ * reasons stand for it alone.
+ */
 export function nodeCommandsPolicy(scope: Construct, id: string, role: Role, grant: NodeCommandsGrant): Policy {
   const policy = new Policy(scope, id, { statements: nodeCommandStatements(scope, grant), roles: [role] });
   Validations.of(policy).acknowledge(

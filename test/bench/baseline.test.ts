@@ -1,4 +1,5 @@
-// The benchmarks' `--baseline`: another checkout is measured beside this one. Small sizes: what they print is not looked at for its figures.
+// The benchmarks' `--baseline`: another checkout is measured beside this one. Small sizes: what they print is not
+// looked at for its figures.
 import { execFile } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

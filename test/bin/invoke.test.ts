@@ -185,7 +185,8 @@ describe('invoke, on a cluster in NOSPACE', () => {
     expect(report(again)).toMatchObject({ outcome: 'nothing-to-do' });
   });
 
-  // A run that may act waits ten minutes for the member (test/chaos/away.test.ts); one that may not says at once what it sees.
+  // A run that may act waits ten minutes for the member (test/chaos/away.test.ts); one that may not says at once what
+  // it sees.
   it('a member away: exit code 2', async () => {
     await fillWithReports(plane, { reportBytes: 50_000 });
     await plane.stopMember('cp-3');

@@ -1,12 +1,13 @@
-// The fonts that the browser draws with, whatever this machine has: Debian's packages in the cache folder, unpacked without root.
+// The fonts that the browser draws with, whatever this machine has: Debian's packages in the cache folder, unpacked
+// without root.
 import { access, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeError, EtcdMedicError } from '../../functions/contract/errors.ts';
 import { cachedPackage, unpackIntoCache } from '../../lab/control-plane/package-cache.ts';
 
 /**
- * The usual sans of a machine without Arial. `dejavu` is the widest of them (as wide as Verdana, from which it takes its proportions),
- * `liberation` has the widths of Arial and Helvetica.
+ * The usual sans of a machine without Arial. `dejavu` is the widest of them (as wide as Verdana, from which it takes
+ * its proportions), `liberation` has the widths of Arial and Helvetica.
  */
 export const FONT_SETS = {
   dejavu: { package: 'fonts-dejavu-core', folder: 'dejavu', family: 'DejaVu Sans' },

@@ -1,4 +1,5 @@
-// Runs in the browser: measures the page as it is laid out and painted. The value of the last expression is what the test gets.
+// Runs in the browser: measures the page as it is laid out and painted. The value of the last expression is what the
+// test gets.
 (() => {
   const frame = document.querySelector('#frame');
   const page = frame.querySelector('.em-page');

@@ -1,4 +1,5 @@
-// The widget as a person sees it, in a frame such as CloudWatch's, with each set of fonts. `SCREENSHOTS=<folder>` keeps the pictures.
+// The widget as a person sees it, in a frame such as CloudWatch's, with each set of fonts. `SCREENSHOTS=<folder>` keeps
+// the pictures.
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

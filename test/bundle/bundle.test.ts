@@ -1,4 +1,5 @@
-// What is deployed is what was tested: the bundles that synth makes, run by a plain Node process as Lambda would, on real etcd.
+// What is deployed is what was tested: the bundles that synth makes, run by a plain Node process as Lambda would, on
+// real etcd.
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';

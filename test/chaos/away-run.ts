@@ -1,5 +1,6 @@
-// One run on a plane of its own in which one member is killed (kill -9) when a step begins, and started again after so long as a
-// kubelet's first back-off and a start take. A process of its own for each, since they mostly wait: `away.test.ts` runs many at a time.
+// One run on a plane of its own in which one member is killed (kill -9) when a step begins, and started again after so
+// long as a kubelet's first back-off and a start take. A process of its own for each, since they mostly wait:
+// `away.test.ts` runs many at a time.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { LEADER_STALL_MS } from '../../functions/maintain/stall.ts';
@@ -22,7 +23,10 @@ const SLOW_ELECTIONS = ['--election-timeout=3000', '--heartbeat-interval=300'];
 
 export interface AwayCase {
   readonly workflow: 'recover' | 'maintain';
-  /** The name of the durable operation at whose beginning it is killed, as a regular expression, and which one of that name. */
+  /**
+   * The name of the durable operation at whose beginning it is killed, as a regular expression, and which one of that
+   * name.
+   */
   readonly step: string;
   readonly occurrence: number;
   /** 0 is the leader as the run begins, 1 and 2 the followers. */

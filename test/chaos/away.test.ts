@@ -1,5 +1,6 @@
-// Every member of three killed once at every step, and away for 13 s: a kubelet's first back-off is 10 s. It is waited for, and the run
-// ends as if nothing had been. Real time, real members, a process a case: much of it is waiting, so that many run at a time.
+// Every member of three killed once at every step, and away for 13 s: a kubelet's first back-off is 10 s. It is waited
+// for, and the run ends as if nothing had been. Real time, real members, a process a case: much of it is waiting, so
+// that many run at a time.
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';

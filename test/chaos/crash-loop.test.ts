@@ -1,11 +1,15 @@
-// The worst hour on kubeadm up to 1.24: its probes kill an etcd in NOSPACE again and again, until every node waits for minutes.
+// The worst hour on kubeadm up to 1.24: its probes kill an etcd in NOSPACE again and again, until every node waits for
+// minutes.
 import { afterEach, describe, expect, it } from 'vitest';
 import { listAlarms, putThrough } from '../../lab/control-plane/alarms.ts';
 import { backOffsOfMinutes, lastBackOffEndsAt } from '../../lab/control-plane/crash-loop.ts';
 import { watchRules } from '../../lab/control-plane/rule-watch.ts';
 import { fill, type OnNodes, recover, startOnNodes, stopOnNodes } from '../../lab/runs/on-nodes.ts';
 
-/** etcd itself isn't faster: two minutes of the kubelets' time have to hold a recovery that takes 3 to 4 s, or twice that on a busy machine. */
+/**
+ * etcd itself isn't faster: two minutes of the kubelets' time have to hold a recovery that takes 3 to 4 s, or twice
+ * that on a busy machine.
+ */
 const SPEED = 15;
 
 let here: OnNodes | undefined;

@@ -1,5 +1,5 @@
-// R10: a crash at every checkpoint of a recovery that has to prune, from the pruning on. Whatever was lost, nothing is deleted or
-// defragmented but what has to be, and the cluster takes writes.
+// R10: a crash at every checkpoint of a recovery that has to prune, from the pruning on. Whatever was lost, nothing is
+// deleted or defragmented but what has to be, and the cluster takes writes.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
@@ -66,7 +66,8 @@ describe.skipIf(whyNoRealApiServer() !== undefined)('R10: a crash at any checkpo
   ] as const)('that %s: prunes what is stale and nothing else, recovers, leaves no lease', async (_name, kind) => {
     expect(beforePruning).toBeGreaterThan(5);
     let crashes = 0;
-    // Until a run is through before its crash: how many checkpoints there are is a run's own, as an election may add some.
+    // Until a run is through before its crash: how many checkpoints there are is a run's own, as an election may add
+    // some.
     for (let k = beforePruning; ; k++) {
       const run = await recoverWith({ [kind]: k });
 

@@ -45,7 +45,8 @@ describe('R10: a crash at any checkpoint', () => {
     ['comes right after its checkpoint', 'crashAfterCheckpoint'],
   ] as const)('that %s: recovers, defragments nobody twice, leaves no lease', async (_name, kind) => {
     let crashes = 0;
-    // Until a run is through before its crash: how many checkpoints there are is a run's own, as an election may add some.
+    // Until a run is through before its crash: how many checkpoints there are is a run's own, as an election may add
+    // some.
     for (let k = 1; ; k++) {
       const run = await recoverWith(
         kind === 'crashAtCheckpoint' ? { crashAtCheckpoint: k } : { crashAfterCheckpoint: k },

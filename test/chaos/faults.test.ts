@@ -1,5 +1,5 @@
-// A recovery with something going wrong at each of its steps. Afterwards no acknowledged write is lost, no rule was broken, and the
-// cluster is recovered, or was left so that the next run recovers it.
+// A recovery with something going wrong at each of its steps. Afterwards no acknowledged write is lost, no rule was
+// broken, and the cluster is recovered, or was left so that the next run recovers it.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
@@ -221,7 +221,9 @@ describe('the services', () => {
   });
 });
 
-/** Once the step has renewed its lease, takes it; and only then, when that is no news any more, lets the member go on. */
+/**
+ * Once the step has renewed its lease, takes it; and only then, when that is no news any more, lets the member go on.
+ */
 async function stealBehind(paused: string): Promise<void> {
   const earlier = await renewedAt();
   while ((await renewedAt()) === earlier) await sleep(10);

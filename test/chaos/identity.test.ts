@@ -1,5 +1,5 @@
-// R19: all members behind one address, and each member's own address leading elsewhere at random moments of a recovery. Whatever was
-// mixed up, no rule is broken, and nobody is reported as done whose own count does not say so.
+// R19: all members behind one address, and each member's own address leading elsewhere at random moments of a recovery.
+// Whatever was mixed up, no rule is broken, and nobody is reported as done whose own count does not say so.
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { listAlarms } from '../../lab/control-plane/alarms.ts';
@@ -19,7 +19,10 @@ const FIRST_SEED = Number(process.env.IDENTITY_SEED ?? 1);
 
 let plane: ControlPlane;
 let balancer: LoadBalancer;
-/** What happens to the members' own addresses, and whom the balancer leads to; apart, so that the one is the same whatever the other. */
+/**
+ * What happens to the members' own addresses, and whom the balancer leads to; apart, so that the one is the same
+ * whatever the other.
+ */
 let random: () => number;
 let randomLead: () => number;
 beforeAll(async () => {
@@ -67,7 +70,10 @@ describe.each(Array.from({ length: SCHEDULES }, (_, i) => FIRST_SEED + i))('conn
   });
 });
 
-/** Breaks connections and leads them elsewhere, until so many times or until the run is over; then everything is as it should be. */
+/**
+ * Breaks connections and leads them elsewhere, until so many times or until the run is over; then everything is as it
+ * should be.
+ */
 async function mixUp(over: AbortSignal): Promise<void> {
   const times = 4 + Math.floor(random() * 20);
   const longestMs = 20 + random() * 200;

@@ -1,4 +1,5 @@
-// R11: members in CrashLoopBackOff, and their kubelets restarted through Systems Manager, which runs the document's own script.
+// R11: members in CrashLoopBackOff, and their kubelets restarted through Systems Manager, which runs the document's own
+// script.
 import { afterEach, describe, expect, it } from 'vitest';
 import { listAlarms } from '../../lab/control-plane/alarms.ts';
 import { watchRules } from '../../lab/control-plane/rule-watch.ts';
@@ -16,7 +17,10 @@ import { defragmentations, outcomes } from '../../lab/runs/recover.ts';
 let here: OnNodes;
 afterEach(() => stopOnNodes(here ?? {}));
 
-/** After so many the kubelet waits for as long as it ever does, 5 minutes or 12 s here: a run must not find the member back by itself. */
+/**
+ * After so many the kubelet waits for as long as it ever does, 5 minutes or 12 s here: a run must not find the member
+ * back by itself.
+ */
 const CRASHES = 7;
 
 /** Kills a member until its kubelet makes it wait for minutes. */

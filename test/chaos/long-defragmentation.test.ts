@@ -1,4 +1,5 @@
-// A real defragmentation that takes longer than every patience: the member that is at it is neither away nor silent, and is waited for.
+// A real defragmentation that takes longer than every patience: the member that is at it is neither away nor silent,
+// and is waited for.
 import { readFileSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -23,7 +24,10 @@ import { materialOf } from '../etcd/material.ts';
 const MiB = 1024 * 1024;
 /** Longer than the 10 s that a voter has to answer in, and longer than a kubelet's first back-off. */
 const LONG_MS = 15_000;
-/** A live part of 44 MB takes 0.6 s of the processor to write anew: this makes 30 s of it, and what is asked meanwhile takes up to two. */
+/**
+ * A live part of 44 MB takes 0.6 s of the processor to write anew: this makes 30 s of it, and what is asked meanwhile
+ * takes up to two.
+ */
 const PACE = { runsMs: 10, standsMs: 490 };
 /** The 10 s that a voter has to answer in, the time that its Status then has, and more. */
 const SLOW_MS = 25_000;
@@ -54,8 +58,8 @@ beforeEach(async () => {
 });
 
 /**
- * Has a member defragmented by hand, for LONG_MS at least. Returns once it is at it, and nothing else of this process happens until then:
- * whatever is at its turn comes after it.
+ * Has a member defragmented by hand, for LONG_MS at least. Returns once it is at it, and nothing else of this process
+ * happens until then: whatever is at its turn comes after it.
  */
 function defragmentSlowly(name: string): { readonly ended: Promise<unknown> } {
   const { endpoint, logFile, pid = 0 } = plane.member(name);

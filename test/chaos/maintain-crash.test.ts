@@ -1,4 +1,5 @@
-// R10: a crash at every checkpoint of a night's maintenance, each on real etcd. Whatever was lost, the next attempt ends well.
+// R10: a crash at every checkpoint of a night's maintenance, each on real etcd. Whatever was lost, the next attempt
+// ends well.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';

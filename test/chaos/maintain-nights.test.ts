@@ -1,4 +1,5 @@
-// Seven nights on one real cluster, with a day's churn before each: the files stay as large as they are, and nobody stalls for nothing.
+// Seven nights on one real cluster, with a day's churn before each: the files stay as large as they are, and nobody
+// stalls for nothing.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { LEADER_STALL_MS } from '../../functions/maintain/stall.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';

@@ -1,5 +1,5 @@
-// Whatever members, nodes and clusters are called: everything that a run sends somewhere is taken there. The stand-ins refuse what the
-// services refuse.
+// Whatever members, nodes and clusters are called: everything that a run sends somewhere is taken there. The stand-ins
+// refuse what the services refuse.
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { publishReport } from '../../functions/aws/events.ts';
@@ -90,7 +90,8 @@ describe('any name of a member', () => {
         const told = metrics.flatMap((line) => ('member' in line ? [line.member] : []));
         expect(told).toHaveLength(names.length);
         expect(new Set(told).size).toBe(names.length);
-        // "Dimension" in the CloudWatch API reference: 1 to 1,024 ASCII characters, not all blank, no control characters, no colon first.
+        // "Dimension" in the CloudWatch API reference: 1 to 1,024 ASCII characters, not all blank, no control
+        // characters, no colon first.
         for (const each of told) expect(each).toMatch(/^(?!:)(?=.*\S)[\x20-\x7e]{1,1024}$/);
       }),
     );

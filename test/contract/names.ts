@@ -1,7 +1,9 @@
 // What members, nodes and clusters are called in the field, and what nobody would call them.
 import fc from 'fast-check';
 
-/** EC2's: by address, by resource, with a domain of one's own, up to the 63 characters of a label and the 255 of a name. */
+/**
+ * EC2's: by address, by resource, with a domain of one's own, up to the 63 characters of a label and the 255 of a name.
+ */
 export const EC2_NAMES: readonly string[] = [
   'ip-10-0-1-11.eu-central-1.compute.internal',
   'ip-10-0-1-11.ec2.internal',

@@ -1,5 +1,5 @@
-// What tests of runs with issued certificates need: the rights that docs/rbac.yaml binds to their subject, an API server that takes
-// them, and a look at which certificate a connection was really made with.
+// What tests of runs with issued certificates need: the rights that docs/rbac.yaml binds to their subject, an API
+// server that takes them, and a look at which certificate a connection was really made with.
 import { X509Certificate } from 'node:crypto';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -52,8 +52,8 @@ export async function startTrusting({ start }: ServerKind, plane: ControlPlane):
 }
 
 /**
- * What docs/rbac.yaml allows whoever comes with a certificate for this subject, by the user in its common name and by the group in its
- * organisation. The test servers know users only, so that this is worked out here.
+ * What docs/rbac.yaml allows whoever comes with a certificate for this subject, by the user in its common name and by
+ * the group in its organisation. The test servers know users only, so that this is worked out here.
  */
 export async function rulesBoundTo({ commonName, organization }: Subject): Promise<readonly Rule[]> {
   const text = await readFile(new URL('../../docs/rbac.yaml', import.meta.url), 'utf8');
@@ -76,7 +76,10 @@ function isKind(document: unknown, kind: string): boolean {
 }
 
 export interface Presented extends Disposable {
-  /** Serial numbers of the client certificates that connections to API servers were made with since the last call, each once. */
+  /**
+   * Serial numbers of the client certificates that connections to API servers were made with since the last call, each
+   * once.
+   */
   take(): readonly string[];
 }
 
@@ -109,7 +112,10 @@ export function serialOf(credentials: { readonly cert: string } | undefined): st
 
 type Updates = NonNullable<CheckpointDurableExecutionRequest['Updates']>;
 
-/** Holds every checkpoint of a run up until `before` is through: what happens in it happens between two of the run's steps. */
+/**
+ * Holds every checkpoint of a run up until `before` is through: what happens in it happens between two of the run's
+ * steps.
+ */
 export function heldUp(
   handler: DurableLambdaHandler,
   before: (updates: Updates) => Promise<void>,

@@ -1,5 +1,5 @@
-// Certificates as the credentials function issues them, used by the runs that they are for: prune at every API server there is, with
-// the rights of docs/rbac.yaml, and a whole night with pruning on real etcd.
+// Certificates as the credentials function issues them, used by the runs that they are for: prune at every API server
+// there is, with the rights of docs/rbac.yaml, and a whole night with pruning on real etcd.
 import { KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';

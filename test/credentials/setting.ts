@@ -1,4 +1,5 @@
-// The credentials function with all that it talks to on this machine: the AWS services, a node with openssl, and its environment.
+// The credentials function with all that it talks to on this machine: the AWS services, a node with openssl, and its
+// environment.
 import { inspect } from 'node:util';
 import { vi } from 'vitest';
 import {
@@ -51,7 +52,10 @@ export interface Setting extends AsyncDisposable {
   credentials(purpose: Purpose, label?: string): TlsMaterial | undefined;
   /** All credentials that were ever put into a secret. */
   issued(purpose: Purpose): readonly TlsMaterial[];
-  /** Everything that could have been seen by somebody: logs, errors, commands and their parameters, what services were asked. */
+  /**
+   * Everything that could have been seen by somebody: logs, errors, commands and their parameters, what services were
+   * asked.
+   */
   seen(): string;
   /** The function's answer; its errors are kept for `seen`. */
   call(event: unknown): Promise<unknown>;
@@ -59,7 +63,10 @@ export interface Setting extends AsyncDisposable {
   rotate(purpose: Purpose, steps?: readonly string[]): Promise<string>;
 }
 
-/** Lambda's clock is this machine's; Systems Manager's seconds last ten milliseconds, so that nobody waits for a node that is away. */
+/**
+ * Lambda's clock is this machine's; Systems Manager's seconds last ten milliseconds, so that nobody waits for a node
+ * that is away.
+ */
 export async function startSetting({
   endpoints = ['https://127.0.0.1:1'],
   server = 'https://127.0.0.1:1',

@@ -99,7 +99,8 @@ describe('a new client certificate for etcd', () => {
     });
   });
 
-  // Of the two only the older tells everybody its Status; both tell everybody who they are, and it is the first read that shows the rights.
+  // Of the two only the older tells everybody its Status; both tell everybody who they are, and it is the first read
+  // that shows the rights.
   it.each(['3.5.30', '3.4.23'])(
     'is refused where etcd’s own authorization gives its user nothing, by an etcd %s',
     async (version) => {

@@ -1,4 +1,5 @@
-// The commands of the AWS CLI that a page shows, and whether there are such: held against what the SDK knows of each service.
+// The commands of the AWS CLI that a page shows, and whether there are such: held against what the SDK knows of each
+// service.
 import * as dynamodb from '@aws-sdk/client-dynamodb';
 import * as lambda from '@aws-sdk/client-lambda';
 import * as s3 from '@aws-sdk/client-s3';
@@ -67,7 +68,8 @@ export function problemOf({ service, operation, options }: AwsCommand): string |
 /** The members of an operation's input: the CLI's options are named as they are. */
 function membersOf(service: string, operation: string): readonly string[] | undefined {
   const name = operation.replace(/(^|-)([a-z0-9])/g, (_, _dash, letter: string) => letter.toUpperCase());
-  // An operation is written as [9, namespace, name, traits, input, output], a structure as [3, namespace, name, traits, members, …].
+  // An operation is written as [9, namespace, name, traits, input, output], a structure as [3, namespace, name, traits,
+  // members, …].
   const input = elementOf(SERVICES[service]?.[`${name}$`], 4);
   const members = elementOf(typeof input === 'function' ? input() : input, 4);
   return Array.isArray(members) ? members.map(String) : undefined;

@@ -22,8 +22,8 @@ interface Run {
 }
 
 /**
- * The lines that stand on a terminal at the demo's end: without one, each task is told twice, when it begins and when it is done, and
- * only the recovery keeps what it said meanwhile.
+ * The lines that stand on a terminal at the demo's end: without one, each task is told twice, when it begins and when
+ * it is done, and only the recovery keeps what it said meanwhile.
  */
 function lastScreen(printed: string): string[] {
   const lines = printed.split('\n');

@@ -9,7 +9,9 @@ export interface Literal {
   readonly file: string;
 }
 
-/** Every string and template of the TypeScript files below `folder`, those in comments and regular expressions left out. */
+/**
+ * Every string and template of the TypeScript files below `folder`, those in comments and regular expressions left out.
+ */
 export function literalsBelow(root: string, folder: string): readonly Literal[] {
   return readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))

@@ -1,4 +1,5 @@
-// Every command that the runbook tells somebody to type at night is run here, or named with why it can't be; a new one without a run fails.
+// Every command that the runbook tells somebody to type at night is run here, or named with why it can't be; a new one
+// without a run fails.
 import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -270,7 +271,10 @@ ${line}`,
     );
 }
 
-/** The API server has everything but the list of all groups, without which kubectl finds no kind: here it is put before it. */
+/**
+ * The API server has everything but the list of all groups, without which kubectl finds no kind: here it is put before
+ * it.
+ */
 async function withGroups({
   server,
   caFile,

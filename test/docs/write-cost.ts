@@ -1,4 +1,5 @@
-// Writes the table of docs/cost.md anew, after the stack or a price has changed: node_modules/.bin/node test/docs/write-cost.ts
+// Writes the table of docs/cost.md anew, after the stack or a price has changed:
+//   node_modules/.bin/node test/docs/write-cost.ts
 import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { projectRoot } from '../../lib/bundling.ts';

@@ -1,5 +1,6 @@
-// lab/execution/ by somebody else's measure: AWS's own local runner takes the same handlers through the same situation, and what comes of
-// it may not differ. It is given real time, since its skipping of time also ends what really waits (docs/decisions.md).
+// lab/execution/ by somebody else's measure: AWS's own local runner takes the same handlers through the same situation,
+// and what comes of it may not differ. It is given real time, since its skipping of time also ends what really waits
+// (docs/decisions.md).
 import {
   type DurableExecutionClient,
   DurableExecutionInvocationInputWithClient,
@@ -106,7 +107,9 @@ interface Situation {
   readonly left: () => Promise<unknown>;
 }
 
-/** What may not differ between two runs in the same situation: not times, sizes, revisions and the words that hold them. */
+/**
+ * What may not differ between two runs in the same situation: not times, sizes, revisions and the words that hold them.
+ */
 async function run(engine: Engine, { prepare, configuration, handler, command, children = {}, left }: Situation) {
   await prepare();
   // Each with a table of its own: a night goes by what earlier nights have recorded.

@@ -1,4 +1,5 @@
-// An execution may have 3,000 durable operations ("Lambda quotas"): no workflow comes near, however long and however bad its night.
+// An execution may have 3,000 durable operations ("Lambda quotas"): no workflow comes near, however long and however
+// bad its night.
 import { readdir, readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import {
@@ -14,7 +15,10 @@ import { AWAY_AGAIN_SECONDS } from '../../functions/prune/pruning.ts';
 
 const MOST_OPERATIONS = 1_500;
 
-/** etcd advises against more than seven ("etcd FAQ"): nine are the largest cluster that makes sense to anybody, and each has a node. */
+/**
+ * etcd advises against more than seven ("etcd FAQ"): nine are the largest cluster that makes sense to anybody, and each
+ * has a node.
+ */
 const VOTERS = 9;
 /** Kinds of reports that a configuration may add to those that are known. */
 const OWN_KINDS = 50;
@@ -34,10 +38,15 @@ const INSPECT_NODES = SEND + UNTIL_ENDED;
 const RIGHTS = STEP;
 const SNAPSHOT = POLL;
 const WHAT_FILLS_IT = STEP;
-/** prune-child.ts: before and after, the tries to wake it, and the waits between. The child is an execution of its own. */
+/**
+ * prune-child.ts: before and after, the tries to wake it, and the waits between. The child is an execution of its own.
+ */
 const PRUNE_CHILD = 2 * STEP + WAKING_TRIES + (WAKING_TRIES - 1);
 
-/** How often sweep.ts takes up a member: to its end, once put back for a backup's stream, and once for leading; one more ends the sweep. */
+/**
+ * How often sweep.ts takes up a member: to its end, once put back for a backup's stream, and once for leading; one more
+ * ends the sweep.
+ */
 const TURNS = VOTERS + VOTERS + VOTERS + 1;
 /** @param before each turn, by who looks on */
 const sweep = (before: number) => TURNS * (before + /* move leader */ POLL + /* defragment */ POLL);
@@ -76,7 +85,10 @@ const MAINTAIN = {
 
 const total = (parts: Readonly<Record<string, number>>) => Object.values(parts).reduce((sum, part) => sum + part, 0);
 
-/** Files that make durable operations, or call what does, with how many places there are in each. All of them are in the sums above. */
+/**
+ * Files that make durable operations, or call what does, with how many places there are in each. All of them are in the
+ * sums above.
+ */
 const COUNTED: Readonly<Record<string, number>> = {
   'control-plane/ask-nodes.ts': 2,
   'control-plane/command-wait.ts': 2,

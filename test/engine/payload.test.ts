@@ -1,5 +1,5 @@
-// What a step records is at most 256 KB ("Lambda quotas"), whatever a server has answered with: more would end the execution, in the
-// middle of a sweep.
+// What a step records is at most 256 KB ("Lambda quotas"), whatever a server has answered with: more would end the
+// execution, in the middle of a sweep.
 import { type DurableContext, withDurableExecution } from '@aws/durable-execution-sdk-js';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createLease } from '../../functions/aws/lease.ts';

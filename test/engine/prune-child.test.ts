@@ -21,7 +21,10 @@ beforeAll(async () => {
 });
 afterAll(() => aws.stop());
 
-/** A maintenance that does nothing but have reports pruned. @param answers what the service says, one for each invocation */
+/**
+ * A maintenance that does nothing but have reports pruned.
+ * @param answers what the service says, one for each invocation
+ */
 async function pruneWith(answers: readonly ChainedInvokeEnd[]) {
   const orders: unknown[] = [];
   const handler = durableWorkflow(async (command, context) => {

@@ -1,4 +1,5 @@
-// Whom a call reaches behind an address that leads to several members: what each answers, and what etcd itself says that it did.
+// Whom a call reaches behind an address that leads to several members: what each answers, and what etcd itself says
+// that it did.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
 import { WrongMemberError } from '../../functions/etcd/errors.ts';

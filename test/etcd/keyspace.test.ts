@@ -62,7 +62,8 @@ describe('what fills the database', () => {
     expect(largest).toEqual(all.slice(0, 2));
     const [reports, pods] = all;
     expect(reports?.keys).toBeGreaterThanOrEqual(puts);
-    // The values that were acknowledged, and those that etcd stored though it refused them; keys are not counted in `bytes`.
+    // The values that were acknowledged, and those that etcd stored though it refused them; keys are not counted in
+    // `bytes`.
     expect(reports?.bytes).toBeGreaterThanOrEqual(bytes);
     expect(reports?.bytes).toBeLessThan(bytes * 1.3);
     expect(reports).toMatchObject({ errorBytes: 0, measuredKeys: reports?.keys });
@@ -70,7 +71,10 @@ describe('what fills the database', () => {
   });
 });
 
-/** What stands under NOSPACE in the worst case: a kind whose first objects are tiny, one whose first are huge, and a small one that fills little. */
+/**
+ * What stands under NOSPACE in the worst case: a kind whose first objects are tiny, one whose first are huge, and a
+ * small one that fills little.
+ */
 describe('what fills the database, where the first objects of a kind are not like the others', () => {
   const TINY_FIRST = '/registry/aquasecurity.github.io/configauditreports/';
   const HUGE_FIRST = '/registry/aquasecurity.github.io/vulnerabilityreports/';

@@ -76,7 +76,8 @@ describe.each(['3.4.23', '3.5.16', '3.5.30'])('a member of etcd %s, over mutual 
 
   it('is healthy, serves, and takes a write and a delete', async () => {
     await client().put('/etcd-medic/canary', 'x');
-    // keyRange reads a member's own data, and another member may be a moment behind: a linearizable read makes it catch up.
+    // keyRange reads a member's own data, and another member may be a moment behind: a linearizable read makes it catch
+    // up.
     await Promise.all(clients.map((each) => each.checkHealth()));
     const written = await client(1).keyRange({
       from: '/etcd-medic/',
@@ -94,7 +95,8 @@ describe.each(['3.4.23', '3.5.16', '3.5.30'])('a member of etcd %s, over mutual 
 
   it('R4: compacts, takes "already compacted" as success, and refuses a revision that is yet to come', async () => {
     for (let i = 0; i < 20; i++) await client().put('/rewritten', 'x'.repeat(50_000));
-    // A file grows up to 100 ms after the write; what is compacted before that never gets into it, and the next test makes it smaller.
+    // A file grows up to 100 ms after the write; what is compacted before that never gets into it, and the next test
+    // makes it smaller.
     await expect.poll(async () => (await client().status()).dbSize, SOON).toBeGreaterThan(900_000);
     const { revision } = await client().status();
 

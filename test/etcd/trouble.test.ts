@@ -36,7 +36,10 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-/** What a status call to this endpoint ends with. The deadline is for a busy machine: what is wrong here is said at once. */
+/**
+ * What a status call to this endpoint ends with. The deadline is for a busy machine: what is wrong here is said at
+ * once.
+ */
 async function failure(endpoint: string, tls?: TlsMaterial, statusMs = 20_000): Promise<Error> {
   await using client = connectMember({ endpoint, tls, deadlines: { statusMs } });
   return await rejection(client.status());

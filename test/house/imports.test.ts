@@ -1,4 +1,5 @@
-// Who imports whom, as docs/architecture.md says it. Where this fails, either the import is in the wrong room, or the page has to change first.
+// Who imports whom, as docs/architecture.md says it. Where this fails, either the import is in the wrong room, or the
+// page has to change first.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';

@@ -12,7 +12,10 @@ const TEXTS = [
 /** The pages that a text names, with a path or without. */
 const PAGE = /[\w./-]*\w\.md\b/g;
 
-/** What may lie beside the project, where a real API server is had from; without it the tests run against the stand-in alone. */
+/**
+ * What may lie beside the project, where a real API server is had from; without it the tests run against the stand-in
+ * alone.
+ */
 const BESIDE = { folder: '../shared/kube-apiserver', namedIn: ['.ci/run', 'lab/kubernetes/real-api-server.ts'] };
 
 const texts = globSync(TEXTS, { cwd: root, exclude: ['package-lock.json', 'test/house/references.test.ts'] })

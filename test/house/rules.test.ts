@@ -62,7 +62,10 @@ function mistakesOf(number: string, file: string, isScript: boolean): readonly s
     : [`${file} has no test that is named after ${number}`];
 }
 
-/** Whether it is in a test's name (`R4: …`, `R3, R4: …`) or in what the file says of itself, and not in an expectation alone. */
+/**
+ * Whether it is in a test's name (`R4: …`, `R3, R4: …`) or in what the file says of itself, and not in an expectation
+ * alone.
+ */
 function isTitled(number: string, file: string): boolean {
   const text = readFileSync(join(root, file), 'utf8');
   return new RegExp(`^//.*\\b${number}\\b|['"\`][^'"\`\\n]*\\b${number}[:,]`).test(text);

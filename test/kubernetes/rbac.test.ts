@@ -30,7 +30,10 @@ const rules: readonly Rule[] = (role?.rules ?? []).map(({ apiGroups = [], resour
 const permissions: readonly Permission[] = rules.flatMap(({ apiGroups, resources, verbs }) =>
   apiGroups.flatMap((group) => resources.flatMap((plural) => verbs.map((verb) => ({ verb, group, plural })))),
 );
-/** What Trivy Operator scans, as its own role has it; and namespaces, which Kyverno reports on too. The core group's name is empty. */
+/**
+ * What Trivy Operator scans, as its own role has it; and namespaces, which Kyverno reports on too. The core group's
+ * name is empty.
+ */
 const OWNERS: readonly string[] = [
   ...['pods.', 'replicationcontrollers.', 'services.', 'namespaces.', 'nodes.', 'resourcequotas.', 'limitranges.'],
   ...['replicasets.apps', 'deployments.apps', 'statefulsets.apps', 'daemonsets.apps', 'jobs.batch', 'cronjobs.batch'],

@@ -26,7 +26,9 @@ import { plainHttp } from '../etcd/stand-ins.ts';
 
 const reports = kindNamed('VulnerabilityReport');
 const place = { namespace: 'default', name: 'report' };
-/** Long enough for every answer that comes, also where the machine pauses: a call that is given up is sent once more. */
+/**
+ * Long enough for every answer that comes, also where the machine pauses: a call that is given up is sent once more.
+ */
 const TIMEOUT_MS = 10_000;
 /** For answers that never come. */
 const HANGING_MS = 500;

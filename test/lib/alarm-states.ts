@@ -1,4 +1,5 @@
-// How CloudWatch comes to an alarm's state, by the rules of its user guide ("Configuring how CloudWatch alarms treat missing data").
+// How CloudWatch comes to an alarm's state, by the rules of its user guide ("Configuring how CloudWatch alarms treat
+// missing data").
 import type { Series } from './metric-math.ts';
 
 export type AlarmState = 'OK' | 'ALARM' | 'INSUFFICIENT_DATA';
@@ -14,7 +15,9 @@ export interface AlarmRule {
   readonly TreatMissingData?: string;
 }
 
-/** "CloudWatch attempts to retrieve a higher number of data points": in the guide's tables two more than are evaluated. */
+/**
+ * "CloudWatch attempts to retrieve a higher number of data points": in the guide's tables two more than are evaluated.
+ */
 const RETRIEVED_BESIDES = 2;
 
 /** The state at the end of each period, from the first one on; before it there was no data. */
@@ -40,8 +43,8 @@ export function alarmState(retrieved: Series, rule: AlarmRule, before: AlarmStat
   if (breaching >= needed) return 'ALARM';
   if (existing.includes(false)) return 'OK';
   if (missing === 'ignore') return before;
-  // "The oldest available breaching datapoint is at least as old as the value of Datapoints to Alarm, and all others are
-  // breaching or missing."
+  // "The oldest available breaching datapoint is at least as old as the value of Datapoints to Alarm, and all others
+  // are breaching or missing."
   const oldest = breaches.indexOf(true);
   return oldest >= 0 && breaches.length - oldest >= needed ? 'ALARM' : 'INSUFFICIENT_DATA';
 }

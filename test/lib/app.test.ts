@@ -6,7 +6,9 @@ import { describe, expect, it } from 'vitest';
 import { projectRoot } from '../../lib/bundling.ts';
 import { sampleCluster } from './synth.ts';
 
-/** Runs bin/app.ts as the cdk command does: the context in the environment, the assembly into a folder that it names. */
+/**
+ * Runs bin/app.ts as the cdk command does: the context in the environment, the assembly into a folder that it names.
+ */
 function runApp(context: Readonly<Record<string, unknown>>) {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'etcd-medic-app-'));
   try {

@@ -13,8 +13,8 @@ import { sampleKubernetes } from './small-stack.ts';
 import { type SynthesisWithBundles, sampleCluster, synthWithBundles } from './synth.ts';
 
 /**
- * Bytes of JavaScript, minified, all modules of a bundle together: also those that a start does not load. Not counted is what no start
- * parses as code: the 46 kB of etcd3's protocol files, and the notices of third parties.
+ * Bytes of JavaScript, minified, all modules of a bundle together: also those that a start does not load. Not counted
+ * is what no start parses as code: the 46 kB of etcd3's protocol files, and the notices of third parties.
  */
 const BUDGETS = {
   dispatch: 450_000,
@@ -24,9 +24,11 @@ const BUDGETS = {
   prune: 2_200_000,
   probe: 1_300_000,
   notify: 450_000,
-  // ECharts and its renderer are 500 kB of it, in the parts that draw two bar charts; a person waits for it, so no more than twice that.
+  // ECharts and its renderer are 500 kB of it, in the parts that draw two bar charts; a person waits for it, so no more
+  // than twice that.
   widget: 1_000_000,
-  // It speaks to etcd, to the API server, to Secrets Manager and to X.509, and to each of them only in some of its steps.
+  // It speaks to etcd, to the API server, to Secrets Manager and to X.509, and to each of them only in some of its
+  // steps.
   credentials: 2_100_000,
 };
 const functions = Object.keys(BUDGETS);

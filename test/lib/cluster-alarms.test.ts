@@ -238,7 +238,10 @@ describe('soon-full', () => {
   const HOUR = 60;
   const hours = (count: number, usage: (hour: number) => number | undefined): Series =>
     Array.from({ length: count * HOUR }, (_, minute) => usage(minute / HOUR));
-  /** Each night at 02:30 the file shrinks to 20 %, and grows back by 8 until its free pages last from compaction to compaction. */
+  /**
+   * Each night at 02:30 the file shrinks to 20 %, and grows back by 8 until its free pages last from compaction to
+   * compaction.
+   */
   const nightly = (perHour: number) => (hour: number) => {
     const since = (hour + 21.5) % 24;
     return 20 + 8 * (1 - Math.exp(-since * 6)) + perHour * since;

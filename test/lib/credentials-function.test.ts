@@ -29,7 +29,8 @@ describe('CredentialsFunction', () => {
     const secrets = Object.values(template.findResources('AWS::SecretsManager::Secret'));
     expect(secrets).toHaveLength(2);
     for (const { Properties, DeletionPolicy, UpdateReplacePolicy } of secrets) {
-      // No value: CloudFormation has nothing to write over what was issued. No name: another stack may come after this one.
+      // No value: CloudFormation has nothing to write over what was issued. No name: another stack may come after this
+      // one.
       expect(Object.keys(Properties)).toEqual(['Description']);
       expect([DeletionPolicy, UpdateReplacePolicy]).toEqual(['RetainExceptOnCreate', 'Retain']);
     }

@@ -16,7 +16,10 @@ const documentSchema = z.object({
   }),
 });
 
-/** A stack of each preset that can have nodes, with certificates of its own making, which is all documents that there are. */
+/**
+ * A stack of each preset that can have nodes, with certificates of its own making, which is all documents that there
+ * are.
+ */
 const clusters = Object.entries(PRESETS).flatMap(([preset, { whyNoNodes }]) =>
   whyNoNodes !== undefined
     ? []

@@ -1,4 +1,5 @@
-// Finds a shellcheck to run: one that this machine has, or Debian's package unpacked into the cache folder, without root.
+// Finds a shellcheck to run: one that this machine has, or Debian's package unpacked into the cache folder, without
+// root.
 import { execFile } from 'node:child_process';
 import { delimiter, isAbsolute, join } from 'node:path';
 import { promisify } from 'node:util';

@@ -3,7 +3,10 @@ import { describe, expect, it } from 'vitest';
 import { InvalidInputError } from '../../functions/contract/errors.ts';
 import { fullCluster, synth } from './synth.ts';
 
-/** Lambda's quota "Environment variables: 4 KB, for all environment variables associated with the function, in aggregate". */
+/**
+ * Lambda's quota "Environment variables: 4 KB, for all environment variables associated with the function, in
+ * aggregate".
+ */
 const LIMIT_BYTES = 4096;
 /** The longest name that a cluster may have. */
 const name = 'production-in-frankfurt-with-a-long-name';

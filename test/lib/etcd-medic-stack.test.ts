@@ -98,7 +98,8 @@ describe('EtcdMedicStack', () => {
       'AWS::S3::Bucket',
       'AWS::SecretsManager::Secret',
     ]);
-    // What is kept when the stack goes has a name of CloudFormation's making, but for the registry, which AWS's console has named.
+    // What is kept when the stack goes has a name of CloudFormation's making, but for the registry, which AWS's console
+    // has named.
     expect(lasting.map(nameOf).filter((name) => name !== undefined)).toEqual(['lambda-testevent-schemas']);
   });
 

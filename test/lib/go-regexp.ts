@@ -27,7 +27,10 @@ export async function goVersion(): Promise<string | undefined> {
   );
 }
 
-/** Builds lab/servers/patterns, which needs nothing but Go itself, and asks it. @returns an answer a question, in their order */
+/**
+ * Builds lab/servers/patterns, which needs nothing but Go itself, and asks it.
+ * @returns an answer a question, in their order
+ */
 export async function askGo(questions: readonly PatternQuestion[]): Promise<readonly PatternAnswer[]> {
   const folder = await mkdtemp(join(tmpdir(), 'etcd-medic-go-'));
   try {

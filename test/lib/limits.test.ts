@@ -1,4 +1,5 @@
-// Every name and text of the longest configuration against what the service behind it takes: what is too long fails in the middle of a deployment.
+// Every name and text of the longest configuration against what the service behind it takes: what is too long fails in
+// the middle of a deployment.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { fullCluster, synth } from './synth.ts';
 
@@ -21,8 +22,8 @@ interface Limit {
 }
 
 /**
- * From each service's API reference or quotas. `*` in a path is an entry of a list. A name that is too long for its service is refused, and so is
- * a character that it doesn't know.
+ * From each service's API reference or quotas. `*` in a path is an entry of a list. A name that is too long for its
+ * service is refused, and so is a character that it doesn't know.
  */
 const LIMITS: Readonly<Record<string, Limit>> = {
   'AWS::CloudWatch::Alarm AlarmName': { max: 255 },

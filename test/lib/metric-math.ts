@@ -1,5 +1,6 @@
-// CloudWatch's metric math, as far as the stack's alarms use it, by the rules of its user guide ("Using math expressions
-// with CloudWatch metrics"): so that the very expressions of the template can be tried on series of our own.
+// CloudWatch's metric math, as far as the stack's alarms use it, by the rules of its user guide ("Using math
+// expressions with CloudWatch metrics"): so that the very expressions of the template can be tried on series of our
+// own.
 
 /** One value a period; undefined: no data point. */
 export type Series = readonly (number | undefined)[];
@@ -135,7 +136,10 @@ function combine(left: Value, right: Value, operator: (a: number, b: number) => 
   });
 }
 
-/** "The difference between the latest data point value and the previous data point value, divided by the time difference in seconds." */
+/**
+ * "The difference between the latest data point value and the previous data point value, divided by the time difference
+ * in seconds."
+ */
 function rate(series: Series, periodSeconds: number): Series {
   let previous: { readonly index: number; readonly value: number } | undefined;
   return series.map((value, index) => {
@@ -146,7 +150,10 @@ function rate(series: Series, periodSeconds: number): Series {
   });
 }
 
-/** A true condition without its value is 0; a false one without its value, and a condition that isn't there, is no data point. */
+/**
+ * A true condition without its value is 0; a false one without its value, and a condition that isn't there, is no data
+ * point.
+ */
 function choose(condition: Series, whenTrue: Value, whenFalse: Value | undefined): Series {
   return condition.map((truth, i) => {
     if (truth === undefined) return undefined;

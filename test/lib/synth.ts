@@ -29,7 +29,9 @@ export const sampleCluster = {
   },
 } as const;
 
-/** The same with a network that the stack opens itself, nodes, an API server, and everything else that can be asked for. */
+/**
+ * The same with a network that the stack opens itself, nodes, an API server, and everything else that can be asked for.
+ */
 export const fullCluster = {
   ...sampleCluster,
   encryptionKeyArn: 'arn:aws:kms:eu-central-1:111122223333:key/0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9',

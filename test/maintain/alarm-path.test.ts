@@ -1,4 +1,5 @@
-// From the alarm on quota usage to a maintained cluster, over the wire of the services, while somebody goes on filling etcd.
+// From the alarm on quota usage to a maintained cluster, over the wire of the services, while somebody goes on filling
+// etcd.
 import { readFile } from 'node:fs/promises';
 import type { Context } from 'aws-lambda';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';

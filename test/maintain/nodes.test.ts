@@ -1,4 +1,5 @@
-// A night's maintenance on a cluster whose nodes are under Systems Manager: a disk that can't be seen is not written on.
+// A night's maintenance on a cluster whose nodes are under Systems Manager: a disk that can't be seen is not written
+// on.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { churn, maintainPlane } from '../../lab/runs/maintain.ts';
 import { type OnNodes, SPEED, startOnNodes, stopOnNodes } from '../../lab/runs/on-nodes.ts';

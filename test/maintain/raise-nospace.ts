@@ -1,5 +1,5 @@
-// A process of its own that raises NOSPACE for a member, so that a test can have it happen between two steps of a run: it waits for the
-// process to end, and the run can't go on meanwhile.
+// A process of its own that raises NOSPACE for a member, so that a test can have it happen between two steps of a run:
+// it waits for the process to end, and the run can't go on meanwhile.
 import { spawnSync } from 'node:child_process';
 import { raiseNospace } from '../../lab/control-plane/alarms.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';

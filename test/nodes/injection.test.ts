@@ -26,7 +26,9 @@ beforeEach(async () => {
 });
 afterEach(() => node[Symbol.asyncDispose]());
 
-/** What would make this file if a shell ever evaluated it, each in its own way. The script runs in the file's folder. */
+/**
+ * What would make this file if a shell ever evaluated it, each in its own way. The script runs in the file's folder.
+ */
 const CANARY = 'canary';
 const ATTACKS = [
   '$(touch canary)',

@@ -44,7 +44,10 @@ ${items.map((item) => `    - ${item}`).join('\n')}
   hostNetwork: true
 `;
 
-/** Of a pod's manifest: a mount in its container and the volume on the node, in the orders that people and kubeadm write them. */
+/**
+ * Of a pod's manifest: a mount in its container and the volume on the node, in the orders that people and kubeadm write
+ * them.
+ */
 function volumes(
   inContainer: string,
   onNode: string,

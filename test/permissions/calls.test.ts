@@ -1,6 +1,5 @@
-// Every function run for real, with the variables and the name that its template gives it: all that it calls is allowed to its role, and
-// all that its role has is called. And nothing
-// of that shows a secret.
+// Every function run for real, with the variables and the name that its template gives it: all that it calls is allowed
+// to its role, and all that its role has is called. And nothing of that shows a secret.
 import { readFileSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';

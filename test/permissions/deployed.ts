@@ -1,4 +1,5 @@
-// A template as CloudFormation would deploy it: every function with its variables, its description and what its role may do.
+// A template as CloudFormation would deploy it: every function with its variables, its description and what its role
+// may do.
 import type { Template } from 'aws-cdk-lib/assertions';
 import * as z from 'zod/mini';
 import type { Condition, Statement } from './iam.ts';

@@ -1,4 +1,5 @@
-// Says what a role may do, as IAM does: a Deny wins, an Allow is needed, and a condition that is not understood here is an error.
+// Says what a role may do, as IAM does: a Deny wins, an Allow is needed, and a condition that is not understood here is
+// an error.
 
 export interface Statement {
   readonly effect: 'Allow' | 'Deny';
@@ -39,7 +40,9 @@ export function matches({ actions, resources, conditions }: Statement, request: 
   );
 }
 
-/** Part by part: a wildcard in one part of an ARN never reaches into the next. The last one may have colons of its own. */
+/**
+ * Part by part: a wildcard in one part of an ARN never reaches into the next. The last one may have colons of its own.
+ */
 export function matchesArn(pattern: string, arn: string): boolean {
   if (pattern === '*') return true;
   const [patterns, parts] = [partsOf(pattern), partsOf(arn)];

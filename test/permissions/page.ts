@@ -11,21 +11,23 @@ export const PAGE = path.join(projectRoot, 'docs/permissions.md');
 
 const INTRODUCTION = `# Permissions: what each function may do, and why
 
-Each function has a role of its own. A role has what its function calls, and nothing else: the tests run every function, note each call
-to AWS, and work out from the synthesised policies, as IAM would, that all of it is allowed, that nothing is granted which was never called (but
-for what Lambda does in the function's name), and that a list of other things is denied to all of them.
+Each function has a role of its own. A role has what its function calls, and nothing else: the tests run every function,
+note each call to AWS, and work out from the synthesised policies, as IAM would, that all of it is allowed, that nothing
+is granted which was never called (but for what Lambda does in the function's name), and that a list of other things is
+denied to all of them.
 
-This page is made from the template of a cluster named \`demo\` with everything configured; with less configured, roles have less. An ARN is
-written without its partition, region and account. "Its own log", the network interfaces of functions in a VPC and the dead-letter queue, which
-Lambda uses in the function's name, are [below](#what-lambda-does-in-a-functions-name).
+This page is made from the template of a cluster named \`demo\` with everything configured; with less configured, roles
+have less. An ARN is written without its partition, region and account. "Its own log", the network interfaces of
+functions in a VPC and the dead-letter queue, which Lambda uses in the function's name, are
+[below](#what-lambda-does-in-a-functions-name).
 
-**Nobody may**: run a shell script or any document but the stack's own; send anything to an instance without the cluster's tag; read or delete
-a snapshot; turn the switch; read a secret that isn't the function's; touch another cluster's items, snapshots, secrets, documents or runs; change a
-role, a function, an alarm or a rule.
+**Nobody may**: run a shell script or any document but the stack's own; send anything to an instance without the
+cluster's tag; read or delete a snapshot; turn the switch; read a secret that isn't the function's; touch another
+cluster's items, snapshots, secrets, documents or runs; change a role, a function, an alarm or a rule.
 
-With \`encryptionKeyArn\` the key is the user's, and its own policy has to allow the account's roles to use it, as AWS's default one does. Another key (of a
-secret or a bucket that was there before) is not known to the stack: let its policy allow \`kms:Decrypt\` (secret), or \`kms:Decrypt\` and \`kms:GenerateDataKey\`
-(bucket), to the roles that use it.
+With \`encryptionKeyArn\` the key is the user's, and its own policy has to allow the account's roles to use it, as AWS's
+default one does. Another key (of a secret or a bucket that was there before) is not known to the stack: let its policy
+allow \`kms:Decrypt\` (secret), or \`kms:Decrypt\` and \`kms:GenerateDataKey\` (bucket), to the roles that use it.
 `;
 
 export function permissionsPage({ functions, otherRoles }: Deployed): string {

@@ -21,7 +21,10 @@ export const EVERYTHING = {
   notify: { topicArns: [OTHER_TOPIC] },
 } as const;
 
-/** Everything is issued, for which the nodes need to be known; as RKE2 has it, the API server's clients have an authority of their own. */
+/**
+ * Everything is issued, for which the nodes need to be known; as RKE2 has it, the API server's clients have an
+ * authority of their own.
+ */
 export function signingNodes(tag: { readonly key: string; readonly value: string }) {
   const kubernetes = {
     caFile: '/etc/kubernetes/pki/ca.crt',

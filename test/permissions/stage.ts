@@ -1,5 +1,6 @@
-// The whole stack on this machine: every function's own handler, with the variables of its template and its own access key, on real
-// etcd with simulated nodes, a stand-in of the API server, and the stand-ins of AWS, which note who called what.
+// The whole stack on this machine: every function's own handler, with the variables of its template and its own access
+// key, on real etcd with simulated nodes, a stand-in of the API server, and the stand-ins of AWS, which note who called
+// what.
 import { copyFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { DeleteItemCommand, DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb';
@@ -43,7 +44,10 @@ export interface Stage extends AsyncDisposable {
   /** One member, on a node. */
   readonly plane: ControlPlane;
   readonly deployed: Deployed;
-  /** Of what is issued: empty until `rotate`. A text that is set in the stand-in's `secrets` goes before what was issued. */
+  /**
+   * Of what is issued: empty until `rotate`. A text that is set in the stand-in's `secrets` goes before what was
+   * issued.
+   */
   readonly secretArns: Readonly<Record<'etcd' | 'kubernetes', string>>;
   /** The versions of those secrets. */
   readonly secrets: Readonly<Record<'etcd' | 'kubernetes', VersionedSecret>>;
@@ -72,7 +76,10 @@ export interface StageOptions {
   readonly onOperation?: (change: OperationChange) => void;
 }
 
-/** One at a time in a process, and in a test file: the SDK's client for durable executions remembers the first one's address. */
+/**
+ * One at a time in a process, and in a test file: the SDK's client for durable executions remembers the first one's
+ * address.
+ */
 export async function startStage(options: StageOptions = {}): Promise<Stage> {
   await using started = new AsyncDisposableStack();
   const before = { ...process.env };
@@ -174,7 +181,10 @@ export async function startStage(options: StageOptions = {}): Promise<Stage> {
   };
 }
 
-/** The plane's node signs certificates: with etcd's authority, which stands for that of the API server's clients as well. */
+/**
+ * The plane's node signs certificates: with etcd's authority, which stands for that of the API server's clients as
+ * well.
+ */
 async function makeSigner(aws: AwsStandIn, plane: ControlPlane, api: StandInApiServer): Promise<void> {
   aws.ssm.documents.set(signingDocumentName(CLUSTER), signClientCertificateDocument());
   const pki = join(plane.nodes[0]?.root ?? '', 'etc/kubernetes/pki');

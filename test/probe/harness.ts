@@ -1,4 +1,5 @@
-// Runs the probe function's own handler as Lambda would, and reads what it left: metrics and log on standard output, its record in the table.
+// Runs the probe function's own handler as Lambda would, and reads what it left: metrics and log on standard output,
+// its record in the table.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { Socket } from 'node:net';
@@ -105,7 +106,9 @@ export async function recordOf(
   }
 }
 
-/** Runs `work`, and notes every connection that it opens: not those of the tests' own clients, which go on beside it. */
+/**
+ * Runs `work`, and notes every connection that it opens: not those of the tests' own clients, which go on beside it.
+ */
 export async function connectionsOf<Result>(
   work: () => Promise<Result>,
 ): Promise<{ readonly result: Result; readonly sockets: readonly Socket[] }> {

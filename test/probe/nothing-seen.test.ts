@@ -1,4 +1,5 @@
-// What a look must not take for "all well" because it has not seen it: on real etcd, in the metrics, the record and the words.
+// What a look must not take for "all well" because it has not seen it: on real etcd, in the metrics, the record and the
+// words.
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { parseLook } from '../../functions/widget/records.ts';

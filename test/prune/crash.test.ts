@@ -1,4 +1,5 @@
-// R10: a crash at every checkpoint of a pruning. Whatever was lost, the next attempt ends well and deletes nothing else.
+// R10: a crash at every checkpoint of a pruning. Whatever was lost, the next attempt ends well and deletes nothing
+// else.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';

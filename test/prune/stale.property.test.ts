@@ -98,7 +98,9 @@ function withinTtl([one, around]: Case): Case {
   return [one, { ...around, kind: { ...around.kind, ttlHours: hours } }];
 }
 
-/** Of any case, one without a TTL, whose producer may be away for a moment but is not gone, and still makes this kind. */
+/**
+ * Of any case, one without a TTL, whose producer may be away for a moment but is not gone, and still makes this kind.
+ */
 function produced([one, around]: Case): Case {
   const { kind, producers } = around;
   const present = (presence: Presence) => (presence === 'gone' ? 'there' : presence);

@@ -1,4 +1,5 @@
-// An object that the API server can't decode: on every API server there is, it is told as what it is, and everything else goes on.
+// An object that the API server can't decode: on every API server there is, it is told as what it is, and everything
+// else goes on.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { exitCode } from '../../functions/contract/report.ts';
 import type { TestApiServer } from '../../lab/kubernetes/api-server.ts';

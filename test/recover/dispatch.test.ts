@@ -1,4 +1,5 @@
-// From the alarm event to the recovered cluster, over the wire of Lambda, DynamoDB and EventBridge: one cause, one run (R9).
+// From the alarm event to the recovered cluster, over the wire of Lambda, DynamoDB and EventBridge: one cause, one run
+// (R9).
 
 import { readFile } from 'node:fs/promises';
 import type { Context } from 'aws-lambda';

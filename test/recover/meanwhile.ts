@@ -1,5 +1,5 @@
-// What somebody else does to a plane between two steps of a run, by a process of its own: it is waited for, and the run can't go on
-// meanwhile.
+// What somebody else does to a plane between two steps of a run, by a process of its own: it is waited for, and the run
+// can't go on meanwhile.
 import { spawnSync } from 'node:child_process';
 import { type Reachable, within, withMember } from '../../lab/control-plane/client.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
@@ -15,7 +15,10 @@ type Deed =
   | { readonly kind: 'defragment'; readonly names: readonly string[] };
 type Arguments = readonly [Reachable, Deed];
 
-/** Writes reports until the largest file has that share of the first member's quota. @throws Error with the process's words */
+/**
+ * Writes reports until the largest file has that share of the first member's quota.
+ * @throws Error with the process's words
+ */
 export function writeMeanwhile(plane: ControlPlane, share: number): void {
   meanwhile(plane, { kind: 'write', share });
 }

@@ -31,7 +31,8 @@ async function expectWritable({ plane }: OnNodes): Promise<void> {
 
 describe('recover, where all members answer', () => {
   it('R11: kubeadm 1.25 to 1.30: restarts nothing, and finishes before a startup probe gives up', async () => {
-    // etcd itself isn't faster: by this clock the probe gives up after 48 s, where a recovery takes two or three, or ten on a slow machine.
+    // etcd itself isn't faster: by this clock the probe gives up after 48 s, where a recovery takes two or three, or
+    // ten on a slow machine.
     const speed = 5;
     here = await startOnNodes({ probes: '1.25-1.30', kubeletSpeed: speed });
     await fill(here);

@@ -1,4 +1,5 @@
-// etcd's own authorization is on, and the client certificate's user lacks a right: it is told by day and before any change, on every version.
+// etcd's own authorization is on, and the client certificate's user lacks a right: it is told by day and before any
+// change, on every version.
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
@@ -27,7 +28,10 @@ afterEach(async () => {
   plane = undefined;
 });
 
-/** `reader` may read and write every key, as somebody does who means well and gives no more than that; `stranger` is no user at all. */
+/**
+ * `reader` may read and write every key, as somebody does who means well and gives no more than that; `stranger` is no
+ * user at all.
+ */
 async function guardedPlane(version: string, members: number): Promise<ControlPlane> {
   plane = await startControlPlane({ version, members });
   const commands = [

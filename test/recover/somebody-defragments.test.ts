@@ -1,4 +1,5 @@
-// Somebody defragments by hand while a recovery is at work: what shrank before the history was gone tells nothing of live data (R4, R5).
+// Somebody defragments by hand while a recovery is at work: what shrank before the history was gone tells nothing of
+// live data (R4, R5).
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { listAlarms } from '../../lab/control-plane/alarms.ts';

@@ -1,4 +1,5 @@
-// Somebody else reads a snapshot of a member, a backup: a defragmentation would wait for its end, with the member answering nothing.
+// Somebody else reads a snapshot of a member, a backup: a defragmentation would wait for its end, with the member
+// answering nothing.
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { loadTlsMaterial } from '../../functions/aws/credentials.ts';

@@ -1,5 +1,5 @@
-// One run in a process of its own, whose memory and received bytes are measured: `prune`, `dry-run`, or `list`, the plain list of
-// whole objects to compare with. Prints one JSON line.
+// One run in a process of its own, whose memory and received bytes are measured: `prune`, `dry-run`, or `list`, the
+// plain list of whole objects to compare with. Prints one JSON line.
 import { subscribe } from 'node:diagnostics_channel';
 import { readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';

@@ -17,8 +17,8 @@ const MiB = 1024 * 1024;
 const REPORT = kindNamed('VulnerabilityReport');
 const REPORT_BYTES = 12_000;
 /**
- * With what Lambda starts Node in a function of 512 MB: a tenth for the young generation, the rest for the old one. The young one is as large
- * as it may be from the start: it would grow with the length of a run, whatever is kept.
+ * With what Lambda starts Node in a function of 512 MB: a tenth for the young generation, the rest for the old one. The
+ * young one is as large as it may be from the start: it would grow with the length of a run, whatever is kept.
  */
 const LAMBDA_FLAGS = ['--min-semi-space-size=25', '--max-semi-space-size=25', '--max-old-space-size=461'];
 const FEW = 2_000;

@@ -88,7 +88,10 @@ describe.skipIf(whyNoRealApiServer() !== undefined)('recover, where live reports
   });
 });
 
-/** Reports until NOSPACE, whose owner is there, or gone for so many of ten. @returns the names of those whose owner is there */
+/**
+ * Reports until NOSPACE, whose owner is there, or gone for so many of ten.
+ * @returns the names of those whose owner is there
+ */
 async function fillWithReports({ staleOfTen }: { readonly staleOfTen: number }): Promise<string[]> {
   const [replicaSets, old] = [kindNamed('ReplicaSet'), new Date(Date.now() - 2 * DAYS_MS)];
   const creationTimestamp = `${old.toISOString().slice(0, 19)}Z`;
@@ -113,7 +116,8 @@ async function fillWithReports({ staleOfTen }: { readonly staleOfTen: number }):
       await api.create(REPORTS, [report]);
     } catch (error) {
       if (!String(error).includes('database space exceeded')) throw error;
-      // Refused is not the same as not applied: where the put itself is what fills the file, etcd keeps it and answers NOSPACE.
+      // Refused is not the same as not applied: where the put itself is what fills the file, etcd keeps it and answers
+      // NOSPACE.
       const kept = new Set((await api.list(REPORTS)).map((report) => report.name));
       return alive.filter((one) => kept.has(one));
     }

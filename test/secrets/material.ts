@@ -1,4 +1,5 @@
-// The keys that nobody may see, and how to tell that a text holds some of one, or of a token, however it is written there.
+// The keys that nobody may see, and how to tell that a text holds some of one, or of a token, however it is written
+// there.
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
@@ -9,7 +10,9 @@ const TELLING_LETTERS = 10;
 const TELLING_DIGITS = 16;
 const TELLING_BYTES = 8;
 
-/** Where in the DER of a P-256 key (PKCS #8) the private number is; what stands around it is the same in all, or public. */
+/**
+ * Where in the DER of a P-256 key (PKCS #8) the private number is; what stands around it is the same in all, or public.
+ */
 const [NUMBER_FROM, NUMBER_TO] = [36, 68];
 /** The same in base64, where three bytes are four letters: whole letters only. */
 const [LETTERS_FROM, LETTERS_TO] = [(NUMBER_FROM / 3) * 4, Math.floor((NUMBER_TO * 4) / 3)];
@@ -81,7 +84,9 @@ export class Secrets {
   }
 }
 
-/** @param shift how many bytes stand before it in its group of three; letters that depend on its neighbours are left out */
+/**
+ * @param shift how many bytes stand before it in its group of three; letters that depend on its neighbours are left out
+ */
 function inBase64(bytes: Uint8Array, shift: number): string {
   const letters = Buffer.concat([Buffer.alloc(shift), bytes])
     .toString('base64')
@@ -89,7 +94,10 @@ function inBase64(bytes: Uint8Array, shift: number): string {
   return letters.slice(shift === 0 ? 0 : shift + 1, (shift + bytes.length) % 3 === 0 ? undefined : -1);
 }
 
-/** As one text of base64: without line breaks, however often they were escaped, without blanks, and with the letters of PEM. */
+/**
+ * As one text of base64: without line breaks, however often they were escaped, without blanks, and with the letters of
+ * PEM.
+ */
 function lettersOf(text: string): string {
   return text
     .replace(/%(2[BbFf]|3[Dd]|0[AaDd])/g, (escaped) => decodeURIComponent(escaped))

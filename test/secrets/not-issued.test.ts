@@ -1,5 +1,5 @@
-// A secret that has no credentials in it, as before the first certificate was issued or after a slip of the hand: every function that
-// reads one ends with a sentence that says which secret it is and what it lacks, and has changed nothing.
+// A secret that has no credentials in it, as before the first certificate was issued or after a slip of the hand: every
+// function that reads one ends with a sentence that says which secret it is and what it lacks, and has changed nothing.
 import type { DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { NOT_ISSUED_YET } from '../../functions/aws/credentials.ts';

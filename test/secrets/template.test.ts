@@ -1,5 +1,6 @@
-// R15: what is deployed holds no secret: no file of the cloud assembly, no resource, no output, no variable of a function. A secret gets
-// its value from the credentials function, or from the person whose secret it is; the stack knows its ARN.
+// R15: what is deployed holds no secret: no file of the cloud assembly, no resource, no output, no variable of a
+// function. A secret gets its value from the credentials function, or from the person whose secret it is; the stack
+// knows its ARN.
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,11 +1,14 @@
-// X-Ray's daemon as far as it can be told anything: a port that hears segments. Lambda's own part of a trace does not come by it.
+// X-Ray's daemon as far as it can be told anything: a port that hears segments. Lambda's own part of a trace does not
+// come by it.
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 
 export interface XRayDaemon extends AsyncDisposable {
   /** What was sent to it, each as one text. */
   readonly packets: readonly string[];
-  /** Sends it something, and waits until it has heard that: from then on it has heard everything that was sent before. */
+  /**
+   * Sends it something, and waits until it has heard that: from then on it has heard everything that was sent before.
+   */
   settle(): Promise<void>;
 }
 

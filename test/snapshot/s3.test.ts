@@ -24,7 +24,9 @@ const sha256 = createHash('sha256').update(bytes).digest('base64');
 
 let environment: S3Environment;
 let client: S3Client;
-/** Where the stand-in makes its folders: in the one that all share, other files' tests make and remove theirs meanwhile. */
+/**
+ * Where the stand-in makes its folders: in the one that all share, other files' tests make and remove theirs meanwhile.
+ */
 let folder: string;
 
 beforeAll(async () => {

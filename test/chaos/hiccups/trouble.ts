@@ -4,8 +4,8 @@ import type { AwsStandIn } from '../../../lab/aws/stand-in.ts';
 import type { ControlPlane } from '../../../lab/control-plane/plane.ts';
 
 /**
- * The engine's waits are so many times shorter, the two seconds of trouble and the SDK's own pauses are not: what is tried for a minute is
- * tried for six seconds here.
+ * The engine's waits are so many times shorter, the two seconds of trouble and the SDK's own pauses are not: what is
+ * tried for a minute is tried for six seconds here.
  */
 export const SPEED = 10;
 

@@ -1,5 +1,5 @@
-// What the services document of the data that is sent to them, pinned in their stand-ins: each refuses what the service refuses, and what
-// this program sends at its longest is taken.
+// What the services document of the data that is sent to them, pinned in their stand-ins: each refuses what the service
+// refuses, and what this program sends at its longest is taken.
 import { withDurableExecution } from '@aws/durable-execution-sdk-js';
 import { DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { EventBridgeClient, PutEventsCommand, type PutEventsRequestEntry } from '@aws-sdk/client-eventbridge';
@@ -35,7 +35,10 @@ const SECRET = 'arn:aws:secretsmanager:eu-west-1:111122223333:secret:etcd-medic-
 const EXECUTION = `arn:aws-us-gov:lambda:ap-southeast-1:111122223333:function:${'x'.repeat(64)}:1/durable-execution/${'y'.repeat(64)}/${'z'.repeat(36)}`;
 const KIB = 1024;
 
-/** A report in which nothing is short: nine members with notes, a thousand steps, everything in a script of three bytes a letter. */
+/**
+ * A report in which nothing is short: nine members with notes, a thousand steps, everything in a script of three bytes
+ * a letter.
+ */
 const longest = sampleReport({
   cluster: CLUSTER,
   outcome: 'escalated',

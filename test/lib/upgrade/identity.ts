@@ -1,12 +1,15 @@
-// What of a template tells whether an upgrade loses something: each resource's type, what becomes of it when it goes, and the properties
-// that CloudFormation can change only by making another one.
+// What of a template tells whether an upgrade loses something: each resource's type, what becomes of it when it goes,
+// and the properties that CloudFormation can change only by making another one.
 //
-// Run with the files of a template and of the cluster's configuration that it was synthesised from, it prints what is kept here of that
-// version, for the next one to be compared with.
+// Run with the files of a template and of the cluster's configuration that it was synthesised from, it prints what is
+// kept here of that version, for the next one to be compared with.
 import { readFileSync } from 'node:fs';
 import * as z from 'zod/mini';
 
-/** The property that is a resource's own name, of which there can be one in an account and region. Left out, CloudFormation makes one. */
+/**
+ * The property that is a resource's own name, of which there can be one in an account and region. Left out,
+ * CloudFormation makes one.
+ */
 export const NAMED_BY: Readonly<Record<string, string>> = {
   'AWS::CloudWatch::Alarm': 'AlarmName',
   'AWS::CloudWatch::Dashboard': 'DashboardName',
@@ -28,9 +31,10 @@ export const NAMED_BY: Readonly<Record<string, string>> = {
 };
 
 /**
- * What holds something that an upgrade must not lose, and besides its name the properties of "Update requires: Replacement" in
- * CloudFormation's resource reference, the same in the CDK's database of resources. Of a document those that its update method,
- * `NewVersion`, leaves; that Lambda decides on durability when a function is made, CloudFormation doesn't say.
+ * What holds something that an upgrade must not lose, and besides its name the properties of "Update requires:
+ * Replacement" in CloudFormation's resource reference, the same in the CDK's database of resources. Of a document those
+ * that its update method, `NewVersion`, leaves; that Lambda decides on durability when a function is made,
+ * CloudFormation doesn't say.
  */
 export const KEPT: Readonly<Record<string, readonly string[]>> = {
   'AWS::CloudWatch::Alarm': [],

@@ -1,7 +1,8 @@
-// Templates that were deployed before, against what the same configurations give today: what is kept in them must stay where it is.
+// Templates that were deployed before, against what the same configurations give today: what is kept in them must stay
+// where it is.
 //
-// recovery-only.json is of the version that had dispatch and recover alone, whole-stack.json of the first one with everything that can be
-// configured; identity.ts has made them of the templates.
+// recovery-only.json is of the version that had dispatch and recover alone, whole-stack.json of the first one with
+// everything that can be configured; identity.ts has made them of the templates.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
