@@ -60,7 +60,7 @@ type Contestant = (plane: ControlPlane) => Promise<RunReport | undefined>;
 const medic =
   (checkout: Checkout): Contestant =>
   (plane) =>
-    invoke(checkout, 'maintain', plane.configuration({ maintain: { revisionAgeSeconds: 1 } }));
+    invoke(checkout, 'maintain', plane.setting({ maintain: { revisionAgeSeconds: 1 } }));
 const etcdctl: Contestant = async (plane) => {
   await plane.etcdctl(['--command-timeout=300s', 'defrag', '--cluster']);
   return undefined;

@@ -66,7 +66,7 @@ const classical = (physical: boolean) => async (plane: ControlPlane) => {
 
 const medic = (checkout: Checkout): Contestant => ({
   name: checkout.name,
-  run: (plane) => invoke(checkout, 'recover', plane.configuration({ recover: { watchSeconds: 1 } })),
+  run: (plane) => invoke(checkout, 'recover', plane.setting({ recover: { watchSeconds: 1 } })),
 });
 const [ours, baseline] = await checkouts(options.baseline);
 // The script is no part of the question whether one checkout is faster than another, and would take half of the time.

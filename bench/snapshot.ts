@@ -87,7 +87,7 @@ function medic({ directory }: Checkout): (of: ControlPlane) => Promise<Run> {
   return async (of) => {
     await using s3 = await startS3([], { discard: true });
     const startedMs = performance.now();
-    const child = spawn(process.execPath, [script, JSON.stringify(of.configuration()), s3.bucket], {
+    const child = spawn(process.execPath, [script, JSON.stringify(of.setting()), s3.bucket], {
       cwd: directory,
       stdio: ['ignore', 'pipe', 'inherit'],
       env: {

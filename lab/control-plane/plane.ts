@@ -90,10 +90,15 @@ export class ControlPlane implements AsyncDisposable {
    * to the members.
    */
   configuration(overrides: Readonly<Record<string, unknown>> = {}): ClusterConfiguration {
+    return parseCluster(this.setting(overrides));
+  }
+
+  /** The same as a person would write it, without the defaults: also for another version of etcd-medic, which has others. */
+  setting(overrides: Readonly<Record<string, unknown>> = {}): Readonly<Record<string, unknown>> {
     const { etcd = {}, recover = {}, ...rest } = overrides;
     const { credentials } = this;
     const clientPort = this.#nodes.length > 0 ? this.#specs[0]?.clientPort : undefined;
-    return parseCluster({
+    return {
       name: 'control-plane',
       etcd: {
         endpoints: [...this.endpoints],
@@ -104,7 +109,7 @@ export class ControlPlane implements AsyncDisposable {
       ...(this.#nodes.length > 0 && { nodes: { tag: NODE_TAG } }),
       recover: { watchSeconds: WATCH_SECONDS, ...Object(recover) },
       ...rest,
-    });
+    };
   }
 
   /** Sends a member a signal; its kubelet restarts it if it ends: the first time at once. */
