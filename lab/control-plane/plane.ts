@@ -93,7 +93,10 @@ export class ControlPlane implements AsyncDisposable {
     return parseCluster(this.setting(overrides));
   }
 
-  /** The same as a person would write it, without the defaults: also for another version of etcd-medic, which has others. */
+  /**
+   * The same as a person would write it, without the defaults: also for another version of etcd-medic, which has
+   * others.
+   */
   setting(overrides: Readonly<Record<string, unknown>> = {}): Readonly<Record<string, unknown>> {
     const { etcd = {}, recover = {}, ...rest } = overrides;
     const { credentials } = this;
