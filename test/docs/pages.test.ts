@@ -90,6 +90,16 @@ describe('the documentation', () => {
     }
   });
 
+  it('names every field that a configuration has without being written', () => {
+    const texts = pages.filter(({ file }) => file !== 'CHANGELOG.md').map(({ text }) => text);
+
+    const untold = fieldsOf(parseCluster(sampleCluster)).filter(
+      (field) => !texts.some((text) => new RegExp(`\\b${field}\\b`).test(text)),
+    );
+
+    expect(untold).toEqual([]);
+  });
+
   it('shows orders to dispatch that dispatch takes', () => {
     const orders = pages.flatMap((page) =>
       [
@@ -109,6 +119,14 @@ describe('the documentation', () => {
     expect(() => readClusters([deployExample()])).not.toThrow();
   });
 });
+
+/** Also of what is within. */
+function fieldsOf(value: object): readonly string[] {
+  return Object.entries(value).flatMap(([name, inner]) => [
+    ...(Array.isArray(value) ? [] : [name]),
+    ...(typeof inner === 'object' && inner !== null ? fieldsOf(inner) : []),
+  ]);
+}
 
 /** Undefined where it isn't JSON, because something is left out in it. */
 function parsed(text: string): unknown {
