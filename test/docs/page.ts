@@ -16,12 +16,18 @@ export interface Section {
   readonly text: string;
 }
 
-/** Everything that a user reads: the README, the change log, and all of docs/. */
+/** Everything that people read: the pages beside the README, and all of docs/. */
 export function allPages(): readonly Page[] {
   const docs = readdirSync(path.join(projectRoot, 'docs'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
     .sort();
-  return ['README.md', 'CHANGELOG.md', ...docs.map((name) => path.join('docs', name))].map(readPage);
+  return [
+    'README.md',
+    'CHANGELOG.md',
+    'CONTRIBUTING.md',
+    'SECURITY.md',
+    ...docs.map((name) => path.join('docs', name)),
+  ].map(readPage);
 }
 
 export function readPage(file: string): Page {
