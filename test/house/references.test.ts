@@ -11,6 +11,8 @@ const TEXTS = [
 ];
 /** The pages that a text names, with a path or without. */
 const PAGE = /[\w./-]*\w\.md\b/g;
+/** The files that a page names by their path. One of which a part is left open (`<name>`) is none. */
+const FILE = /`((?:bench|bin|events|functions|lab|lib|test|\.ci)\/[\w./-]+)`/g;
 
 /**
  * What may lie beside the project, where a real API server is had from; without it the tests run against the stand-in
@@ -34,6 +36,11 @@ function pagesElsewhere(file: string, text: string): readonly string[] {
   return [...new Set(text.match(PAGE))].filter((page) => !isHere(page, file)).map((page) => `${file} names ${page}`);
 }
 
+function filesElsewhere(file: string, text: string): readonly string[] {
+  const named = [...text.matchAll(FILE)].map(([, path = '']) => path);
+  return named.filter((path) => !existsSync(join(root, path))).map((path) => `${file} names ${path}`);
+}
+
 function foldersBeside(file: string, text: string): readonly string[] {
   const rest = BESIDE.namedIn.includes(file) ? text.replaceAll(BESIDE.folder, '') : text;
   return rest.includes('../shared') ? [`${file} names ../shared`] : [];
@@ -43,6 +50,14 @@ describe('the texts of the repository', () => {
   it('name no page that is not in it', () => {
     expect(texts.length).toBeGreaterThan(500);
     expect(texts.flatMap(({ file, text }) => pagesElsewhere(file, text))).toEqual([]);
+  });
+
+  it('name no file that is not in it, on their pages', () => {
+    // The change log tells of what was there at its time.
+    const pages = texts.filter(({ file }) => file.endsWith('.md') && file !== 'CHANGELOG.md');
+
+    expect(pages.flatMap(({ text }) => [...text.matchAll(FILE)]).length).toBeGreaterThan(50);
+    expect(pages.flatMap(({ file, text }) => filesElsewhere(file, text))).toEqual([]);
   });
 
   it('name no folder beside it but that of the API server, where it is looked for', () => {
@@ -56,6 +71,7 @@ describe('the texts of the repository', () => {
     const text = 'See plan-of-record.md, ../docs/rules.md, ../shared/notes and ../shared/kube-apiserver.';
 
     expect(pagesElsewhere('lib/x.ts', text)).toEqual(['lib/x.ts names plan-of-record.md']);
+    expect(filesElsewhere('x.md', '`lib/gone.ts` and `lib/names.ts`')).toEqual(['x.md names lib/gone.ts']);
     expect(foldersBeside('lib/x.ts', text)).toEqual(['lib/x.ts names ../shared']);
     expect(foldersBeside('.ci/run', 'if [ -d ../shared/kube-apiserver ]')).toEqual([]);
   });
