@@ -271,7 +271,7 @@ describe('a snapshot of a member', () => {
 });
 
 function startProcess(plane: ControlPlane) {
-  const script = new URL('take-snapshot.ts', import.meta.url).pathname;
+  const script = new URL('../../lab/runs/take-snapshot.ts', import.meta.url).pathname;
   const configuration = JSON.stringify(plane.configuration({ name: 'demo' }));
   return spawn(process.execPath, [script, configuration, environment.s3.bucket], {
     stdio: ['ignore', 'pipe', 'inherit'],
