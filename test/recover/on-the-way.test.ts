@@ -112,7 +112,8 @@ describe('recover, when something happens on the way', () => {
 
     expect(await listAlarms(plane)).toEqual([]);
     expect(report.outcome, report.reason).toBe('escalated');
-    expect(report.reason).toMatch(/cp-1 has .*, 9[67] % of its quota of 16.0 MiB/);
+    // The largest file has that share; the others' may be a little smaller.
+    expect(report.reason).toMatch(/cp-[123] has .*, 9[67] % of its quota of 16.0 MiB/);
     expect(report.reason).toContain('Largest: /registry/');
   });
 });

@@ -197,7 +197,9 @@ describe('at its end', () => {
   });
 
   it.each(['SIGINT', 'SIGTERM', 'SIGKILL'] as const)('leaves no process when its own ends by %s', async (signal) => {
-    const module = JSON.stringify(fileURLToPath(new URL('../../../lab/control-plane/control-plane.ts', import.meta.url)));
+    const module = JSON.stringify(
+      fileURLToPath(new URL('../../../lab/control-plane/control-plane.ts', import.meta.url)),
+    );
     const code = `const { startControlPlane } = await import(${module});
       const plane = await startControlPlane({ members: 1, tls: false });
       console.log(JSON.stringify({ pid: plane.members[0].pid, directory: plane.directory }));`;
