@@ -180,7 +180,7 @@ describe('crictl', () => {
 });
 
 describe("the documents' own scripts", () => {
-  const script = (name: string) => fileURLToPath(new URL(`../../lib/documents/${name}.sh`, import.meta.url));
+  const script = (name: string) => fileURLToPath(new URL(`../../../lib/documents/${name}.sh`, import.meta.url));
 
   it('find on a node what it is really like', async () => {
     const node = plane.node('cp-3');
