@@ -1,6 +1,7 @@
 // A proxy before each of the AWS stand-ins, which has all of AWS answer 500 for a while, beginning at a chosen call of
 // a run.
-import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
+import { passOn, refuse } from './front.ts';
 import { operationOf } from './s3-wire.ts';
 import { close, listen } from './server.ts';
 import type { AwsStandIn } from './stand-in.ts';
@@ -64,10 +65,10 @@ export async function startHiccups(aws: AwsStandIn): Promise<Hiccups> {
     if (service === undefined) return [];
     const target = new URL(url);
     const server = createServer((incoming, outgoing) => {
-      if (!isDown(`${service} ${actionOf(incoming, service)}`)) return pass(incoming, outgoing, target);
+      if (!isDown(`${service} ${actionOf(incoming, service)}`)) return passOn(incoming, outgoing, target);
       state.refused++;
       const answer = () => refuse(outgoing, service === 's3');
-      if (isDone) return pass(incoming, outgoing, target, answer);
+      if (isDone) return passOn(incoming, outgoing, target, answer);
       incoming.resume().on('end', answer);
     });
     return [{ name, server }];
@@ -106,35 +107,4 @@ function actionOf({ headers, method = 'GET', url = '/' }: IncomingMessage, servi
   const { pathname, searchParams } = new URL(url, 'http://stand-in');
   const [, _bucket, ...key] = pathname.split('/');
   return operationOf(method, key.join('/'), searchParams);
-}
-
-const S3_ERROR =
-  '<?xml version="1.0" encoding="UTF-8"?><Error><Code>InternalError</Code><Message>Try again.</Message></Error>';
-const JSON_ERROR = '{"__type":"InternalServerError","message":"Try again."}';
-
-function refuse(outgoing: ServerResponse, isXml: boolean): void {
-  const type = isXml ? 'application/xml' : 'application/x-amz-json-1.1';
-  outgoing.writeHead(500, { 'content-type': type }).end(isXml ? S3_ERROR : JSON_ERROR);
-}
-
-/**
- * @param instead answers in the place of the service, once that has answered. @default the service's own answer is
- *   given
- */
-function pass(
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-  { hostname, port }: URL,
-  instead?: () => void,
-): void {
-  const { method, url: path, headers } = incoming;
-  const onward = request({ hostname, port, method, path, headers }, (answer) => {
-    if (instead !== undefined) return answer.resume().on('end', instead);
-    outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
-    return answer.pipe(outgoing);
-  });
-  // Either side may go away, as a client does that has waited for long enough.
-  onward.on('error', () => outgoing.destroy());
-  outgoing.on('close', () => onward.destroy());
-  incoming.pipe(onward);
 }

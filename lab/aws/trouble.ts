@@ -1,6 +1,7 @@
 // Trouble with one AWS service: a front before its stand-in that answers 500 for a while, as real services do now and
 // then.
-import { createServer, request } from 'node:http';
+import { createServer } from 'node:http';
+import { passOn, refuse } from './front.ts';
 import { close, listen } from './server.ts';
 
 export interface Trouble extends AsyncDisposable {
@@ -29,19 +30,10 @@ export async function troubled(service: string): Promise<Trouble> {
     if (Date.now() < untilMs && left > 0 && only?.includes(action) !== false) {
       refused++;
       left--;
-      incoming.resume().on('end', () => {
-        outgoing.writeHead(500, { 'content-type': 'application/x-amz-json-1.1' });
-        outgoing.end('{"__type":"InternalServerError","message":"trouble on our side"}');
-      });
+      incoming.resume().on('end', () => refuse(outgoing, false));
       return;
     }
-    const { method, url: path, headers } = incoming;
-    const onward = request({ host: target.hostname, port: target.port, method, path, headers }, (answer) => {
-      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(outgoing);
-    });
-    onward.on('error', () => outgoing.destroy());
-    incoming.pipe(onward);
+    passOn(incoming, outgoing, target);
   });
   process.env[variable] = await listen(server);
   return {
