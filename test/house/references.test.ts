@@ -1,8 +1,8 @@
 // Whoever has the repository has all that it refers to.
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { root } from './sources.ts';
+import { root, textsOf } from './sources.ts';
 
 const TEXTS = [
   '{bench,bin,docs,events,findings,functions,lab,lib,test}/**/*.{ts,js,sh,json,md,yaml,go}',
@@ -20,10 +20,7 @@ const FILE = /`((?:bench|bin|events|functions|lab|lib|test|\.ci)\/[\w./-]+)`/g;
  */
 const BESIDE = { folder: '../shared/kube-apiserver', namedIn: ['.ci/run', 'lab/kubernetes/real-api-server.ts'] };
 
-const texts = globSync(TEXTS, { cwd: root, exclude: ['package-lock.json', 'test/house/references.test.ts'] })
-  .map((file) => normalize(file))
-  .sort()
-  .map((file) => ({ file, text: readFileSync(join(root, file), 'utf8') }));
+const texts = textsOf(TEXTS, ['package-lock.json', 'test/house/references.test.ts']);
 
 /** From the project's root, from the file's own folder, or by its name below docs/. */
 function isHere(page: string, file: string): boolean {

@@ -8,6 +8,20 @@ const FOLDERS = ['bench', 'bin', 'functions', 'lab', 'lib', 'test'];
 /** Of values and of types: `import … from`, `export … from`, `import '…'`, `import('…')`. */
 const IMPORT = /(?:\bfrom\s*|\bimport\s*\(?\s*)(['"])([^'"]+)\1/g;
 
+export interface Text {
+  /** From the project's root, with `/`. */
+  readonly file: string;
+  readonly text: string;
+}
+
+/** Files that match, in the order of their paths. */
+export function textsOf(patterns: readonly string[], exclude: readonly string[] = []): readonly Text[] {
+  return globSync([...patterns], { cwd: root, exclude: [...exclude] })
+    .map((file) => normalize(file))
+    .sort()
+    .map((file) => ({ file, text: readFileSync(join(root, file), 'utf8') }));
+}
+
 /** Paths from the project's root, with `/`. */
 function sourceFiles(): string[] {
   return FOLDERS.flatMap((folder) => globSync(`${folder}/**/*.ts`, { cwd: root })).sort();

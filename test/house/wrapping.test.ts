@@ -1,8 +1,6 @@
 // Comments and prose wrap at 120 characters, where the formatter wraps code.
-import { globSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { root } from './sources.ts';
+import { textsOf } from './sources.ts';
 
 const MOST = 120;
 
@@ -55,14 +53,13 @@ function isTooLong(line: string): boolean {
 }
 
 function tooLong(patterns: readonly string[], wrapped: (lines: Lines) => Lines): readonly string[] {
-  const files = globSync(patterns, { cwd: root });
-  expect(files.length).toBeGreaterThan(3);
-  return files.sort().flatMap((file) => {
-    const lines = readFileSync(join(root, file), 'utf8').split('\n');
-    return wrapped(lines)
+  const texts = textsOf(patterns);
+  expect(texts.length).toBeGreaterThan(3);
+  return texts.flatMap(({ file, text }) =>
+    wrapped(text.split('\n'))
       .filter(isTooLong)
-      .map((line) => `${file}: ${line.trim()}`);
-  });
+      .map((line) => `${file}: ${line.trim()}`),
+  );
 }
 
 describe('lines that a person reads', () => {
