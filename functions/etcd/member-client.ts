@@ -9,7 +9,7 @@ import type { Method, Request, Response } from './calls.ts';
 import { MemberConnection } from './connection.ts';
 import { isTls, normalizeEndpoint } from './endpoint.ts';
 import { EtcdError, PermissionDeniedError } from './errors.ts';
-import { fetchMetrics, parseOpenSnapshots } from './metrics.ts';
+import { MetricsPage, parseOpenSnapshots } from './metrics.ts';
 import { quotaFromMetrics, quotaFromStatus } from './quota.ts';
 import { alarmType, decimalId, decodeStatus, hexId, toMemberStatus } from './status.ts';
 import type {
@@ -90,11 +90,11 @@ class GrpcMemberClient implements MemberClient {
   readonly endpoint: string;
   readonly #connection: MemberConnection;
   readonly #deadlines: Deadlines;
-  readonly #tls: TlsMaterial | undefined;
+  readonly #metrics: MetricsPage;
 
   constructor({ endpoint, memberId, tls, deadlines }: MemberOptions) {
     this.endpoint = normalizeEndpoint(endpoint);
-    this.#tls = tls;
+    this.#metrics = new MetricsPage(this.endpoint, tls);
     this.#deadlines = { ...DEFAULT_DEADLINES, ...deadlines };
     this.#connection = new MemberConnection(this.endpoint, tls, memberId);
   }
@@ -119,15 +119,14 @@ class GrpcMemberClient implements MemberClient {
   async quota(): Promise<Quota> {
     const status = await this.status();
     return (
-      quotaFromStatus(status) ??
-      (await quotaFromMetrics(this.endpoint, this.#tls, this.#deadlines.statusMs, status.memberId))
+      quotaFromStatus(status) ?? (await quotaFromMetrics(this.#metrics, this.#deadlines.statusMs, status.memberId))
     );
   }
 
   async openSnapshots(): Promise<number> {
     const { endpoint } = this;
     const memberId = this.#connection.memberId ?? (await this.memberList()).memberId;
-    const page = await fetchMetrics(endpoint, this.#tls, this.#deadlines.statusMs, memberId);
+    const page = await this.#metrics.fetch(this.#deadlines.statusMs, memberId);
     const open = parseOpenSnapshots(page);
     if (open !== undefined) return open;
     throw new EtcdError({ endpoint, method: 'GET /metrics' }, 'not-done', 'the page does not count Snapshot streams');
@@ -232,6 +231,7 @@ class GrpcMemberClient implements MemberClient {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#connection[Symbol.dispose]();
+    this.#metrics[Symbol.dispose]();
   }
 
   #change<M extends Method>(method: M, request: Request<M>, timeoutMs: number): Promise<Response<M>> {

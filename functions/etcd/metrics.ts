@@ -1,6 +1,6 @@
 // A member's /metrics page, which counts only where the page itself says that it is this member's (R19).
-import { request as requestPlain } from 'node:http';
-import { request as requestTls } from 'node:https';
+import { type ClientRequest, Agent as PlainAgent, request as requestPlain } from 'node:http';
+import { request as requestTls, Agent as TlsAgent } from 'node:https';
 import type { TlsMaterial } from '../contract/tls-material.ts';
 import { hostAndPort, isTls } from './endpoint.ts';
 import { EtcdError, EtcdTimeoutError, NotEtcdError, WrongMemberError } from './errors.ts';
@@ -13,32 +13,69 @@ const MAX_PAGE_BYTES = 8 * MiB;
 const SERVER_ID = /^etcd_server_id\{server_id="([0-9a-f]+)"\}\s+1$/m;
 
 /**
- * Asks the client URL for /metrics, with the client certificate and on a connection of its own, which may lead
- * elsewhere than the others: so the page has to name the member. Answered at once, whatever the member is at.
- * @param memberId hexadecimal, whose page it has to be
- * @throws WrongMemberError where it is another member's; EtcdError where there is no page in time, or none that names
- *   its member
+ * The page at one client URL, asked with the client certificate. Its connection is its own and may lead elsewhere than
+ * the others, so the page has to name the member. It is kept for the next page: a TLS handshake takes longer than the
+ * page.
  */
-export async function fetchMetrics(
-  endpoint: string,
-  tls: TlsMaterial | undefined,
-  timeoutMs: number,
-  memberId: string,
-): Promise<string> {
-  const call = { endpoint, method: 'GET /metrics' };
-  let page: string;
-  try {
-    page = await fetchPage(endpoint, tls, timeoutMs);
-  } catch (error) {
-    if (error instanceof Error && error.name === 'AbortError') {
-      throw new EtcdTimeoutError(call, 'not-done', `no answer within ${timeoutMs} ms`);
-    }
-    throw isGrpcAlone(error) ? new EtcdError(call, 'not-done', grpcAlone(error)) : toEtcdError(error, call);
+export class MetricsPage implements Disposable {
+  readonly endpoint: string;
+  readonly #agent: PlainAgent | TlsAgent;
+
+  constructor(endpoint: string, tls: TlsMaterial | undefined) {
+    this.endpoint = endpoint;
+    const material = tls && { ca: tls.ca, cert: tls.cert, key: tls.key };
+    // R15: said here, so that no environment variable can turn it off.
+    this.#agent = isTls(endpoint)
+      ? new TlsAgent({ keepAlive: true, rejectUnauthorized: true, ...material })
+      : new PlainAgent({ keepAlive: true });
   }
-  const [, found] = SERVER_ID.exec(page) ?? [];
-  if (found === memberId) return page;
-  if (found !== undefined) throw new WrongMemberError(call, { meant: memberId, found, done: false });
-  throw new NotEtcdError(call, 'not-done', 'the page has no etcd_server_id, so it is not etcd or still starting');
+
+  /**
+   * Answered at once, whatever the member is at.
+   * @param memberId hexadecimal, whose page it has to be
+   * @throws WrongMemberError where it is another member's; EtcdError where there is no page in time, or none that names
+   *   its member
+   */
+  async fetch(timeoutMs: number, memberId: string): Promise<string> {
+    const call = { endpoint: this.endpoint, method: 'GET /metrics' };
+    let page: string;
+    try {
+      page = await this.#ask(AbortSignal.timeout(timeoutMs));
+    } catch (error) {
+      if (error instanceof Error && error.name === 'AbortError') {
+        throw new EtcdTimeoutError(call, 'not-done', `no answer within ${timeoutMs} ms`);
+      }
+      throw isGrpcAlone(error) ? new EtcdError(call, 'not-done', grpcAlone(error)) : toEtcdError(error, call);
+    }
+    const [, found] = SERVER_ID.exec(page) ?? [];
+    if (found === memberId) return page;
+    // The next one opens a new connection, which may lead to whom it should.
+    this.#agent.destroy();
+    if (found !== undefined) throw new WrongMemberError(call, { meant: memberId, found, done: false });
+    throw new NotEtcdError(call, 'not-done', 'the page has no etcd_server_id, so it is not etcd or still starting');
+  }
+
+  [Symbol.dispose](): void {
+    this.#agent.destroy();
+  }
+
+  async #ask(signal: AbortSignal): Promise<string> {
+    const request = this.#request(signal);
+    try {
+      return await readPage(request);
+    } catch (error) {
+      // The member had closed what was kept, as one that was restarted has; a page may be asked for as often as wanted.
+      if (!request.reusedSocket || signal.aborted) throw error;
+      this.#agent.destroy();
+      return await readPage(this.#request(signal));
+    }
+  }
+
+  #request(signal: AbortSignal): ClientRequest {
+    const url = new URL('/metrics', `${isTls(this.endpoint) ? 'https' : 'http'}://${hostAndPort(this.endpoint)}`);
+    const send = isTls(this.endpoint) ? requestTls : requestPlain;
+    return send(url, { agent: this.#agent, signal });
+  }
 }
 
 /**
@@ -67,13 +104,8 @@ function sum(page: string, line: RegExp): number | undefined {
   return values.length === 0 ? undefined : values.reduce((total, value) => total + value, 0);
 }
 
-function fetchPage(endpoint: string, tls: TlsMaterial | undefined, timeoutMs: number): Promise<string> {
+function readPage(request: ClientRequest): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
-  const url = new URL('/metrics', `${isTls(endpoint) ? 'https' : 'http'}://${hostAndPort(endpoint)}`);
-  const common = { agent: false, signal: AbortSignal.timeout(timeoutMs) } as const;
-  // R15: said here, so that no environment variable can turn it off.
-  const material = { rejectUnauthorized: true, ...(tls && { ca: tls.ca, cert: tls.cert, key: tls.key }) };
-  const request = isTls(endpoint) ? requestTls(url, { ...common, ...material }) : requestPlain(url, common);
   request.on('error', reject);
   request.on('response', (response) => {
     if (response.statusCode !== 200) {

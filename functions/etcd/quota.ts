@@ -1,8 +1,7 @@
 // A member's quota from its /metrics page, for versions whose Status doesn't have it (R8).
 
-import type { TlsMaterial } from '../contract/tls-material.ts';
 import { type EtcdCall, QuotaUnreadableError } from './errors.ts';
-import { fetchMetrics } from './metrics.ts';
+import type { MetricsPage } from './metrics.ts';
 import { toEtcdError } from './translate.ts';
 import type { MemberStatus, Quota } from './types.ts';
 
@@ -16,20 +15,14 @@ export function quotaFromStatus({ version, dbSizeQuota }: MemberStatus): Quota |
 }
 
 /**
- * Asks the client URL for /metrics, with the client certificate and on a connection of its own.
  * @param memberId whose quota it has to be
  * @throws QuotaUnreadableError when there is no answer in time, none that has a quota, or another member's
  */
-export async function quotaFromMetrics(
-  endpoint: string,
-  tls: TlsMaterial | undefined,
-  timeoutMs: number,
-  memberId: string,
-): Promise<Quota> {
-  const call = { endpoint, method: 'GET /metrics' };
+export async function quotaFromMetrics(metrics: MetricsPage, timeoutMs: number, memberId: string): Promise<Quota> {
+  const call = { endpoint: metrics.endpoint, method: 'GET /metrics' };
   let page: string;
   try {
-    page = await fetchMetrics(endpoint, tls, timeoutMs, memberId);
+    page = await metrics.fetch(timeoutMs, memberId);
   } catch (error) {
     throw unreadable(call, toEtcdError(error, call).text);
   }

@@ -3,7 +3,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
 import { WrongMemberError } from '../../functions/etcd/errors.ts';
-import { connectMember } from '../../functions/etcd/member-client.ts';
+import { connectMember, DEFAULT_DEADLINES } from '../../functions/etcd/member-client.ts';
+import { MetricsPage } from '../../functions/etcd/metrics.ts';
+import { quotaFromMetrics } from '../../functions/etcd/quota.ts';
 import type { MemberClient } from '../../functions/etcd/types.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import { LoadBalancer } from '../../lab/control-plane/load-balancer.ts';
@@ -112,12 +114,20 @@ describe.each(['3.4.23', '3.5.30'])('R19: an address that leads to several membe
     await using client = clientOfFirst();
     lead('cp-1');
     const own = await client.quota();
-    // The connection stays; a new one, which /metrics is asked on, leads elsewhere.
     leadsTo = 'cp-2';
+    // The connection stays, and leads to whom it did.
+    const kept = await client.quota();
+    balancer.breakOff();
 
-    const errors = [await rejection(client.quota()), await rejection(client.openSnapshots())];
+    using page = new MetricsPage(balancer.endpoint, tls);
+    const quota = quotaFromMetrics(page, DEFAULT_DEADLINES.statusMs, plane.member('cp-1').id);
+    const errors = [await rejection(quota), await rejection(client.openSnapshots())];
+    // What led elsewhere is not kept.
+    leadsTo = 'cp-1';
+    const again = await client.openSnapshots();
 
-    expect(own).toMatchObject({ bytes: 32 * MiB });
+    expect([own, kept]).toMatchObject([{ bytes: 32 * MiB }, { bytes: 32 * MiB }]);
+    expect(again).toBe(0);
     const words = `member ${plane.member('cp-2').id} answered instead of member ${plane.member('cp-1').id}`;
     for (const error of errors) expect(error.message).toContain(words);
     expect(errors.map(({ name }) => name)).toEqual(['QuotaUnreadableError', 'WrongMemberError']);

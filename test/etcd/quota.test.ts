@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { connectMember } from '../../functions/etcd/member-client.ts';
+import { MetricsPage } from '../../functions/etcd/metrics.ts';
 import { parseQuota, quotaFromMetrics, quotaFromStatus } from '../../functions/etcd/quota.ts';
 import type { MemberStatus } from '../../functions/etcd/types.ts';
 import { rejection } from './material.ts';
@@ -71,7 +72,9 @@ describe("a member's quota", () => {
   ] as const)('R8: is unreadable where /metrics %s', async (_name, start, timeoutMs, message) => {
     await using server = await start();
 
-    const error = await rejection(quotaFromMetrics(`http://${server.hostAndPort}`, undefined, timeoutMs, '2'));
+    using metrics = new MetricsPage(`http://${server.hostAndPort}`, undefined);
+
+    const error = await rejection(quotaFromMetrics(metrics, timeoutMs, '2'));
 
     expect(error.name).toBe('QuotaUnreadableError');
     expect(error.message).toMatch(message);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { TlsMaterial } from '../../functions/contract/tls-material.ts';
 import { connectMember } from '../../functions/etcd/member-client.ts';
-import { fetchMetrics } from '../../functions/etcd/metrics.ts';
+import { MetricsPage } from '../../functions/etcd/metrics.ts';
 import { createAuthority } from '../../lab/control-plane/certificates.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
@@ -170,11 +170,9 @@ describe.each(['3.4.23', '3.5.30'])('a member of etcd %s that does not trust, or
   it('R15: is verified whatever the environment says, /metrics too', async () => {
     vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0');
     const tls = { ...good, ca: stranger.ca };
+    using metrics = new MetricsPage(endpoint, tls);
 
-    const errors = [
-      await failure(endpoint, tls),
-      await rejection(fetchMetrics(endpoint, tls, 20_000, plane.member('cp-1').id)),
-    ];
+    const errors = [await failure(endpoint, tls), await rejection(metrics.fetch(20_000, plane.member('cp-1').id))];
 
     for (const { message } of errors) {
       expect(message).toContain("the server's certificate is not signed by the given CA");
