@@ -17,7 +17,10 @@ const FOLLOWING: Readonly<Record<Right, readonly string[]>> = {
 
 /** All that are tried. */
 export const RIGHTS: readonly Right[] = ['HashKV', 'Compact', 'Alarm'];
-/** Those that are answered by the member alone, at once, and don't go through the cluster's log. */
+/**
+ * Those that are answered by the member alone, at once, and don't go through the cluster's log. Whoever may HashKV has
+ * the role `root`, which lets do the others as well.
+ */
 export const CHEAP_RIGHTS: readonly Right[] = ['HashKV'];
 
 export interface Rights {
@@ -45,9 +48,10 @@ export async function tryRights(
   return { refused, untold };
 }
 
-/** The calls whose right was not tried but follows, in words. */
-export function inferredFrom(rights: readonly Right[] = RIGHTS): string {
-  return rights.flatMap((right) => FOLLOWING[right]).join(', ');
+/** The calls that were not tried and whose right follows from `rights`, in words. */
+export function inferredFrom(rights: readonly Right[]): string {
+  const untried = RIGHTS.filter((right) => !rights.includes(right));
+  return [...rights.flatMap((right) => FOLLOWING[right]), ...untried].join(', ');
 }
 
 function inferred(right: Right): string {

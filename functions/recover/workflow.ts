@@ -17,6 +17,7 @@ import { type Unwell, unwell } from '../control-plane/verify.ts';
 import type { Conclusion } from '../engine/conduct.ts';
 import { GuardError } from '../engine/journal.ts';
 import { readMode } from '../engine/mode.ts';
+import { CHEAP_RIGHTS, RIGHTS } from '../etcd/rights.ts';
 import { act } from './act.ts';
 import { decide, type Plan } from './decide.ts';
 import { restartKubelets } from './kubelets.ts';
@@ -99,7 +100,8 @@ async function observeAndAct(recovery: RunContext, known: Known): Promise<Conclu
   const members = observation.members.map((member) => reportMember(member, observation, observation));
   // A dry run is there to find by day what would stop a run at night, also where there is nothing to do today.
   if (plan.kind === 'steps' || (plan.kind === 'nothing-to-do' && recovery.command.dryRun)) {
-    const missing = await missingRights(reached, observation);
+    const rights = recovery.command.dryRun ? RIGHTS : CHEAP_RIGHTS;
+    const missing = await missingRights(reached, observation, rights);
     if (missing !== undefined) return { outcome: 'escalated', reason: missing, members };
   }
   if (plan.kind === 'nothing-to-do') {
