@@ -9,6 +9,7 @@ import { type Command, parseCommand } from '../functions/contract/command.ts';
 import { type ClusterConfiguration, parseCluster } from '../functions/contract/configuration.ts';
 import { describeError, InvalidInputError } from '../functions/contract/errors.ts';
 import { exitCode, type RunReport } from '../functions/contract/report.ts';
+import { oldSpellings } from '../functions/contract/spellings.ts';
 import { executionName } from '../functions/dispatch/execution-name.ts';
 import { parseTrigger } from '../functions/dispatch/parse.ts';
 import { type LocalExecutionResult, runLocally } from '../lab/execution/local-execution.ts';
@@ -107,7 +108,9 @@ function parse(args: readonly string[]) {
 
 /** Relative file names in the configuration are relative to its own folder. */
 async function readConfiguration(file: string): Promise<ClusterConfiguration> {
-  const configuration = parseCluster(await readJson(file), file);
+  const written = await readJson(file);
+  const configuration = parseCluster(written, file);
+  for (const note of oldSpellings(written)) process.stderr.write(`${file}: ${note}\n`);
   const { etcd, kubernetes } = configuration;
   const folder = dirname(resolve(file));
   return {

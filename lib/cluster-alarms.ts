@@ -118,7 +118,7 @@ function emergencies(cluster: ClusterConfiguration): readonly Definition[] {
  * for a while is no new reason for a maintenance, and an hour that was bad once is no trend.
  */
 function outlook(cluster: ClusterConfiguration): readonly Definition[] {
-  const usagePercent = Math.round(cluster.maintain.usageShare * 1000) / 10;
+  const usagePercent = Math.round(cluster.maintain.quotaShareAbove * 1000) / 10;
   return [
     {
       kind: 'quota-usage',

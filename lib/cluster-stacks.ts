@@ -1,8 +1,8 @@
 // What bin/app.ts puts into its app: a stack for each configured cluster, and the rules that all of them are checked
 // by.
-import { type App, Validations } from 'aws-cdk-lib';
+import { Annotations, type App, Validations } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { readClusters } from './clusters.ts';
+import { notesOn, readClusters } from './clusters.ts';
 import { EtcdMedicStack } from './etcd-medic-stack.ts';
 
 /**
@@ -11,7 +11,13 @@ import { EtcdMedicStack } from './etcd-medic-stack.ts';
  * @throws InvalidInputError where the configuration cannot be deployed
  */
 export function addClusterStacks(app: App): EtcdMedicStack[] {
-  const clusters = readClusters(app.node.tryGetContext('clusters'));
+  const context: unknown = app.node.tryGetContext('clusters');
+  const clusters = readClusters(context);
+  const notes = notesOn(context);
   Validations.of(app).addPlugins(new AwsSolutionsChecks(app));
-  return clusters.map((cluster) => new EtcdMedicStack(app, `etcd-medic-${cluster.name}`, { cluster }));
+  return clusters.map((cluster, index) => {
+    const stack = new EtcdMedicStack(app, `etcd-medic-${cluster.name}`, { cluster });
+    for (const note of notes[index] ?? []) Annotations.of(stack).addInfoV2(`etcd-medic:renamed:${note}`, note);
+    return stack;
+  });
 }

@@ -3,6 +3,7 @@
 import { type ClusterConfiguration, parseClusters } from '../functions/contract/configuration.ts';
 import { InvalidInputError } from '../functions/contract/errors.ts';
 import { kindsToPrune } from '../functions/contract/kinds.ts';
+import { oldSpellings } from '../functions/contract/spellings.ts';
 
 const IN_CDK_JSON = 'cdk.json context "clusters"';
 const ON_COMMAND_LINE = 'context "clusters" (-c clusters=…)';
@@ -16,11 +17,21 @@ const TAG_TEXT = /^[\p{L}\p{Z}\p{N}_.:/=+@-]+$/u;
  * @throws InvalidInputError naming the field, what was found and what was expected
  */
 export function readClusters(context: unknown): readonly ClusterConfiguration[] {
-  const [list, source] = typeof context === 'string' ? [parseJson(context), ON_COMMAND_LINE] : [context, IN_CDK_JSON];
+  const [list, source] = written(context);
   const clusters = parseClusters(list, source);
   const problems = [...clusters.flatMap(deploymentProblems), ...clashes(clusters)];
   if (problems.length > 0) throw new InvalidInputError(source, problems);
   return clusters;
+}
+
+/** For each cluster of a valid context, the sentences on what it has by an old name. */
+export function notesOn(context: unknown): readonly (readonly string[])[] {
+  const [list] = written(context);
+  return Array.isArray(list) ? list.map(oldSpellings) : [];
+}
+
+function written(context: unknown): readonly [list: unknown, source: string] {
+  return typeof context === 'string' ? [parseJson(context), ON_COMMAND_LINE] : [context, IN_CDK_JSON];
 }
 
 function parseJson(text: string): unknown {

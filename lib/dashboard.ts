@@ -65,7 +65,7 @@ export class Dashboard extends Construct {
 
 function graphs(cluster: ClusterConfiguration): GraphWidget[][] {
   const one = (metricName: string, label: string) => clusterMetric(cluster, metricName).with({ label, period: PERIOD });
-  const usagePercent = Math.round(cluster.maintain.usageShare * 1000) / 10;
+  const usagePercent = Math.round(cluster.maintain.quotaShareAbove * 1000) / 10;
   return [
     [
       graph('Fullest file against its quota', 'percent', {

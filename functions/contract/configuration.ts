@@ -6,6 +6,7 @@ import { networkSchema } from './network.ts';
 import { ABSOLUTE_PATH, UNIT_NAME } from './patterns.ts';
 import { PRESETS } from './presets.ts';
 import { authoritySchema } from './purposes.ts';
+import { writtenOnce } from './spellings.ts';
 import { validate } from './validate.ts';
 
 const text = z.string().check(z.minLength(1, 'a text that is not empty'));
@@ -120,26 +121,47 @@ export const MOST_REVISION_AGE_SECONDS = 3_600;
 export const MOST_PRUNE_MINUTES = 180;
 export const MOST_STALE_COUNT = 10_000_000;
 
-const maintain = z.strictObject({
-  schedule: z._default(schedule, { cron: '30 2 * * ? *', timeZone: 'UTC' }),
-  /** Nothing new is begun later than this after a scheduled start. */
-  windowMinutes: z._default(wholeNumber(10, 720, 'minutes'), 120),
-  /** Delete stale reports first, in the same run; needs `kubernetes`. */
-  prune: z._default(z.boolean(), false),
-  /** The compaction is to a revision that is this old, so that no watch or list in flight loses its place. */
-  revisionAgeSeconds: z._default(wholeNumber(1, MOST_REVISION_AGE_SECONDS, 'seconds'), 300),
-  /** A member is defragmented where this share of its file is free… */
-  freeShare: z._default(share, 0.45),
-  /** …and at least so many bytes come back… */
-  reclaimBytes: z._default(bytes, 100 * 1024 * 1024),
-  /** …or where its file fills this share of its quota. */
-  usageShare: z._default(share, 0.8),
-  /**
-   * A member whose defragmentation would stall it for longer is not touched: the kubelet's probe would kill it
-   * half-way.
-   */
-  stallSeconds: z._default(wholeNumber(1, 3600, 'seconds'), 80),
-});
+const freeShareAbove = share;
+const minReclaimBytes = bytes;
+const quotaShareAbove = share;
+const maxStallSeconds = wholeNumber(1, 3600, 'seconds');
+
+const maintain = z.pipe(
+  z
+    .strictObject({
+      schedule: z._default(schedule, { cron: '30 2 * * ? *', timeZone: 'UTC' }),
+      /** Nothing new is begun later than this after a scheduled start. */
+      windowMinutes: z._default(wholeNumber(10, 720, 'minutes'), 120),
+      /** Delete stale reports first, in the same run; needs `kubernetes`. */
+      prune: z._default(z.boolean(), false),
+      /** The compaction is to a revision that is this old, so that no watch or list in flight loses its place. */
+      revisionAgeSeconds: z._default(wholeNumber(1, MOST_REVISION_AGE_SECONDS, 'seconds'), 300),
+      /** A member is defragmented where at least this share of its file is free… */
+      freeShareAbove: z.optional(freeShareAbove),
+      /** …and at least so many bytes come back… */
+      minReclaimBytes: z.optional(minReclaimBytes),
+      /** …or where its file fills at least this share of its quota. */
+      quotaShareAbove: z.optional(quotaShareAbove),
+      /**
+       * A member whose defragmentation would stall it for longer is not touched: the kubelet's probe would kill it
+       * half-way.
+       */
+      maxStallSeconds: z.optional(maxStallSeconds),
+      // As these were written until 0.1.
+      freeShare: z.optional(freeShareAbove),
+      reclaimBytes: z.optional(minReclaimBytes),
+      usageShare: z.optional(quotaShareAbove),
+      stallSeconds: z.optional(maxStallSeconds),
+    })
+    .check(writtenOnce),
+  z.transform(({ freeShare, reclaimBytes, usageShare, stallSeconds, ...written }) => ({
+    ...written,
+    freeShareAbove: written.freeShareAbove ?? freeShare ?? 0.45,
+    minReclaimBytes: written.minReclaimBytes ?? reclaimBytes ?? 100 * 1024 * 1024,
+    quotaShareAbove: written.quotaShareAbove ?? usageShare ?? 0.8,
+    maxStallSeconds: written.maxStallSeconds ?? stallSeconds ?? 80,
+  })),
+);
 
 const pruneKind = z.strictObject({
   /** `false`: this kind is not touched. */

@@ -6,7 +6,7 @@ import { diskProblem, nameOf, type Observation, type ObservedMember, troubles } 
 import { estimateStall, MEASURED_BYTES_PER_MS, type SeenRate, type StallEstimate } from './stall.ts';
 
 /**
- * Of a file that fills its quota's `usageShare`, at least this share has to come back: with less it would be as large
+ * Of a file that fills its quota's `quotaShareAbove`, at least this share has to come back: with less it would be as large
  * again within days, and each defragmentation stalls its member. What is left then is live data, and that is for a
  * person.
  */
@@ -68,7 +68,7 @@ export function decide(
  */
 function tryOne(
   { members }: Observation,
-  { stallSeconds }: MaintenancePolicy,
+  { maxStallSeconds }: MaintenancePolicy,
   judgements: readonly Judgement[],
   rates: readonly SeenRate[],
 ): MaintenancePlan | undefined {
@@ -78,7 +78,7 @@ function tryOne(
     const member = voters.find(({ id }) => id === memberId);
     if (verdict !== 'stalls-too-long' || member === undefined || member.isLeader) return false;
     const { version, dbSize = 0, dbSizeInUse = dbSize } = member;
-    return isUnharmedByCrash(version) && dbSizeInUse <= MEASURED_BYTES_PER_MS * stallSeconds * 1000;
+    return isUnharmedByCrash(version) && dbSizeInUse <= MEASURED_BYTES_PER_MS * maxStallSeconds * 1000;
   };
   const [tried] = judgements
     .filter(mayBeTried)
@@ -109,8 +109,11 @@ function isUnharmedByCrash(version: string | undefined): boolean {
  * Whether the member's file fills so much of its quota that it must not be left so. A quota that is not known fills
  * nothing.
  */
-export function isFull({ dbSize = 0, quota, isLearner }: ObservedMember, { usageShare }: MaintenancePolicy): boolean {
-  return !isLearner && quota.kind === 'limit' && dbSize >= usageShare * quota.bytes;
+export function isFull(
+  { dbSize = 0, quota, isLearner }: ObservedMember,
+  { quotaShareAbove }: MaintenancePolicy,
+): boolean {
+  return !isLearner && quota.kind === 'limit' && dbSize >= quotaShareAbove * quota.bytes;
 }
 
 /** R1; and NOSPACE is an emergency, which has a workflow of its own. */
@@ -166,7 +169,7 @@ function judge(
   const freeShare = dbSize > 0 ? gainBytes / dbSize : 0;
   const file = `${percent(freeShare)} of ${formatBytes(dbSize)} free, ${formatBytes(gainBytes)} to gain${usage(member)}`;
   const full = isFull(member, policy);
-  const sparse = freeShare >= policy.freeShare && gainBytes >= policy.reclaimBytes;
+  const sparse = freeShare >= policy.freeShareAbove && gainBytes >= policy.minReclaimBytes;
   if (!sparse && !full) return judged('not-worth-it', `not worth a stall: ${file}`);
   if (!sparse && freeShare < WORTHWHILE_GAIN_SHARE) {
     return judged('live-data', `full of live data, which a defragmentation does not make smaller: ${file}`);
@@ -177,10 +180,10 @@ function judge(
     return judged('no-disk', `R6: its disk cannot be seen to hold the new file: ${diskTrouble}; ${file}`);
   }
   const stall = estimateStall(memberId, dbSizeInUse, rates);
-  if (stall.ms > policy.stallSeconds * 1000) {
+  if (stall.ms > policy.maxStallSeconds * 1000) {
     return judged(
       'stalls-too-long',
-      `it would not answer for ${stallInWords(stall, dbSizeInUse)}, longer than maintain.stallSeconds of ${policy.stallSeconds} s, and the kubelet may kill it half-way: ${file}. Defragment it by hand at a quiet hour with its liveness probe relaxed, or raise maintain.stallSeconds`,
+      `it would not answer for ${stallInWords(stall, dbSizeInUse)}, longer than maintain.maxStallSeconds of ${policy.maxStallSeconds} s, and the kubelet may kill it half-way: ${file}. Defragment it by hand at a quiet hour with its liveness probe relaxed, or raise maintain.maxStallSeconds`,
     );
   }
   return judged('defragment', file);

@@ -201,6 +201,6 @@ async function stillFull(
   const [member] = full;
   const filling =
     member && (await journal.unguardedStep('what fills it', async () => whatFillsIt(await cluster(), member)));
-  const share = Math.round(100 * configuration.maintain.usageShare);
+  const share = Math.round(100 * configuration.maintain.quotaShareAbove);
   return `Above ${share} % of the quota all the same: ${named.join(', ')}. Before it is full, delete what is not needed or raise --quota-backend-bytes. Largest: ${filling?.detail}.`;
 }

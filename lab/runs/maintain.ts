@@ -27,7 +27,7 @@ export const nightlyCommand: Command = {
 };
 
 /** Of files that a test fills in a second. */
-export const SMALL_FILES = { revisionAgeSeconds: 1, reclaimBytes: MiB };
+export const SMALL_FILES = { revisionAgeSeconds: 1, minReclaimBytes: MiB };
 
 export interface MaintainOptions extends LocalExecutionOptions {
   readonly dryRun?: boolean;

@@ -42,7 +42,7 @@ describe('seven nights', () => {
       const rules = watchRules(plane, { leaderStallMs: LEADER_STALL_MS });
 
       const report = await maintainPlane(plane, {
-        policy: { revisionAgeSeconds: 300, reclaimBytes: 10 * MiB },
+        policy: { revisionAgeSeconds: 300, minReclaimBytes: 10 * MiB },
         trigger: { kind: 'schedule', source: 'nightly', at: new Date().toISOString() },
       });
 

@@ -1,6 +1,7 @@
 // What is wrong in a configuration, in words that say what to write instead.
 import { describe, expect, it } from 'vitest';
 import { parseCluster } from '../../functions/contract/configuration.ts';
+import { oldSpellings } from '../../functions/contract/spellings.ts';
 
 const cluster = (etcd: Readonly<Record<string, unknown>>) => ({
   name: 'demo',
@@ -41,5 +42,37 @@ describe('a configuration', () => {
     const { etcd } = parseCluster(cluster({ endpoints: ['https://etcd.example.com:443', 'https://[fd00::11]:2379/'] }));
 
     expect(etcd.endpoints).toEqual(['https://etcd.example.com:443', 'https://[fd00::11]:2379/']);
+  });
+
+  it('reads the thresholds by the names that they had, as by those that they have', () => {
+    const old = { freeShare: 0.3, reclaimBytes: 1_000, usageShare: 0.7, stallSeconds: 30 };
+    const now = { freeShareAbove: 0.3, minReclaimBytes: 1_000, quotaShareAbove: 0.7, maxStallSeconds: 30 };
+
+    const [before, after] = [old, now].map((maintain) => parseCluster({ ...cluster({}), maintain }));
+
+    expect(before).toEqual(after);
+    expect(before?.maintain).toMatchObject(now);
+    // What a function finds in its environment is what was read before.
+    expect(parseCluster(before)).toEqual(before);
+  });
+
+  it('says what is written by an old name, and nothing of what is not', () => {
+    const maintain = { usageShare: 0.7, minReclaimBytes: 1_000 };
+
+    expect(oldSpellings({ ...cluster({}), maintain })).toEqual([
+      'maintain.usageShare is called maintain.quotaShareAbove now; it is read as before',
+    ]);
+    expect(oldSpellings(cluster({}))).toEqual([]);
+  });
+
+  it.each([
+    [
+      { usageShare: 0.7, quotaShareAbove: 0.8 },
+      'maintain.usageShare: found 0.7, expected one of both: it is quotaShareAbove by its old name',
+    ],
+    [{ usageShare: 7 }, 'maintain.usageShare: found 7, expected at most 1'],
+    [{ quotaShareAbove: 7 }, 'maintain.quotaShareAbove: found 7, expected at most 1'],
+  ])('with the thresholds %j says which is wrong', (maintain, message) => {
+    expect(() => parseCluster({ ...cluster({}), maintain })).toThrow(message);
   });
 });

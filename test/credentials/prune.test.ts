@@ -263,7 +263,7 @@ describe.each(servers())('an issued certificate, at $name', (kind) => {
         // Disks are looked at elsewhere.
         nodes: undefined,
         snapshot: false,
-        maintain: { prune: true, revisionAgeSeconds: 1, reclaimBytes: MiB },
+        maintain: { prune: true, revisionAgeSeconds: 1, minReclaimBytes: MiB },
       });
       await createReports(trusting.api);
       await writeHistory(plane);

@@ -136,7 +136,7 @@ describe('ClusterAlarms', () => {
   });
 
   it('calls for a maintenance where the configuration lets a maintenance defragment', () => {
-    const { alarm } = alarmStack({ maintain: { usageShare: 0.55 } });
+    const { alarm } = alarmStack({ maintain: { quotaShareAbove: 0.55 } });
 
     expect(ruleOf(alarm('quota-usage'))).toBe('> 55 in 5 of 5');
     expect(alarm('quota-usage').AlarmDescription).toContain('more than 55 % of its quota');

@@ -129,7 +129,7 @@ describe('Dashboard', () => {
   });
 
   it('has a line where maintenance begins, as it is configured', () => {
-    const { template } = build({ maintain: { usageShare: 0.725 } });
+    const { template } = build({ maintain: { quotaShareAbove: 0.725 } });
 
     const usage = widgetsOf(template).find(({ properties }) => properties.annotations !== undefined);
     expect(usage?.properties).toMatchObject({

@@ -175,7 +175,7 @@ describe('the estimate of a stall', () => {
     const rates = [{ memberId: 'a', bytesPerMs: (200 * MiB) / 80_001 }];
     const judgement = judgementOf({}, rates);
     expect(judgement.verdict).toBe('stalls-too-long');
-    expect(judgement.reason).toContain('maintain.stallSeconds');
+    expect(judgement.reason).toContain('maintain.maxStallSeconds');
     expect(judgementOf({}, [{ memberId: 'a', bytesPerMs: (200 * MiB) / 80_000 }]).verdict).toBe('defragment');
   });
 
@@ -204,7 +204,7 @@ describe('the estimate of a stall', () => {
   });
 
   it("lets the default quota's live data be defragmented by the cautious guess, and is below the measured rate", () => {
-    expect(estimateStall('a', 0.4 * 2 ** 31, []).ms).toBeLessThan(policy.stallSeconds * 1000);
+    expect(estimateStall('a', 0.4 * 2 ** 31, []).ms).toBeLessThan(policy.maxStallSeconds * 1000);
     expect(UNSEEN_BYTES_PER_MS).toBeLessThan(0.21e9 / 1900);
   });
 });

@@ -234,7 +234,7 @@ describe('maintain, when something comes up on the way', () => {
     // 15 MB live, half of the file: 1.25 s by the cautious guess.
     await churn(plane, { reports: 750, reportBytes: 20_000, rewrites: 2 });
 
-    const report = await maintainPlane(plane, { policy: { stallSeconds: 1 } });
+    const report = await maintainPlane(plane, { policy: { maxStallSeconds: 1 } });
 
     expect(report.outcome).toBe('escalated');
     expect(report.reason).toMatch(/cp-2: it would not answer for about 1 s .*, by a cautious guess/);
@@ -248,7 +248,7 @@ describe('maintain, when something comes up on the way', () => {
     // 15 MB live, half of the file: 1.25 s by the cautious guess, longer than is allowed.
     await churn(plane, { reports: 750, reportBytes: 20_000, rewrites: 2 });
 
-    const report = await maintainPlane(plane, { policy: { stallSeconds: 1, usageShare: 1 } });
+    const report = await maintainPlane(plane, { policy: { maxStallSeconds: 1, quotaShareAbove: 1 } });
 
     const [first, ...others] = sweepOf(report);
     expect(report.outcome, report.reason).toBe('maintained');
@@ -257,7 +257,7 @@ describe('maintain, when something comes up on the way', () => {
     expect(report.reason).not.toContain('by a cautious guess');
     for (const { name, note, defragmented } of report.members) {
       expect(defragmented, `${name}: ${note}`).toBe(name === first || others.includes(name));
-      if (!defragmented) expect(note).toMatch(/\/s, by other members\), longer than maintain\.stallSeconds/);
+      if (!defragmented) expect(note).toMatch(/\/s, by other members\), longer than maintain\.maxStallSeconds/);
     }
     expect(sum(await defragmentations(plane))).toBe(1 + others.length);
   });

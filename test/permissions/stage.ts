@@ -207,7 +207,7 @@ function deployFor(plane: ControlPlane, api: StandInApiServer, aws: AwsStandIn):
     etcd: { endpoints: undefined, credentials: { issued: true } },
     kubernetes: { server: api.server, credentials: { issued: true } },
     nodes: signingNodes(NODE_TAG),
-    maintain: { prune: true, revisionAgeSeconds: 1, reclaimBytes: MiB },
+    maintain: { prune: true, revisionAgeSeconds: 1, minReclaimBytes: MiB },
     prune: { maxStaleShare: 1 },
   });
   return deploy(cluster, { table: aws.table, bucket: aws.s3.bucket });
