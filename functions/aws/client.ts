@@ -19,7 +19,7 @@ const AGAIN_AT_MOST_MS = 10_000;
  * @param mayPass of an error: another try may come through
  * @throws what the last try threw
  */
-export async function patiently<Answer>(
+export async function withRetries<Answer>(
   withinMs: number,
   ask: () => Promise<Answer>,
   mayPass: (error: unknown) => boolean = isAccident,

@@ -5,7 +5,7 @@ import { resolve } from 'node:path';
 import type { EtcdCredentials } from '../contract/configuration.ts';
 import { SetupError } from '../contract/errors.ts';
 import type { TlsMaterial } from '../contract/tls-material.ts';
-import { clientDefaults, patiently } from './client.ts';
+import { clientDefaults, withRetries } from './client.ts';
 
 /**
  * @param credentials `etcd.credentials` of the configuration; undefined: plain http
@@ -74,7 +74,7 @@ export async function readSecret(field: string, secretArn: string, expected: str
   let text: string | undefined;
   try {
     const get = () => client.send(new GetSecretValueCommand({ SecretId: secretArn }));
-    ({ SecretString: text } = await patiently(READ_WITHIN_MS, get));
+    ({ SecretString: text } = await withRetries(READ_WITHIN_MS, get));
   } catch (cause) {
     const name = cause instanceof Error ? cause.name : 'unknown error';
     const remedy =

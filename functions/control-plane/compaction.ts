@@ -6,7 +6,7 @@ import type { Look } from '../engine/poll.ts';
 import type { EtcdCluster } from '../etcd/discovery.ts';
 import { EtcdError, EtcdTimeoutError, EtcdUnreachableError, QuorumLostError } from '../etcd/errors.ts';
 import type { Attempt } from './patience.ts';
-import { AwayError, checkBeforeChange, clientOf, type OpenCluster, reach, type Voter } from './voters.ts';
+import { AwayError, checkBeforeChange, clientOf, connectAll, type OpenCluster, type Voter } from './voters.ts';
 
 /** How often a barrier that timed out is asked for again: with the call's own deadline, 25 minutes. */
 const SLOW_ATTEMPTS = 5;
@@ -37,7 +37,7 @@ export async function compactEach(
   attempt: Attempt<CompactionProgress>,
 ): Promise<Look<CompactionProgress>> {
   const { pending, slow, broken } = attempt.last ?? { pending: voters, slow: 0, broken: 0 };
-  const cluster = await reach(open, voters, attempt.patienceMs);
+  const cluster = await connectAll(open, voters, attempt.patienceMs);
   await checkBeforeChange(cluster, voters, undefined, attempt);
   const answers = await Promise.all(
     pending.map(async (voter) => {

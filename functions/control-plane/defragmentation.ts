@@ -12,9 +12,9 @@ import {
   AwayError,
   checkBeforeChange,
   clientOf,
+  connectAll,
   MemberBusyError,
   type OpenCluster,
-  reach,
   refuseAtWork,
   type Voter,
 } from './voters.ts';
@@ -129,7 +129,7 @@ async function send(
 ): Promise<Look<Defragmentation>> {
   const { last, patienceMs } = attempt;
   const times = last !== undefined && 'times' in last ? last.times : 0;
-  const cluster = await reach(open, voters, patienceMs);
+  const cluster = await connectAll(open, voters, patienceMs);
   const client = clientOf(cluster, target);
   const atWork = await untilServing(client, target, patienceMs);
   if (atWork !== undefined) {
@@ -225,7 +225,7 @@ async function settle(
 ): Promise<Look<Defragmentation>> {
   const looks = last.looks + 1;
   try {
-    const client = clientOf(await reach(open, [target], patienceMs), target);
+    const client = clientOf(await connectAll(open, [target], patienceMs), target);
     await client.checkServing();
     const status = await client.status();
     if (status.dbSize < dbSizeBefore) {

@@ -12,8 +12,8 @@ import {
   checkBeforeChange,
   checkOthersHealthy,
   clientOf,
+  connectAll,
   type OpenCluster,
-  reach,
   SweepStoppedError,
   type Voter,
 } from './voters.ts';
@@ -39,7 +39,7 @@ export async function disarm(
   configuredQuotaBytes: number | undefined,
   before: BeforeChange = {},
 ): Promise<StepResult<never>> {
-  const cluster = await reach(open, voters, before.patienceMs);
+  const cluster = await connectAll(open, voters, before.patienceMs);
   const healthy = checkOthersHealthy(cluster, voters, undefined, before.patienceMs);
   const client = clientOf(cluster, anyOf(voters));
   const quotasOf = voters.map(async (voter) => ({
@@ -85,7 +85,7 @@ export async function canary(
   voters: readonly Voter[],
   before: BeforeChange = {},
 ): Promise<StepResult<never>> {
-  const cluster = await reach(open, voters, before.patienceMs);
+  const cluster = await connectAll(open, voters, before.patienceMs);
   await checkBeforeChange(cluster, voters, undefined, before);
   const left = await deleteCanaries(cluster, voters);
   try {

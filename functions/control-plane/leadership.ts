@@ -9,8 +9,8 @@ import {
   type BeforeChange,
   checkBeforeChange,
   clientOf,
+  connectAll,
   type OpenCluster,
-  reach,
   type Voter,
 } from './voters.ts';
 
@@ -33,7 +33,7 @@ export async function moveLeaderAway(
   from: Voter,
   before: BeforeChange = {},
 ): Promise<StepResult<never>> {
-  const cluster = await reach(open, voters, before.patienceMs);
+  const cluster = await connectAll(open, voters, before.patienceMs);
   const statuses = await checkBeforeChange(cluster, voters, undefined, before);
   if (statuses.get(from.id)?.leaderId !== from.id) {
     return { outcome: 'nothing-to-do', detail: `${from.name} is not the leader any more` };

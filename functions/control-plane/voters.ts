@@ -69,7 +69,7 @@ export type OpenCluster = () => Promise<EtcdCluster>;
  * The cluster, with a connection to every one of these voters. One that is just restarting is waited for.
  * @throws AwayError naming who cannot be reached; SweepStoppedError for a voter that has left the cluster
  */
-export async function reach(
+export async function connectAll(
   open: OpenCluster,
   voters: readonly Voter[],
   withinMs = HEALTHY_WITHIN_MS,

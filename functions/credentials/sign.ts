@@ -2,7 +2,7 @@
 // does.
 import { createHash } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
-import { patiently } from '../aws/client.ts';
+import { withRetries } from '../aws/client.ts';
 import type { ClusterConfiguration } from '../contract/configuration.ts';
 import { describeError, SetupError } from '../contract/errors.ts';
 import { type AuthorityFiles, type Subject, signingDocumentName, VALID_DAYS } from '../contract/purposes.ts';
@@ -124,7 +124,7 @@ async function askNode({ instanceId }: Node, order: SigningOrder): Promise<Signe
  * once (R5).
  */
 function throughTrouble<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
-  return patiently(TROUBLE_MS, ask, mayComeThrough);
+  return withRetries(TROUBLE_MS, ask, mayComeThrough);
 }
 
 function nameOf({ name, instanceId }: Node): string {

@@ -49,7 +49,7 @@ export class Calls {
    */
   async read(call: ApiCall, make: MakeRequest, { isKnown = false, patience = this.patience() } = {}): Promise<Answer> {
     for (;;) {
-      const result = await this.#patiently(call, make, patience);
+      const result = await this.#withRetries(call, make, patience);
       const isAnswer = !(result instanceof KubernetesError);
       if (isAnswer && isFinal(result, isKnown)) return result;
       const problem = isAnswer ? refusal(result, call) : result;
@@ -64,13 +64,13 @@ export class Calls {
    * @throws SetupError, ThrottledError, ApiUnavailableError: it was not done
    */
   async change(call: ApiCall, make: MakeRequest, patience: Patience): Promise<Answer | ApiUnavailableError> {
-    const result = await this.#patiently(call, make, patience);
+    const result = await this.#withRetries(call, make, patience);
     // Servers count changes apart from reads: that many reads went well says nothing of how many changes would.
     if (!(result instanceof ApiUnavailableError)) this.#pace.wentWell();
     return result;
   }
 
-  async #patiently(call: ApiCall, make: MakeRequest, patience: Patience): Promise<Answer | ApiUnavailableError> {
+  async #withRetries(call: ApiCall, make: MakeRequest, patience: Patience): Promise<Answer | ApiUnavailableError> {
     for (let unauthorized = 0; ; ) {
       const result = await this.#pace.run(() => this.#send(call, make));
       if (result instanceof ApiUnavailableError) {

@@ -17,7 +17,7 @@ import { GuardError } from '../engine/journal.ts';
 import { pruneFirst } from '../engine/prune-child.ts';
 import { checkBefore, commitCanary, timeWrites } from './checks.ts';
 import { decide, type Judgement, type MaintenancePlan } from './decide.ts';
-import { mayLeadOn, type SeenRate } from './stall.ts';
+import { mayDefragmentAsLeader, type SeenRate } from './stall.ts';
 import { windowOver } from './window.ts';
 
 /** While a revision grows old the alarms are looked at, and the lease is renewed, so often. */
@@ -238,7 +238,7 @@ class Acting {
     const tonight = this.#tonight;
     const mayLead = ({ id }: Voter) => {
       const live = observation.members.find((member) => member.id === id)?.dbSizeInUse;
-      return live !== undefined && mayLeadOn(id, live, tonight, rates);
+      return live !== undefined && mayDefragmentAsLeader(id, live, tonight, rates);
     };
     await sweep.defragment(memberIds, {
       mayLead,

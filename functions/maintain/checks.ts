@@ -7,8 +7,8 @@ import {
   type BeforeChange,
   checkOthersHealthy,
   clientOf,
+  connectAll,
   type OpenCluster,
-  reach,
   type Voter,
 } from '../control-plane/voters.ts';
 import type { StepResult } from '../engine/step.ts';
@@ -29,7 +29,7 @@ export async function checkBefore(
 ): Promise<StepResult<never>> {
   const over = windowOver(windowEndMs, Date.now());
   if (over !== undefined) return { outcome: 'skipped', detail: over };
-  const cluster = await reach(open, voters, patienceMs);
+  const cluster = await connectAll(open, voters, patienceMs);
   const statuses = await checkOthersHealthy(cluster, voters, undefined, patienceMs);
   const raised = [...statuses.values()].flatMap(({ alarms }) => alarms);
   if (raised.length === 0) return { outcome: 'done', detail: 'every voter is healthy, no alarm' };
@@ -52,7 +52,7 @@ export async function commitCanary(
 ): Promise<StepResult<never>> {
   for (let commits = 1; ; commits++) {
     const written = await canary(open, voters, before);
-    const cluster = await reach(open, voters, before.patienceMs);
+    const cluster = await connectAll(open, voters, before.patienceMs);
     await before.confirm?.();
     await Promise.all(voters.map((voter) => clientOf(cluster, voter).compact(compactedTo)));
     if (commits === COMMITS) return written;
@@ -64,7 +64,7 @@ const TIMED_WRITES = 4;
 
 /** How long the slowest of a few small writes through every voter takes, in milliseconds. */
 export async function timeWrites(open: OpenCluster, voters: readonly Voter[]): Promise<StepResult<number>> {
-  const cluster = await reach(open, voters);
+  const cluster = await connectAll(open, voters);
   const key = `${CANARY_PREFIX}timed`;
   let slowestMs = 0;
   try {

@@ -6,9 +6,9 @@ import { diskProblem, nameOf, type Observation, type ObservedMember, troubles } 
 import { estimateStall, MEASURED_BYTES_PER_MS, type SeenRate, type StallEstimate } from './stall.ts';
 
 /**
- * Of a file that fills its quota's `quotaShareAbove`, at least this share has to come back: with less it would be as large
- * again within days, and each defragmentation stalls its member. What is left then is live data, and that is for a
- * person.
+ * Of a file that fills its quota's `quotaShareAbove`, at least this share has to come back: with less it would be as
+ * large again within days, and each defragmentation stalls its member. What is left then is live data, and that is for
+ * a person.
  */
 export const WORTHWHILE_GAIN_SHARE = 0.1;
 

@@ -57,7 +57,7 @@ export function estimateStall(memberId: string, liveBytes: number, rates: readon
  * @param tonight of the members before it. They have written the same live data, so theirs count as its own
  * @param rates of earlier nights, newest first
  */
-export function mayLeadOn(
+export function mayDefragmentAsLeader(
   memberId: string,
   liveBytes: number,
   tonight: readonly SeenRate[],

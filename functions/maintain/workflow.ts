@@ -3,11 +3,11 @@
 import { formatBytes, type ReportMember } from '../contract/report.ts';
 import { inspectDisks } from '../control-plane/disks.ts';
 import { whatFillsIt } from '../control-plane/live-data.ts';
+import { locateEtcd, unreadable, withoutEndpoints } from '../control-plane/locate.ts';
 import { awayIn, isTypedInVain, look } from '../control-plane/look.ts';
 import { reportMember } from '../control-plane/members.ts';
 import { listNodes } from '../control-plane/nodes.ts';
 import type { Observation, ObservedMember } from '../control-plane/observation.ts';
-import { reach, unreadable, withoutEndpoints } from '../control-plane/reach.ts';
 import { missingRights } from '../control-plane/rights.ts';
 import type { ReachableRun } from '../control-plane/run-context.ts';
 import { quotaOf, withoutQuota } from '../control-plane/verify.ts';
@@ -50,7 +50,7 @@ async function observeAndAct(maintenance: Maintenance, known: Known): Promise<Co
   const { maintain: policy } = configuration;
   const { mode, why: standing } = await readMode(maintenance);
   const { nodes, problem } = await listNodes(maintenance);
-  const reached = reach(maintenance, nodes);
+  const reached = locateEtcd(maintenance, nodes);
   if (reached === undefined) return withoutEndpoints(problem);
   const rates = await earlierRates(maintenance);
 

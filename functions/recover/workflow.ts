@@ -4,12 +4,12 @@ import { formatBytes, type PlannedStep } from '../contract/report.ts';
 import { askNodes } from '../control-plane/ask-nodes.ts';
 import { inspectDisks } from '../control-plane/disks.ts';
 import { whatFillsIt } from '../control-plane/live-data.ts';
+import { locateEtcd, unreadable, withoutEndpoints } from '../control-plane/locate.ts';
 import { awayIn, isTypedInVain, look } from '../control-plane/look.ts';
 import { reportMember, votersOf } from '../control-plane/members.ts';
 import { listNodes } from '../control-plane/nodes.ts';
 import type { KubeletRestarts, Observation } from '../control-plane/observation.ts';
 import { observeNobody } from '../control-plane/observe.ts';
-import { reach, unreadable, withoutEndpoints } from '../control-plane/reach.ts';
 import { missingRights } from '../control-plane/rights.ts';
 import type { ReachableRun, RunContext } from '../control-plane/run-context.ts';
 import { snapshotFirst } from '../control-plane/snapshot-first.ts';
@@ -57,7 +57,7 @@ async function observeAndAct(recovery: RunContext, known: Known): Promise<Conclu
   for (const { name, detail } of missingParts(recovery)) journal.missing(name, detail);
   const { mode, why: standing } = await readMode(recovery);
   const { nodes, problem } = await listNodes(recovery);
-  const found = reach(recovery, nodes);
+  const found = locateEtcd(recovery, nodes);
   if (found === undefined) return withoutEndpoints(problem);
 
   // Where nodes are known, a cluster of which nobody answers is something to go by (R11).

@@ -104,6 +104,18 @@ describe('invoke recover, where nothing can be done', () => {
     expect(invocation.stderr).toContain(words);
   });
 
+  it('a configuration with a field by its old name: is read, and says what it is called now', async () => {
+    const etcd = { endpoints: ['http://127.0.0.1:1'] };
+    const config = await file('old.json', { name: 'a', etcd, maintain: { usageShare: 0.7 } });
+
+    const { stdout, stderr } = await invoke('recover', '--config', config, '--dry-run');
+
+    expect(stdout).toContain('"outcome":');
+    expect(stderr).toContain(
+      `${config}: maintain.usageShare is called maintain.quotaShareAbove now; it is read as before`,
+    );
+  });
+
   it.each([
     ['a certificate that is not PEM', { certFile: 'garbage.pem' }, {}, 'cert: found a text that is not PEM'],
     ['a certificate file that is not there', { certFile: 'nowhere.pem' }, {}, "nowhere.pem can't be read"],

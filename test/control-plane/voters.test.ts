@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { loadTlsMaterial } from '../../functions/aws/credentials.ts';
 import { CANARY_PREFIX, canary, deleteCanaries, disarm } from '../../functions/control-plane/disarm.ts';
-import { checkOthersHealthy, reach } from '../../functions/control-plane/voters.ts';
+import { checkOthersHealthy, connectAll } from '../../functions/control-plane/voters.ts';
 import { discoverMembers } from '../../functions/etcd/discovery.ts';
 import { listAlarms, raiseCorrupt } from '../../lab/control-plane/alarms.ts';
 import { within, withMember } from '../../lab/control-plane/client.ts';
@@ -63,14 +63,14 @@ describe('the checks before a change', () => {
     const back = setTimeout(() => plane?.startMember('cp-3'), 1500);
     const current = plane;
     try {
-      await using cluster = await reach(() => open(current), voters);
+      await using cluster = await connectAll(() => open(current), voters);
       expect(cluster.client(voters[2]?.id ?? '')).toBeDefined();
     } finally {
       clearTimeout(back);
     }
     await plane.stopMember('cp-3');
 
-    await expect(reach(() => open(current), voters)).rejects.toThrow(/cp-3 cannot be reached/);
+    await expect(connectAll(() => open(current), voters)).rejects.toThrow(/cp-3 cannot be reached/);
   });
 
   it('a canary that a member has left behind is deleted through another', async () => {

@@ -30,6 +30,17 @@ describe('EtcdMedicStack', () => {
     expect(synthesis.annotations()).toEqual([]);
   });
 
+  it('says what a configuration has by an old name, at the stack that it is about', () => {
+    const old = { ...sampleCluster, name: 'other', maintain: { stallSeconds: 60 } };
+    using synthesis = synth([sampleCluster, old]);
+
+    expect(synthesis.annotations()).toEqual([
+      expect.stringMatching(
+        /^info at \/etcd-medic-other: maintain\.stallSeconds is called maintain\.maxStallSeconds now/,
+      ),
+    ]);
+  });
+
   it('would have findings for an open bucket: the checks are on, and no reason given for one thing hides another', () => {
     using synthesis = synth([sampleCluster], (stacks) => {
       for (const stack of stacks) new Bucket(stack, 'Open');

@@ -4,7 +4,12 @@ import { describe, expect, it } from 'vitest';
 import { type MaintenancePolicy, parseCluster } from '../../functions/contract/configuration.ts';
 import type { Observation, ObservedMember } from '../../functions/control-plane/observation.ts';
 import { decide, isFull, type Judgement, WORTHWHILE_GAIN_SHARE } from '../../functions/maintain/decide.ts';
-import { estimateStall, LEADER_STALL_MS, mayLeadOn, UNSEEN_BYTES_PER_MS } from '../../functions/maintain/stall.ts';
+import {
+  estimateStall,
+  LEADER_STALL_MS,
+  mayDefragmentAsLeader,
+  UNSEEN_BYTES_PER_MS,
+} from '../../functions/maintain/stall.ts';
 import { windowEnd, windowOver } from '../../functions/maintain/window.ts';
 
 const MiB = 1024 * 1024;
@@ -200,7 +205,7 @@ describe('the estimate of a stall', () => {
     const bytesPerMs = 2 * UNSEEN_BYTES_PER_MS;
     const rates = (seen: readonly (readonly [string, number])[]) =>
       seen.map(([memberId, percent]) => ({ memberId, bytesPerMs: (percent / 100) * bytesPerMs }));
-    expect(mayLeadOn('a', LEADER_STALL_MS * bytesPerMs, rates(tonight), rates(earlier))).toBe(leadsOn);
+    expect(mayDefragmentAsLeader('a', LEADER_STALL_MS * bytesPerMs, rates(tonight), rates(earlier))).toBe(leadsOn);
   });
 
   it("lets the default quota's live data be defragmented by the cautious guess, and is below the measured rate", () => {

@@ -5,7 +5,7 @@ import type { ObservedNode } from './observation.ts';
 import type { ReachableRun, RunContext } from './run-context.ts';
 
 /** @returns undefined where neither the configuration nor a node says where etcd is */
-export function reach(recovery: RunContext, nodes: readonly ObservedNode[] | undefined): ReachableRun | undefined {
+export function locateEtcd(recovery: RunContext, nodes: readonly ObservedNode[] | undefined): ReachableRun | undefined {
   const endpoints = endpointsOf(recovery.configuration, nodes);
   if (endpoints.length === 0) return undefined;
   return { ...recovery, endpoints, cluster: () => recovery.cluster(endpoints) };
