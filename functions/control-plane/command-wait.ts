@@ -3,7 +3,7 @@
 import type * as z from 'zod/mini';
 import { describeError } from '../contract/errors.ts';
 import type { Journal } from '../engine/journal.ts';
-import type { RecordedStep } from '../engine/step.ts';
+import type { NoData, RecordedStep } from '../engine/step.ts';
 import type { StepName } from '../engine/step-name.ts';
 import { type NodeResult, readCommand } from '../nodes/command-results.ts';
 import { type SendCommandOptions, type SentCommand, sendCommandOnce } from '../nodes/commands.ts';
@@ -18,26 +18,27 @@ const SEND_AGAIN_SECONDS = 5;
 
 /**
  * Sends it, again where that is known not to have come through: each try looks first for what an earlier one sent (R5).
- * @param confirm asked before each try, of a command that changes something. @default nobody is asked
- * @returns without data where it was not sent: `failed`; `unknown` where an answer was lost and the command never
- *   showed up
+ * A quiet step.
+ * @param changes it changes something, so the guard is asked directly before each try
+ * @returns `failed` where it was not sent; `unknown` where an answer was lost and the command never showed up
  * @throws GuardError
  */
 export async function sendPatiently(
   journal: Journal,
   name: StepName,
   detail: string,
-  options: SendCommandOptions,
-  confirm: () => Promise<unknown> = async () => undefined,
-): Promise<RecordedStep<SentCommand>> {
-  const polling = { everySeconds: SEND_AGAIN_SECONDS, withinSeconds: SEND_WITHIN_SECONDS };
-  return journal.poll<SentCommand>(name, polling, async (_look, last) => {
-    await confirm();
+  command: SendCommandOptions,
+  { changes }: { readonly changes: boolean },
+): Promise<RecordedStep<{ done: SentCommand }>> {
+  const polling = { everySeconds: SEND_AGAIN_SECONDS, withinSeconds: SEND_WITHIN_SECONDS, quiet: true };
+  return journal.poll<{ done: SentCommand }, { wasUnknown: boolean }>(name, polling, async ({ confirm, memory }) => {
+    if (changes) await confirm();
     try {
-      return { outcome: 'done', detail, data: await sendCommandOnce(options) };
+      return { outcome: 'done', detail, data: await sendCommandOnce(command) };
     } catch (error) {
-      const isUnknown = error instanceof CommandUnknownError || last?.outcome === 'unknown';
-      return { outcome: isUnknown ? 'unknown' : 'failed', detail: describeError(error), again: mayComeThrough(error) };
+      const wasUnknown = error instanceof CommandUnknownError || memory?.wasUnknown === true;
+      const told = { detail: describeError(error), again: mayComeThrough(error), memory: { wasUnknown } };
+      return wasUnknown ? { outcome: 'unknown', ...told } : { outcome: 'failed', ...told };
     }
   });
 }
@@ -52,22 +53,22 @@ export interface CommandWait<Output> {
 }
 
 /**
- * A look that Systems Manager did not answer is made again like any other.
+ * A look that Systems Manager did not answer is made again like any other. A quiet step.
  * @returns what was last read; empty where nothing ever could be
  */
 export async function untilEnded<Output>(
   { journal }: Pick<ReachableRun, 'journal'>,
   { sent, output, name, withinSeconds }: CommandWait<Output>,
 ): Promise<readonly NodeResult<Output>[]> {
-  const polling = { everySeconds: LOOK_AGAIN_SECONDS, withinSeconds };
-  const { data = [] } = await journal.poll<readonly NodeResult<Output>[]>(name, polling, async (_look, last) => {
+  const polling = { everySeconds: LOOK_AGAIN_SECONDS, withinSeconds, quiet: true };
+  const { memory = [] } = await journal.poll<NoData, readonly NodeResult<Output>[]>(name, polling, async () => {
     try {
-      const data = await readCommand({ sent, output });
-      const detail = data.map(({ instanceId, state }) => `${instanceId} ${state}`).join(', ');
-      return { outcome: 'done', detail, data, again: data.some(({ state }) => state === 'Pending') };
+      const read = await readCommand({ sent, output });
+      const detail = read.map(({ instanceId, state }) => `${instanceId} ${state}`).join(', ');
+      return { outcome: 'done', detail, again: read.some(({ state }) => state === 'Pending'), memory: read };
     } catch (error) {
-      return { outcome: 'unknown', detail: describeError(error), data: last?.data, again: true };
+      return { outcome: 'unknown', detail: describeError(error), again: true };
     }
   });
-  return data;
+  return memory;
 }

@@ -19,8 +19,11 @@ export interface CompactionProgress {
   readonly pending: readonly Voter[];
   readonly slow: number;
   readonly broken: number;
-  /** Each voter's file in bytes, by id, read after the barrier; undefined before. */
-  readonly dbSizes?: Readonly<Record<string, number>> | undefined;
+}
+
+export interface CompactionEnds {
+  /** Each voter's file in bytes, by id, read after the barrier. */
+  readonly done: Readonly<Record<string, number>>;
 }
 
 /**
@@ -35,8 +38,8 @@ export async function compactEach(
   voters: readonly Voter[],
   revision: bigint,
   attempt: Attempt<CompactionProgress>,
-): Promise<Look<CompactionProgress>> {
-  const { pending, slow, broken } = attempt.last ?? { pending: voters, slow: 0, broken: 0 };
+): Promise<Look<CompactionEnds, CompactionProgress>> {
+  const { pending, slow, broken } = attempt.memory ?? { pending: voters, slow: 0, broken: 0 };
   const cluster = await connectAll(open, voters, attempt.patienceMs);
   await checkBeforeChange(cluster, voters, undefined, attempt);
   const answers = await Promise.all(
@@ -53,19 +56,23 @@ export async function compactEach(
   const left = troubles.map(({ voter }) => voter);
   if (left.length > 0) {
     const isSlow = troubles.some(({ error }) => error instanceof EtcdTimeoutError);
-    const data = { pending: left, slow: slow + Number(isSlow), broken: broken + Number(!isSlow) };
+    const memory = { pending: left, slow: slow + Number(isSlow), broken: broken + Number(!isSlow) };
     const detail = troubles.map(({ text }) => text).join('; ');
-    if (!troubles.every(({ error }) => isWorthAsking(error))) return { outcome: 'failed', detail, data };
-    return { outcome: 'unknown', detail, data, again: data.slow < SLOW_ATTEMPTS && data.broken < BROKEN_ATTEMPTS };
+    if (!troubles.every(({ error }) => isWorthAsking(error))) return { outcome: 'failed', detail };
+    return {
+      outcome: 'unknown',
+      detail,
+      again: memory.slow < SLOW_ATTEMPTS && memory.broken < BROKEN_ATTEMPTS,
+      memory,
+    };
   }
   const dbSizes = await measure(cluster, voters);
   if (dbSizes === undefined) {
     const detail = `compacted to revision ${revision} on every voter, but not every file could be measured after it`;
-    const data = { pending: left, slow, broken: broken + 1 };
-    return { outcome: 'unknown', detail, data, again: data.broken < BROKEN_ATTEMPTS };
+    const memory = { pending: left, slow, broken: broken + 1 };
+    return { outcome: 'unknown', detail, again: memory.broken < BROKEN_ATTEMPTS, memory };
   }
-  const data = { pending: left, slow, broken, dbSizes };
-  return { outcome: 'done', detail: `compacted to revision ${revision} on every voter`, data };
+  return { outcome: 'done', detail: `compacted to revision ${revision} on every voter`, data: dbSizes };
 }
 
 async function measure(

@@ -4,6 +4,7 @@
 import { describeError } from '../contract/errors.ts';
 import { formatBytes } from '../contract/report.ts';
 import type { Look } from '../engine/poll.ts';
+import type { StepResult } from '../engine/step.ts';
 import { EtcdError, EtcdTimeoutError, EtcdUnreachableError, PermissionDeniedError } from '../etcd/errors.ts';
 import { DEFAULT_DEADLINES } from '../etcd/member-client.ts';
 import type { MemberClient } from '../etcd/types.ts';
@@ -20,7 +21,6 @@ import {
 } from './voters.ts';
 
 export interface Defragmented {
-  readonly kind: 'defragmented';
   /** Bytes. */
   readonly dbSize: number;
   readonly dbSizeInUse: number;
@@ -48,20 +48,25 @@ interface Sent {
   readonly serving: number;
 }
 
-/** How a turn ended, or how far it has come. */
-export type Defragmentation =
-  | Defragmented
-  /** Not sent, because the member leads now. */
-  | { readonly kind: 'leads' }
+export interface TurnEnds {
+  readonly done: Defragmented;
   /**
-   * Not sent, because it would wait behind somebody's Snapshot stream, and the member would answer nothing meanwhile.
+   * Not sent, because the member leads now; or because it would wait behind somebody's Snapshot stream, and the member
+   * would answer nothing meanwhile.
    */
+  readonly skipped: 'leads' | 'streaming';
+}
+
+/** How far a turn has come. */
+export type TurnProgress =
   | { readonly kind: 'streaming'; readonly looks: number }
   /** Not sent: it is busy, perhaps with the defragmentation of an earlier attempt. */
   | { readonly kind: 'busy'; readonly looks: number; readonly times: number }
   /** What was sent has ended, with the file as it was: the turn may be taken again. */
   | { readonly kind: 'ended'; readonly times: number }
   | Sent;
+
+type TurnLook = Look<TurnEnds, TurnProgress>;
 
 export interface Turn {
   /** Bytes, read after the barrier (R4): a smaller file later is one that was defragmented since. */
@@ -98,8 +103,8 @@ const SEND_NEEDS_MS = SERVING_WITHIN_MS + DEFAULT_DEADLINES.defragmentMs + 30_00
 const LOOK_NEEDS_MS = 30_000;
 
 /** In milliseconds. */
-export function turnNeedsMs(last: Defragmentation | undefined): number {
-  return last?.kind === 'sent' ? LOOK_NEEDS_MS : SEND_NEEDS_MS;
+export function turnNeedsMs(memory: TurnProgress | undefined): number {
+  return memory?.kind === 'sent' ? LOOK_NEEDS_MS : SEND_NEEDS_MS;
 }
 
 /**
@@ -114,10 +119,11 @@ export async function takeTurn(
   voters: readonly Voter[],
   target: Voter,
   turn: Turn,
-  attempt: Attempt<Defragmentation>,
-): Promise<Look<Defragmentation>> {
-  const { last } = attempt;
-  return last?.kind === 'sent' ? settle(open, target, turn, last, attempt) : send(open, voters, target, turn, attempt);
+  attempt: Attempt<TurnProgress>,
+): Promise<TurnLook> {
+  const { memory } = attempt;
+  if (memory?.kind === 'sent') return settle(open, target, turn, memory, attempt);
+  return send(open, voters, target, turn, attempt);
 }
 
 async function send(
@@ -125,9 +131,9 @@ async function send(
   voters: readonly Voter[],
   target: Voter,
   { dbSizeBefore, mayLead, streamLooks }: Turn,
-  attempt: Attempt<Defragmentation>,
-): Promise<Look<Defragmentation>> {
-  const { last, patienceMs } = attempt;
+  attempt: Attempt<TurnProgress>,
+): Promise<TurnLook> {
+  const { memory: last, patienceMs } = attempt;
   const times = last !== undefined && 'times' in last ? last.times : 0;
   const cluster = await connectAll(open, voters, patienceMs);
   const client = clientOf(cluster, target);
@@ -135,7 +141,7 @@ async function send(
   if (atWork !== undefined) {
     const looks = last?.kind === 'busy' ? last.looks + 1 : 1;
     const detail = `${target.name}: outcome unknown: ${atWork}`;
-    return { outcome: 'unknown', detail, data: { kind: 'busy', looks, times }, again: looks < SETTLE_LOOKS };
+    return { outcome: 'unknown', detail, again: looks < SETTLE_LOOKS, memory: { kind: 'busy', looks, times } };
   }
   // After the waits, so that nothing stands between these looks and the change. A member that was still busy with an
   // earlier attempt's defragmentation has its new size by now.
@@ -148,10 +154,11 @@ async function send(
   if (streams > 0) {
     const looks = last?.kind === 'streaming' ? last.looks + 1 : 0;
     const detail = `${target.name} has ${streams} open Snapshot stream(s) of somebody else's, a backup perhaps, and a defragmentation would wait for their end, with the member answering nothing meanwhile`;
-    return { outcome: 'skipped', detail, data: { kind: 'streaming', looks }, again: looks < streamLooks };
+    const again = looks < streamLooks;
+    return { outcome: 'skipped', detail, data: 'streaming', again, memory: { kind: 'streaming', looks } };
   }
   if (!mayLead && before.leaderId === target.id) {
-    return { outcome: 'skipped', detail: `${target.name} leads now: its turn comes last`, data: { kind: 'leads' } };
+    return { outcome: 'skipped', detail: `${target.name} leads now: its turn comes last`, data: 'leads' };
   }
   const atMs = Date.now();
   const began = performance.now();
@@ -166,8 +173,8 @@ async function send(
       if (!isLost(error)) throw error;
       throw new AwayError(`${target.name}: ${why}`, [target], { cause: error });
     }
-    const data = { kind: 'sent', atMs, why, refused: !isLost(error), times: times + 1, looks: 0, serving: 0 } as const;
-    return { outcome: 'unknown', detail: unknown(target, why), data, again: true };
+    const sent = { kind: 'sent', atMs, why, refused: !isLost(error), times: times + 1, looks: 0, serving: 0 } as const;
+    return { outcome: 'unknown', detail: unknown(target, why), again: true, memory: sent };
   }
   const tookMs = Math.ceil(performance.now() - began);
   const done = settled(target, dbSizeBefore, await client.status(), { tookMs, withinMs: tookMs });
@@ -221,8 +228,8 @@ async function settle(
   target: Voter,
   { dbSizeBefore }: Turn,
   last: Sent,
-  { patienceMs }: Attempt<Defragmentation>,
-): Promise<Look<Defragmentation>> {
+  { patienceMs }: Attempt<TurnProgress>,
+): Promise<TurnLook> {
   const looks = last.looks + 1;
   try {
     const client = clientOf(await connectAll(open, [target], patienceMs), target);
@@ -235,14 +242,14 @@ async function settle(
     const why = `it answers reads, but its file is still ${status.dbSize} bytes`;
     const detail = unknown(target, `${last.why}; last look: ${why}`);
     if (serving < SERVING_LOOKS && looks < SETTLE_LOOKS) {
-      return { outcome: 'unknown', detail, data: { ...last, looks, serving }, again: true };
+      return { outcome: 'unknown', detail, again: true, memory: { ...last, looks, serving } };
     }
     // Ended, one way or the other: lost with the member's process it may be sent again, and that is not blindly.
     const again = !last.refused && last.times < TIMES;
-    return { outcome: 'unknown', detail, data: { kind: 'ended', times: last.times }, again };
+    return { outcome: 'unknown', detail, again, memory: { kind: 'ended', times: last.times } };
   } catch (error) {
     const detail = unknown(target, `${last.why}; last look: ${describeError(error)}`);
-    return { outcome: 'unknown', detail, data: { ...last, looks, serving: 0 }, again: looks < SETTLE_LOOKS };
+    return { outcome: 'unknown', detail, again: looks < SETTLE_LOOKS, memory: { ...last, looks, serving: 0 } };
   }
 }
 
@@ -251,11 +258,11 @@ function settled(
   dbSizeBefore: number,
   { dbSize, dbSizeInUse }: { readonly dbSize: number; readonly dbSizeInUse: number },
   time: Pick<Defragmented, 'tookMs' | 'withinMs'> = {},
-): Look<Defragmentation> {
+): StepResult<TurnEnds> {
   const found =
     time.withinMs === undefined ? ', as it was found at its turn: it was defragmented since the compaction' : '';
   const detail = `${target.name}: ${formatBytes(dbSizeBefore)} → ${formatBytes(dbSize)}${found}`;
-  return { outcome: 'done', detail, data: { kind: 'defragmented', dbSize, dbSizeInUse, ...time } };
+  return { outcome: 'done', detail, data: { dbSize, dbSizeInUse, ...time } };
 }
 
 function unknown(target: Voter, why: string): string {

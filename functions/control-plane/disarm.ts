@@ -38,7 +38,7 @@ export async function disarm(
   voters: readonly Voter[],
   configuredQuotaBytes: number | undefined,
   before: BeforeChange = {},
-): Promise<StepResult<never>> {
+): Promise<StepResult> {
   const cluster = await connectAll(open, voters, before.patienceMs);
   const healthy = checkOthersHealthy(cluster, voters, undefined, before.patienceMs);
   const client = clientOf(cluster, anyOf(voters));
@@ -84,7 +84,7 @@ export async function canary(
   open: OpenCluster,
   voters: readonly Voter[],
   before: BeforeChange = {},
-): Promise<StepResult<never>> {
+): Promise<StepResult> {
   const cluster = await connectAll(open, voters, before.patienceMs);
   await checkBeforeChange(cluster, voters, undefined, before);
   const left = await deleteCanaries(cluster, voters);
@@ -136,12 +136,12 @@ export async function deleteCanaries(cluster: EtcdCluster, voters: readonly Vote
 
 /**
  * One look at the alarms while they are watched, through the first voter that answers.
- * @returns `done` where the list is empty, `failed` where an alarm is back, `unknown` where nobody answers
+ * @returns `done` where the list is empty, `failed` with it where an alarm is back, `unknown` where nobody answers
  */
 export async function lookForAlarms(
   open: OpenCluster,
   voters: readonly Voter[],
-): Promise<StepResult<readonly Alarm[]>> {
+): Promise<StepResult<{ failed: readonly Alarm[] }>> {
   const problems: string[] = [];
   let cluster: EtcdCluster;
   try {
@@ -152,7 +152,7 @@ export async function lookForAlarms(
   for (const voter of voters) {
     try {
       const alarms = await clientOf(cluster, voter).alarms();
-      if (alarms.length === 0) return { outcome: 'done', detail: 'no alarm', data: alarms };
+      if (alarms.length === 0) return { outcome: 'done', detail: 'no alarm' };
       return { outcome: 'failed', detail: `${list(alarms, cluster)} came back`, data: alarms };
     } catch (error) {
       problems.push(`${voter.name}: ${describeError(error)}`);

@@ -17,7 +17,7 @@ export async function inspectDisks(
   if (nodes === undefined) return undefined;
   if (nodesProblem !== undefined) {
     const problem = `the nodes could not be listed: ${nodesProblem}`;
-    journal.missing('disk', problem, 'failed');
+    journal.note('disk', { outcome: 'failed', detail: problem });
     return members.map(({ id: memberId }) => ({ memberId, problem }));
   }
   const voters = members.filter(({ isLearner }) => !isLearner);

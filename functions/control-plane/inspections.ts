@@ -6,6 +6,7 @@ import { documentName } from '../contract/documents.ts';
 import type { RecordedStep } from '../engine/step.ts';
 import { agentTooOld } from '../nodes/agent-version.ts';
 import type { NodeResult } from '../nodes/command-results.ts';
+import type { SentCommand } from '../nodes/commands.ts';
 import { type NodeInspection, nodeInspection } from '../nodes/outputs.ts';
 import { sendPatiently, untilEnded } from './command-wait.ts';
 import { onlyNodeAt } from './node-match.ts';
@@ -21,7 +22,7 @@ const INSPECTED_WITHIN_SECONDS = 120;
 
 export interface Inspections {
   /** The step that sent it, for its times; its detail says why nothing could be sent where nothing was. */
-  readonly sent: RecordedStep<unknown>;
+  readonly sent: RecordedStep<{ done: SentCommand }>;
   readonly results: readonly NodeResult<NodeInspection>[];
 }
 
@@ -31,7 +32,7 @@ export async function inspectNodes(recovery: ReachableRun, nodes: readonly Obser
   const online = nodes.filter((node) => node.online).map(({ instanceId }) => instanceId);
   // Asked more than once a run: what was found out before is not what is so now.
   const stepId = `${context.executionContext.durableExecutionArn} inspect nodes ${journal.steps.length}`;
-  const sent = await sendPatiently(journal, 'inspect nodes', `sent to ${online.length} nodes`, {
+  const command = {
     document: documentName(configuration.name, 'InspectNode'),
     instanceIds: online,
     parameters: {
@@ -41,8 +42,10 @@ export async function inspectNodes(recovery: ReachableRun, nodes: readonly Obser
     },
     stepId,
     timeoutSeconds: DELIVERY_TIMEOUT_SECONDS,
-  });
-  if (sent.data === undefined) return { sent, results: [] };
+  };
+  const detail = `sent to ${online.length} nodes`;
+  const sent = await sendPatiently(journal, 'inspect nodes', detail, command, { changes: false });
+  if (sent.outcome !== 'done') return { sent, results: [] };
   const results = await untilEnded(recovery, {
     sent: sent.data,
     output: nodeInspection,

@@ -32,7 +32,7 @@ export async function moveLeaderAway(
   voters: readonly Voter[],
   from: Voter,
   before: BeforeChange = {},
-): Promise<StepResult<never>> {
+): Promise<StepResult> {
   const cluster = await connectAll(open, voters, before.patienceMs);
   const statuses = await checkBeforeChange(cluster, voters, undefined, before);
   if (statuses.get(from.id)?.leaderId !== from.id) {

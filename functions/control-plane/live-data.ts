@@ -27,11 +27,10 @@ export function tooMuchLiveData(liveBytes: number, quotas: readonly (number | un
  * Names what fills the database, for the person who has to make room. Reads only; a failure to read is said, not
  * thrown.
  */
-export async function whatFillsIt(cluster: EtcdCluster, voter: Voter): Promise<StepResult<string>> {
+export async function whatFillsIt(cluster: EtcdCluster, voter: Voter): Promise<StepResult> {
   try {
     const prefixes = await largestPrefixes(clientOf(cluster, voter), { limit: PREFIXES_NAMED });
-    const named = prefixes.map(describeUsage);
-    return { outcome: 'done', detail: named.join('; ') || 'no keys', data: named.join('; ') };
+    return { outcome: 'done', detail: prefixes.map(describeUsage).join('; ') || 'no keys' };
   } catch (error) {
     return { outcome: 'failed', detail: `what fills the database could not be read: ${describeError(error)}` };
   }

@@ -35,8 +35,13 @@ export interface LookOptions {
 }
 
 interface Seen {
-  readonly observation: Observation | undefined;
-  /** Names of who was away at the looks before. */
+  readonly done: Observation;
+  /** Where no member answered, and that is an observation. */
+  readonly failed: Observation | null;
+}
+
+/** Names of who was away at the looks before. */
+interface Waited {
   readonly waitedFor: readonly string[];
 }
 
@@ -55,28 +60,33 @@ export async function look(
     untilMs = Number.POSITIVE_INFINITY,
   }: LookOptions = {},
 ): Promise<Look> {
-  const everySeconds = (_last: unknown, number: number) => (patient ? lookAgainSeconds(number) : LOOK_AGAIN_SECONDS);
+  const everySeconds = ({ look }: { look: number }) => (patient ? lookAgainSeconds(look) : LOOK_AGAIN_SECONDS);
   const withinSeconds = patient ? AWAY_SECONDS : (LOOKS - 1) * LOOK_AGAIN_SECONDS;
-  const step = await journal.poll<Seen>(name, { everySeconds, withinSeconds, guarded }, async (_, last) => {
-    const waitedFor = last?.data?.waitedFor ?? [];
-    const may = Date.now() < untilMs;
-    try {
-      const observation = await observe(await cluster(), configuration.etcd.quotaBytes);
-      const away = awayIn(observation);
-      const data = { observation, waitedFor: [...new Set([...waitedFor, ...away])] };
-      return { outcome: 'done', detail: describe(observation), data, again: may && isUnsettled(observation) };
-    } catch (error) {
-      if (!(error instanceof NoMemberAnsweredError)) throw error;
-      const again = may && error.problems.some(({ silent }) => silent);
-      const data = { observation: ofNobody(error), waitedFor: [...new Set([...waitedFor, 'every member'])] };
-      return { outcome: 'failed', detail: error.message, data, again };
-    }
-  });
-  const { observation, waitedFor = [] } = step.data ?? {};
+  const polling = { everySeconds, withinSeconds, guarded, quiet: true };
+  const step = await journal.poll<Seen, Waited>(
+    name,
+    polling,
+    async ({ memory: { waitedFor } = { waitedFor: [] } }) => {
+      const may = Date.now() < untilMs;
+      try {
+        const observation = await observe(await cluster(), configuration.etcd.quotaBytes);
+        const away = awayIn(observation);
+        const memory = { waitedFor: [...new Set([...waitedFor, ...away])] };
+        const again = may && isUnsettled(observation);
+        return { outcome: 'done', detail: describe(observation), data: observation, again, memory };
+      } catch (error) {
+        if (!(error instanceof NoMemberAnsweredError)) throw error;
+        const again = may && error.problems.some(({ silent }) => silent);
+        const memory = { waitedFor: [...new Set([...waitedFor, 'every member'])] };
+        return { outcome: 'failed', detail: error.message, data: ofNobody(error) ?? null, again, memory };
+      }
+    },
+  );
+  const { data: observation, memory: { waitedFor } = { waitedFor: [] } } = step;
   const waited = step.looks > 1 ? `; waited ${Math.round(step.durationMs / 1000)} s for ${waitedFor.join(', ')}` : '';
   journal.note(name, { ...step, detail: step.detail + waited });
   const atMs = Date.parse(step.startedAt) + step.durationMs;
-  return { observation: observation && { ...observation, nodes }, detail: step.detail, atMs };
+  return { observation: observation ? { ...observation, nodes } : undefined, detail: step.detail, atMs };
 }
 
 /**

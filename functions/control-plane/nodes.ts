@@ -13,10 +13,11 @@ export async function listNodes({
 }: RunContext): Promise<{ readonly nodes?: readonly ObservedNode[]; readonly problem?: string }> {
   const { nodes: configured } = configuration;
   if (configured === undefined) {
-    journal.missing('nodes', 'no `nodes`, so kubelets and disks are out of reach: not configured');
+    const detail = 'no `nodes`, so kubelets and disks are out of reach: not configured';
+    journal.note('nodes', { outcome: 'not-configured', detail });
     return {};
   }
-  const step = await journal.insist('nodes', async () => {
+  const step = await journal.step<{ done: readonly ObservedNode[] }>('nodes', { retried: 'failures' }, async () => {
     const nodes = observedNodes(await findNodes({ tag: configured.tag }));
     const tag = `${configured.tag.key}=${configured.tag.value}`;
     return {
@@ -25,9 +26,8 @@ export async function listNodes({
       data: nodes,
     };
   });
-  journal.note('nodes', step);
   // Configured, but unknown: what needs them is not done (R6).
-  return step.data === undefined ? { nodes: [], problem: step.detail } : { nodes: step.data };
+  return step.outcome === 'done' ? { nodes: step.data } : { nodes: [], problem: step.detail };
 }
 
 /** Those that are online first: whoever was replaced is in the inventory for weeks. */

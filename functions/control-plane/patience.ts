@@ -3,8 +3,16 @@
 
 import { describeError } from '../contract/errors.ts';
 import { GuardError, type Journal } from '../engine/journal.ts';
-import type { Look, PolledStep } from '../engine/poll.ts';
-import type { StepName } from '../engine/step-name.ts';
+import type { Look } from '../engine/poll.ts';
+import {
+  type Ends,
+  type NoData,
+  type RecordedStep,
+  type StepOptions,
+  type StepRecord,
+  withRecord,
+} from '../engine/step.ts';
+import { reportName, type StepName } from '../engine/step-name.ts';
 import { EtcdTimeoutError, EtcdUnreachableError, NoSpaceError, QuorumLostError } from '../etcd/errors.ts';
 import { AwayError, type BeforeChange, HEALTHY_WITHIN_MS, SweepStoppedError } from './voters.ts';
 
@@ -29,8 +37,6 @@ const AWAY_LOOKS = 28;
 /** Work that is safe to repeat is tried again so often, 5 s apart, when what it met was an accident. */
 const ACCIDENTS = 12;
 const AFTER_ACCIDENT_SECONDS = 5;
-/** Of a change that says nothing of its own time. */
-const LEAST_NEEDS_MS = 2 * 60_000;
 /** Every step has bounds of its own, in looks. */
 const UNBOUNDED_SECONDS = 24 * 60 * 60;
 
@@ -41,16 +47,16 @@ export interface Patience {
 }
 
 /** What one attempt is given. */
-export interface Attempt<Data> extends BeforeChange {
+export interface Attempt<Memory> extends BeforeChange {
   readonly patienceMs: number;
   readonly confirm: () => Promise<boolean>;
-  /** What the attempt before it came to, where that was one: also after a crash. */
-  readonly last: Data | undefined;
+  /** What the attempts before it have left, where there were any: also after a crash. */
+  readonly memory: Memory | undefined;
 }
 
-export interface AttemptOptions<Data> {
+export interface AttemptOptions<Memory> extends Pick<StepOptions, 'quiet'> {
   /** What an attempt may need of its invocation, in milliseconds. @default nothing is asked */
-  readonly neededMs?: number | ((last: Data | undefined) => number);
+  readonly neededMs?: number | ((memory: Memory | undefined) => number);
   /** Until an attempt that answered `again` is made again. @default 10 */
   readonly againSeconds?: number;
   /** How often an error that is no rule's is taken for an accident. 0: the first is the last. @default 12, a minute */
@@ -60,14 +66,14 @@ export interface AttemptOptions<Data> {
 }
 
 /** What is kept from one attempt to the next. */
-interface Course<Data> {
+interface Course<Memory> {
   readonly awayLooks: number;
   readonly accidents: number;
   /** Names of who was away, and since when, in milliseconds since 1970. */
   readonly who: readonly string[];
   readonly sinceMs?: number | undefined;
   readonly pauseSeconds: number;
-  readonly own?: Data | undefined;
+  readonly own?: Memory | undefined;
 }
 
 /**
@@ -77,57 +83,52 @@ interface Course<Data> {
  * @returns of the last attempt
  * @throws GuardError
  */
-export async function patiently<Data>(
+export async function patiently<E extends Ends = NoData, Memory = never>(
   { journal, untilMs = Number.POSITIVE_INFINITY }: Patience,
   name: StepName,
-  attempt: (attempt: Attempt<Data>) => Promise<Look<Data>>,
-  { neededMs = 0, againSeconds = 10, accidents: mayFail = ACCIDENTS, lostIsAway = true }: AttemptOptions<Data> = {},
-): Promise<PolledStep<Data>> {
-  const polled = await journal.poll<Course<Data>>(
-    name,
-    {
-      everySeconds: ({ data }) => data?.pauseSeconds ?? againSeconds,
-      withinSeconds: UNBOUNDED_SECONDS,
-      neededMs: (last) => (typeof neededMs === 'number' ? neededMs : neededMs(last?.data?.own)),
-    },
-    async (look, before, needsMs): Promise<Look<Course<Data>>> => {
-      const { awayLooks, accidents, who, sinceMs, own } = before?.data ?? FIRST;
-      const nowMs = Date.now();
-      const kept = { awayLooks, accidents, who, sinceMs, own, pauseSeconds: againSeconds };
-      try {
-        // By itself an attempt waits for an election; for longer, nobody pays for computing.
-        const patienceMs = look === 1 ? HEALTHY_WITHIN_MS : 0;
-        const result = await attempt({
-          last: own,
-          patienceMs,
-          confirm: () => journal.confirm(Math.max(needsMs, LEAST_NEEDS_MS)),
-        });
-        const { again = false, outcome, detail, data = own } = result;
-        return { outcome, detail, again, data: { ...kept, own: data } };
-      } catch (error) {
-        const detail = describeError(error);
-        if (error instanceof GuardError) throw error;
-        if (error instanceof AwayError || (lostIsAway && isLost(error))) {
-          const looks = awayLooks + 1;
-          const data = {
-            ...kept,
-            awayLooks: looks,
-            who: error instanceof AwayError ? [...new Set([...who, ...error.who])] : who,
-            sinceMs: sinceMs ?? nowMs,
-            pauseSeconds: lookAgainSeconds(looks),
-          };
-          return { outcome: 'failed', detail, again: looks <= AWAY_LOOKS && nowMs < untilMs, data };
-        }
-        if (error instanceof SweepStoppedError || error instanceof NoSpaceError) {
-          return { outcome: 'refused', detail, data: kept };
-        }
-        const data = { ...kept, accidents: accidents + 1, pauseSeconds: AFTER_ACCIDENT_SECONDS };
-        return { outcome: 'failed', detail, again: accidents < mayFail, data };
+  options: AttemptOptions<Memory>,
+  attempt: (attempt: Attempt<Memory>) => Promise<Look<E, Memory>>,
+): Promise<RecordedStep<E>> {
+  const { neededMs = 0, againSeconds = 10, accidents: mayFail = ACCIDENTS, lostIsAway = true, quiet = false } = options;
+  const polling = {
+    everySeconds: ({ memory }: { memory: Course<Memory> | undefined }) => memory?.pauseSeconds ?? againSeconds,
+    withinSeconds: UNBOUNDED_SECONDS,
+    neededMs: (memory: Course<Memory> | undefined) => (typeof neededMs === 'number' ? neededMs : neededMs(memory?.own)),
+    quiet: true,
+  };
+  const polled = await journal.poll<E, Course<Memory>>(name, polling, async ({ look, memory, confirm }) => {
+    const { awayLooks, accidents, who, sinceMs, own } = memory ?? FIRST;
+    const nowMs = Date.now();
+    const kept = { awayLooks, accidents, who, sinceMs, own, pauseSeconds: againSeconds };
+    try {
+      // By itself an attempt waits for an election; for longer, nobody pays for computing.
+      const patienceMs = look === 1 ? HEALTHY_WITHIN_MS : 0;
+      const result = await attempt({ memory: own, patienceMs, confirm });
+      return withRecord(result, { memory: { ...kept, own: result.memory ?? own } });
+    } catch (error) {
+      const detail = describeError(error);
+      if (error instanceof GuardError) throw error;
+      if (error instanceof AwayError || (lostIsAway && isLost(error))) {
+        const looks = awayLooks + 1;
+        const away = {
+          ...kept,
+          awayLooks: looks,
+          who: error instanceof AwayError ? [...new Set([...who, ...error.who])] : who,
+          sinceMs: sinceMs ?? nowMs,
+          pauseSeconds: lookAgainSeconds(looks),
+        };
+        return { outcome: 'failed', detail, again: looks <= AWAY_LOOKS && nowMs < untilMs, memory: away };
       }
-    },
-  );
-  const { data, detail, ...step } = polled;
-  return { ...step, detail: detail + waited(polled, data), data: data?.own };
+      if (error instanceof SweepStoppedError || error instanceof NoSpaceError) {
+        return { outcome: 'refused', detail, memory: kept };
+      }
+      const failed = { ...kept, accidents: accidents + 1, pauseSeconds: AFTER_ACCIDENT_SECONDS };
+      return { outcome: 'failed', detail, again: accidents < mayFail, memory: failed };
+    }
+  });
+  const step = withRecord(polled, { detail: polled.detail + waited(polled, polled.memory) });
+  if (!quiet) journal.note(reportName(name), step);
+  return step;
 }
 
 function isLost(error: unknown): boolean {
@@ -138,7 +139,7 @@ const FIRST: Course<never> = { awayLooks: 0, accidents: 0, who: [], pauseSeconds
 
 /** @returns what to add to the detail; nothing where nobody was waited for */
 function waited(
-  { startedAt, durationMs }: PolledStep<unknown>,
+  { startedAt, durationMs }: StepRecord,
   { who, sinceMs }: Pick<Course<unknown>, 'who' | 'sinceMs'> = FIRST,
 ): string {
   if (sinceMs === undefined) return '';

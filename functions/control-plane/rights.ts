@@ -19,7 +19,9 @@ export async function missingRights(
   observation: Pick<Observation, 'members'>,
   rights: readonly Right[] = RIGHTS,
 ): Promise<string | undefined> {
-  const step = await journal.unguardedStep('rights', async () => judgeRights(await cluster(), observation, rights));
+  const step = await journal.step('rights', { guarded: false }, async () =>
+    judgeRights(await cluster(), observation, rights),
+  );
   if (step.outcome !== 'refused') return undefined;
   return `The user of the client certificate may not do everything that this run needs, so nothing was changed: ${step.detail}. Run again with that right.`;
 }
@@ -28,7 +30,7 @@ async function judgeRights(
   cluster: EtcdCluster,
   { members }: Pick<Observation, 'members'>,
   rights: readonly Right[],
-): Promise<StepResult<never>> {
+): Promise<StepResult> {
   const voters = members.filter(({ id, isLearner }) => !isLearner && cluster.client(id) !== undefined);
   const answers = await Promise.all(
     voters.map(async ({ id }) => {

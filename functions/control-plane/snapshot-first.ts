@@ -3,7 +3,7 @@ import type { ClusterConfiguration } from '../contract/configuration.ts';
 import type { PlannedStep } from '../contract/report.ts';
 import type { Journal } from '../engine/journal.ts';
 import { patiently } from './patience.ts';
-import { takeSnapshot } from './snapshot.ts';
+import { type TakenSnapshot, takeSnapshot } from './snapshot.ts';
 import type { OpenCluster, Voter } from './voters.ts';
 
 /** Each may be a stream of gigabytes that broke half-way. */
@@ -26,16 +26,15 @@ export async function snapshotFirst(
 ): Promise<string | undefined> {
   if (bucket === undefined) {
     const { name, detail } = missingSnapshot(configuration);
-    journal.missing(name, detail, configuration.snapshot === false ? 'skipped' : 'not-configured');
+    journal.note(name, { outcome: configuration.snapshot === false ? 'skipped' : 'not-configured', detail });
     return undefined;
   }
-  const step = await patiently(
+  const step = await patiently<{ done: TakenSnapshot }>(
     { journal, untilMs },
     'snapshot',
-    async () => takeSnapshot({ cluster: await cluster(), voters, bucket, clusterName: configuration.name }),
     { accidents: ACCIDENTS, lostIsAway: false },
+    async () => takeSnapshot({ cluster: await cluster(), voters, bucket, clusterName: configuration.name }),
   );
-  journal.note('snapshot', step);
   if (step.outcome === 'done' || (configuration.snapshot && configuration.snapshot.onFailure === 'continue')) {
     return undefined;
   }

@@ -68,7 +68,7 @@ function furthestFirst(a: SnapshotSource, b: SnapshotSource): number {
  * @throws NoSnapshotSourceError, EtcdError, SnapshotCorruptError, SetupError, SnapshotStoreError; then there is no
  * snapshot to rely on, and no part of one is left unless the error says so
  */
-export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<TakenSnapshot>> {
+export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<{ done: TakenSnapshot }>> {
   const { clusterName, bucket, timeoutMs = SNAPSHOT_TIMEOUT_MS } = order;
   // Loaded when first needed: a run without a snapshot never pays for the S3 client.
   const { storeSnapshot } = await import('../aws/snapshot-store.ts');

@@ -3,13 +3,14 @@
 
 import { EtcdMedicError } from '../contract/errors.ts';
 import type { Journal } from '../engine/journal.ts';
-import type { PolledStep } from '../engine/poll.ts';
+import type { RecordedStep } from '../engine/step.ts';
 import { DEFAULT_DEADLINES } from '../etcd/member-client.ts';
-import { type CompactionProgress, compactEach } from './compaction.ts';
+import { type CompactionEnds, type CompactionProgress, compactEach } from './compaction.ts';
 import {
-  type Defragmentation,
   type Defragmented,
   LOOK_AGAIN_SECONDS,
+  type TurnEnds,
+  type TurnProgress,
   takeTurn,
   turnNeedsMs,
 } from './defragmentation.ts';
@@ -84,20 +85,17 @@ export class Sweep {
 
   /** R4. @throws Stop when it did not get through on every voter; GuardError */
   async compact(revision: bigint): Promise<void> {
-    const { journal, cluster, voters } = this.#setting;
-    const step = await patiently<CompactionProgress>(
-      this.#setting,
-      'compact',
-      (attempt) => compactEach(cluster, voters, revision, attempt),
-      { neededMs: COMPACT_NEEDS_MS },
+    const { cluster, voters } = this.#setting;
+    const options = { neededMs: COMPACT_NEEDS_MS };
+    const step = await patiently<CompactionEnds, CompactionProgress>(this.#setting, 'compact', options, (attempt) =>
+      compactEach(cluster, voters, revision, attempt),
     );
-    journal.note('compact', step);
-    if (step.outcome !== 'done' || step.data?.dbSizes === undefined) {
+    if (step.outcome !== 'done') {
       throw new Stop(
         `R4: the compaction did not get through on every voter, so nothing was defragmented after it: ${step.detail}. Look at that member's log and disk, then run again.`,
       );
     }
-    this.#dbSizes = step.data.dbSizes;
+    this.#dbSizes = step.data;
   }
 
   /**
@@ -121,14 +119,14 @@ export class Sweep {
       // Somebody's backup may be through by the time that the others are.
       const waits = queue.length === 0 || streaming.has(target.id);
       const result = await this.#defragmentOne(target, mayLead, waits ? STREAM_LOOKS : 0);
-      if (result.data?.kind === 'leads') {
+      if (result.outcome === 'skipped' && result.data === 'leads') {
         if (++putBack > memberIds.length) {
           throw new Stop(`R3: the leadership keeps changing: ${result.detail}. ${this.done()}`);
         }
         queue.push(target);
         continue;
       }
-      if (result.data?.kind === 'streaming') {
+      if (result.outcome === 'skipped' && result.data === 'streaming') {
         if (!waits) {
           streaming.add(target.id);
           queue.push(target);
@@ -142,7 +140,7 @@ export class Sweep {
         this.skipped[target.id] = result.detail;
         continue;
       }
-      if (result.data?.kind !== 'defragmented') {
+      if (result.outcome !== 'done') {
         throw new Stop(`R14: the sweep stopped at ${target.name}: ${result.detail}. ${this.done()}`);
       }
       const enough = await watch.after?.(target, result.data);
@@ -162,25 +160,24 @@ export class Sweep {
   async #moveLeaderAway(target: Voter): Promise<void> {
     const { journal, cluster, voters } = this.#setting;
     const name = { report: 'move leader', operation: `move leader from ${target.id}` };
-    const moved = await patiently(this.#setting, name, (attempt) => moveLeaderAway(cluster, voters, target, attempt));
+    const moved = await patiently(this.#setting, name, { quiet: true }, (attempt) =>
+      moveLeaderAway(cluster, voters, target, attempt),
+    );
     if (moved.outcome !== 'nothing-to-do') journal.note('move leader', moved);
     if (moved.outcome === 'failed' || moved.outcome === 'refused') throw new Stop(`${moved.detail}. ${this.done()}`);
   }
 
-  async #defragmentOne(target: Voter, mayLead: boolean, streamLooks: number): Promise<PolledStep<Defragmentation>> {
-    const { journal, cluster, voters } = this.#setting;
+  async #defragmentOne(target: Voter, mayLead: boolean, streamLooks: number): Promise<RecordedStep<TurnEnds>> {
+    const { cluster, voters } = this.#setting;
     const dbSizeBefore = this.#dbSizes?.[target.id];
     if (dbSizeBefore === undefined) throw new Error(`${target.name} was not measured after a compaction`);
     const name = { report: `defragment ${target.name}`, operation: `defragment ${target.id}` };
-    const step = await patiently<Defragmentation>(
-      this.#setting,
-      name,
-      (attempt) => takeTurn(cluster, voters, target, { dbSizeBefore, mayLead, streamLooks }, attempt),
-      // A member that refuses its defragmentation (no space on its disk, say) is not asked again.
-      { neededMs: turnNeedsMs, againSeconds: LOOK_AGAIN_SECONDS, accidents: 0 },
+    // A member that refuses its defragmentation (no space on its disk, say) is not asked again.
+    const options = { neededMs: turnNeedsMs, againSeconds: LOOK_AGAIN_SECONDS, accidents: 0 };
+    const step = await patiently<TurnEnds, TurnProgress>(this.#setting, name, options, (attempt) =>
+      takeTurn(cluster, voters, target, { dbSizeBefore, mayLead, streamLooks }, attempt),
     );
-    journal.note(name.report, step);
-    if (step.outcome === 'done' && step.data?.kind === 'defragmented') {
+    if (step.outcome === 'done') {
       this.defragmented[target.id] = { defragmented: true, durationMs: step.data.withinMs };
     }
     return step;

@@ -46,7 +46,7 @@ export interface BeforeChange {
   /** @default HEALTHY_WITHIN_MS */
   readonly patienceMs?: number | undefined;
   /**
-   * Journal.confirm.
+   * What a durable step gives its work.
    * @returns whether that took its time.
    * @throws where nothing more may be changed (R9, R16).
    * @default nobody is asked

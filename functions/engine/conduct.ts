@@ -9,7 +9,7 @@ import { fitReport } from '../contract/shorten.ts';
 import { LEASE_TTL_MS, WAIT_FOR_TURN_HOURS } from '../contract/times.ts';
 import { Journal } from './journal.ts';
 import { MOST_PAYLOAD_BYTES } from './recordable.ts';
-import type { RecordedStep, StepResult } from './step.ts';
+import type { StepResult } from './step.ts';
 
 /** What a workflow's own part comes to; the rest of the report is the same for all of them. */
 export interface Conclusion {
@@ -44,7 +44,10 @@ export async function conduct(run: Conduct, work: (journal: Journal) => Promise<
   const journal = new Journal(context, (renewedMs, neededMs) => guard(run, renewedMs, neededMs));
   const begin = await takeTurn(run, journal);
   const conclusion = await conclude(begin, () => work(journal));
-  const finished = await journal.quietUnguardedStep('finish', async () => ({ outcome: 'done', detail: 'finished' }));
+  const finished = await journal.step('finish', { guarded: false, quiet: true }, async () => ({
+    outcome: 'done',
+    detail: 'finished',
+  }));
   const report = (): RunReport => ({
     cluster: command.cluster,
     workflow: command.workflow,
@@ -63,7 +66,7 @@ export async function conduct(run: Conduct, work: (journal: Journal) => Promise<
   await deliver(journal, 'bus', sinks.bus, report);
   // Also where taking it failed: it may have been written all the same. It is let go only if it is this run's.
   if (run.borrowed !== true && (begin.outcome === 'done' || begin.outcome === 'failed')) {
-    await insisted(journal, 'release lease', async () => {
+    await journal.step('release lease', RETRIED_UNGUARDED, async () => {
       const released = (await lease.release()) === 'released';
       return { outcome: 'done', detail: released ? 'released' : 'this run did not hold it' };
     });
@@ -123,51 +126,55 @@ interface Turn {
  * ended from outside, everybody waits.
  */
 async function takeTurn({ command, lease }: Conduct, journal: Journal): Promise<Turn> {
-  const waitsFor = ({ heldBy, ended = false }: LeaseAnswer) =>
+  const waitsFor = ({ heldBy, ended }: Holder) =>
     command.parent === undefined && (ended || (command.trigger.kind !== 'manual' && heldBy !== command.workflow));
-  const step = await journal.poll<LeaseAnswer>(
+  const step = await journal.poll<LeaseEnds, NoAnswers>(
     'lease',
     {
       everySeconds: ({ outcome }) => (outcome === 'failed' ? NO_ANSWER_AGAIN_SECONDS : TRY_AGAIN_SECONDS),
       withinSeconds: WAIT_FOR_TURN_HOURS * 60 * 60,
       guarded: false,
     },
-    async (_look, last) => {
-      const askedMs = Date.now();
+    async ({ memory }) => {
       try {
-        const { data, ...answer } = await takeLease(lease, command);
-        return { ...answer, data: { ...data, askedMs }, again: answer.outcome === 'refused' && waitsFor(data ?? {}) };
+        const answer = await takeLease(lease, command);
+        return { ...answer, again: answer.outcome === 'refused' && waitsFor(answer.data), memory: { noAnswers: 0 } };
       } catch (error) {
-        const noAnswers = (last?.data?.noAnswers ?? 0) + 1;
-        return { outcome: 'failed', detail: describeError(error), data: { noAnswers }, again: noAnswers < NO_ANSWERS };
+        const noAnswers = (memory?.noAnswers ?? 0) + 1;
+        const again = noAnswers < NO_ANSWERS;
+        return { outcome: 'failed', detail: describeError(error), again, memory: { noAnswers } };
       }
     },
   );
-  journal.note('lease', step);
-  if (step.outcome === 'done' && step.data?.askedMs !== undefined) journal.held(step.data.askedMs);
+  if (step.outcome === 'done') journal.held(step.data.askedMs);
   return { ...step, inVain: step.timeUp && step.outcome === 'refused' };
 }
 
-interface LeaseAnswer {
-  /** When the table was asked, in milliseconds since 1970: from then on a lease that was taken holds. */
-  readonly askedMs?: number;
-  /** The workflow of the run that has it. */
-  readonly heldBy?: string;
-  /** That run is over, and the time is known by which nothing of it is under way any more. */
-  readonly ended?: boolean;
-  /** In a row. */
-  readonly noAnswers?: number;
+/** How often in a row the table did not answer. */
+interface NoAnswers {
+  readonly noAnswers: number;
 }
 
-/**
- * A dry run changes nothing, so it neither waits for another run nor keeps one away.
- * @returns as its data, where the lease is held: by whom
- */
-async function takeLease(lease: Lease, { dryRun, parent }: Command): Promise<StepResult<LeaseAnswer>> {
+interface Holder {
+  /** The workflow of the run that has it. */
+  readonly heldBy: string;
+  /** That run is over, and the time is known by which nothing of it is under way any more. */
+  readonly ended: boolean;
+}
+
+interface LeaseEnds {
+  /** When the table was asked, in milliseconds since 1970: from then on a lease that was taken holds. */
+  readonly done: { readonly askedMs: number };
+  readonly refused: Holder;
+}
+
+/** A dry run changes nothing, so it neither waits for another run nor keeps one away. */
+async function takeLease(lease: Lease, { dryRun, parent }: Command): Promise<StepResult<LeaseEnds>> {
   if (dryRun) return { outcome: 'skipped', detail: 'a dry run changes nothing and takes no lease' };
   if (parent !== undefined) return borrowLease(lease);
+  const askedMs = Date.now();
   const answer = await lease.acquire();
-  if (answer.kind === 'acquired') return { outcome: 'done', detail: 'acquired' };
+  if (answer.kind === 'acquired') return { outcome: 'done', detail: 'acquired', data: { askedMs } };
   if (answer.kind === 'not-configured') return { outcome: 'not-configured', detail: NO_TABLE };
   const { workflow, by, until, ended } = answer;
   if (ended) {
@@ -175,20 +182,23 @@ async function takeLease(lease: Lease, { dryRun, parent }: Command): Promise<Ste
     return { outcome: 'refused', detail, data: { heldBy: workflow, ended } };
   }
   const detail = `held by the ${workflow} run ${by}, until ${until} if nobody renews it`;
-  return { outcome: 'refused', detail, data: { heldBy: workflow } };
+  return { outcome: 'refused', detail, data: { heldBy: workflow, ended } };
 }
 
 const NO_TABLE = 'no lease table: not configured';
 
 /** Never taken in the name of a parent that is gone: nobody would let go of it. */
-async function borrowLease(lease: Lease): Promise<StepResult<LeaseAnswer>> {
+async function borrowLease(lease: Lease): Promise<StepResult<LeaseEnds>> {
+  const askedMs = Date.now();
   try {
     const renewed = await lease.renew();
     if (renewed === 'not-configured') return { outcome: 'not-configured', detail: NO_TABLE };
-    return { outcome: 'done', detail: 'renewed for the run on whose behalf this one works' };
+    return { outcome: 'done', detail: 'renewed for the run on whose behalf this one works', data: { askedMs } };
   } catch (error) {
     if (!(error instanceof LeaseLostError)) throw error;
-    return { outcome: 'refused', detail: `the run on whose behalf this one works does not hold it any more` };
+    const detail = 'the run on whose behalf this one works does not hold it any more';
+    // It is not waited for: nobody has a lease that this run may work under.
+    return { outcome: 'refused', detail, data: { heldBy: 'nobody', ended: false } };
   }
 }
 
@@ -215,15 +225,7 @@ async function conclude({ outcome, detail, inVain }: Turn, work: () => Promise<C
 }
 
 /** A service that hiccups must not end a night. Unguarded, because it changes nothing in the cluster. */
-async function insisted(
-  journal: Journal,
-  name: string,
-  work: () => Promise<StepResult<never>>,
-): Promise<RecordedStep<never>> {
-  const step = await journal.insist(name, work, { unguarded: true });
-  journal.note(name, step);
-  return step;
-}
+const RETRIED_UNGUARDED = { retried: 'failures', guarded: false } as const;
 
 async function deliver(
   journal: Journal,
@@ -231,7 +233,7 @@ async function deliver(
   sink: ((report: RunReport) => Promise<void>) | undefined,
   report: () => RunReport,
 ): Promise<void> {
-  await insisted(journal, name, async () => {
+  await journal.step(name, RETRIED_UNGUARDED, async () => {
     if (sink === undefined) return { outcome: 'not-configured', detail: `no ${name}: not configured` };
     await sink(report());
     return { outcome: 'done', detail: 'report delivered' };

@@ -1,10 +1,20 @@
 // Runs a workflow's steps durably and keeps the report's record of them: one durable step, one line in the report.
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import { describeError, EtcdMedicError } from '../contract/errors.ts';
-import type { ReportStep, StepOutcome } from '../contract/report.ts';
-import { type Look, type LookAgain, lookOnce, type PolledStep, type Polling, type PollState } from './poll.ts';
+import type { ReportStep } from '../contract/report.ts';
+import { type LookAgain, lookOnce, type PolledStep, type Polling, type PollState } from './poll.ts';
 import { fitResult } from './recordable.ts';
-import type { RecordedStep, StepResult } from './step.ts';
+import {
+  type AnyResult,
+  type Attempt,
+  type Ends,
+  type NoData,
+  type RecordedStep,
+  type StepOptions,
+  type StepRecord,
+  type StepResult,
+  withRecord,
+} from './step.ts';
 import { operationName, reportName, type StepName } from './step-name.ts';
 
 /**
@@ -36,11 +46,8 @@ const STEP_NEEDS_MS = 2 * 60_000;
 /** Never retried by the engine: a step's failure is data that the workflow decides on (R5, R14). */
 const noRetry = () => ({ shouldRetry: false });
 
-/**
- * Calls that are safe to repeat are tried for so long, when what they met was an accident (a restart, an election, a
- * hiccup).
- */
-const INSIST_SECONDS = 60;
+/** What is safe to repeat is tried for so long, when what it met was an accident (a restart, an election, a hiccup). */
+const RETRIED_SECONDS = 60;
 const AGAIN_SECONDS = 5;
 /** What the guard said so short a time ago still holds directly before a change. */
 const FRESH_MS = 3_000;
@@ -48,7 +55,6 @@ const FRESH_MS = 3_000;
 export class Journal {
   readonly steps: ReportStep[] = [];
   #askedAtMs = 0;
-  #letThrough = false;
   #changing = false;
   readonly #context: DurableContext;
   readonly #guard: Guard;
@@ -69,89 +75,67 @@ export class Journal {
   /**
    * R16: from here on, also before every change: why nothing more may be changed, or undefined where the run may go on.
    */
-  heed(switchedOff: () => Promise<string | undefined>): void {
+  watchSwitch(switchedOff: () => Promise<string | undefined>): void {
     this.#switchedOff = switchedOff;
   }
 
   /**
-   * One durable step and its line in the report. An error becomes `failed` with the error's words.
+   * One durable operation and its line in the report. An error becomes `failed` with the error's words.
    * What the work returns is recorded before the next step begins; after a crash the work may run a second time (R10).
-   * @throws GuardError
+   * @throws GuardError unless `guarded: false`
    */
-  async step<Data>(name: StepName, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
-    const result = await this.quietStep(name, work);
-    this.note(reportName(name), result);
-    return result;
-  }
-
-  /** The same without a line in the report, for the many small looks of a poll. @throws GuardError */
-  async quietStep<Data>(name: StepName, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
-    const guarded = async () => (await this.#forbidden()) ?? work();
-    return this.#permitted(name, await this.#record<Data>(name, guarded));
-  }
-
-  /** A step that must also be done when the lease is lost: it changes nothing in the cluster. */
-  async unguardedStep<Data>(name: StepName, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
-    const result = await this.#record(name, work);
-    this.note(reportName(name), result);
-    return result;
-  }
-
-  async quietUnguardedStep<Data>(name: StepName, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
-    return this.#record(name, work);
-  }
-
-  /**
-   * A quiet step that is tried for a minute, 5 s apart, while it comes out as `failed`; any other outcome is an answer.
-   * Only for work that is safe to repeat.
-   * @throws GuardError unless `unguarded`
-   */
-  async insist<Data>(
+  async step<E extends Ends = NoData>(
     name: StepName,
-    work: () => Promise<StepResult<Data>>,
-    { unguarded = false } = {},
-  ): Promise<PolledStep<Data>> {
-    const polling = { everySeconds: AGAIN_SECONDS, withinSeconds: INSIST_SECONDS, guarded: !unguarded };
-    return this.poll<Data>(name, polling, async () => {
-      const result = await settled(work);
-      return { ...result, again: result.outcome === 'failed' && !('unguarded' in result) };
-    });
+    options: StepOptions,
+    work: (attempt: Attempt) => Promise<StepResult<E>>,
+  ): Promise<RecordedStep<E>> {
+    const { retried = 'nothing', neededMs, ...kind } = options;
+    const retries = retried === 'failures';
+    if (retries || neededMs !== undefined) {
+      const withinSeconds = retries ? RETRIED_SECONDS : 0;
+      const polling = { ...kind, everySeconds: AGAIN_SECONDS, withinSeconds, neededMs: neededMs ?? 0 };
+      return this.poll<E>(name, polling, async (attempt) => {
+        const result = await settled(() => work(attempt));
+        return withRecord(result, { again: retries && result.outcome === 'failed' && !('unguarded' in result) });
+      });
+    }
+    const recorded = await this.#context.step<RecordedStep<E>>(
+      operationName(name),
+      async () => {
+        const started = Date.now();
+        const result = await this.#attempt<StepResult<E>>(options, STEP_NEEDS_MS, undefined, work);
+        return withRecord(result, { startedAt: new Date(started).toISOString(), durationMs: Date.now() - started });
+      },
+      { retryStrategy: noRetry },
+    );
+    return this.#ended(name, options, recorded);
   }
 
   /**
-   * A quiet step that Lambda must not cut in two: where too little of the invocation is left, it is put off to a fresh
-   * one.
-   * @throws GuardError
-   */
-  async inTime<Data>(
-    name: StepName,
-    neededMs: number,
-    work: () => Promise<StepResult<Data>>,
-  ): Promise<RecordedStep<Data>> {
-    return this.poll(name, { everySeconds: 1, withinSeconds: 0, neededMs }, work);
-  }
-
-  /**
-   * Looks again and again through the durable engine: one durable operation however often it looks, no line in the
+   * Looks again and again through the durable engine: one durable operation however often it looks, and one line in the
    * report. For pure looks, and for a change that could not be tried yet: then the look answers `again`. One that
    * throws is `failed`, and the last. A crash in a look repeats that look alone (R10).
-   * @throws GuardError unless not `guarded`
+   * @throws GuardError unless `guarded: false`
    */
-  async poll<Data>(name: StepName, polling: Polling<Data>, look: LookAgain<Data>): Promise<PolledStep<Data>> {
-    const { guarded = true } = polling;
-    const work: LookAgain<Data> = async (n, last, needsMs) => {
-      const forbidden = guarded ? await this.#forbidden(Math.max(needsMs, STEP_NEEDS_MS)) : undefined;
-      return forbidden ?? look(n, last, needsMs);
-    };
-    const check = async (n: number, last: (StepResult<Data> & Changing) | undefined, needsMs: number) =>
-      this.#noting(last, () => settled<Look<Data>>(() => work(n, last, needsMs)));
-    const state = await this.#context.waitForCondition<PollState<Data> | null>(
+  async poll<E extends Ends = NoData, Memory = never>(
+    name: StepName,
+    polling: Polling<Memory>,
+    look: LookAgain<E, Memory>,
+  ): Promise<PolledStep<E, Memory>> {
+    const state = await this.#context.waitForCondition<PollState<E, Memory> | null>(
       operationName(name),
       // The time that is left is asked inside of the look, so that its answer is recorded and a replay goes the same
       // way.
-      async (before) => {
+      async (recorded) => {
+        const before = recorded ?? undefined;
         this.#renewedMs ??= before?.renewedMs;
-        return lookOnce(polling, before ?? undefined, this.#context.lambdaContext.getRemainingTimeInMillis(), check);
+        const leftMs = this.#context.lambdaContext.getRemainingTimeInMillis();
+        return lookOnce<E, Memory>(polling, before, leftMs, (number, neededMs) =>
+          this.#attempt(polling, Math.max(neededMs, STEP_NEEDS_MS), before?.changing, async (attempt) => {
+            const seen = await look({ ...attempt, look: number, memory: before?.memory });
+            return withRecord(seen, { memory: seen.memory ?? before?.memory });
+          }),
+        );
       },
       {
         initialState: null,
@@ -162,22 +146,7 @@ export class Journal {
       },
     );
     if (state === null) throw new Error(`"${operationName(name)}" has ended without a look`);
-    return this.#permitted(name, state);
-  }
-
-  /**
-   * Asks the guard and the switch once more: inside of a step, directly before its change, since what stands between
-   * the step's beginning and the change may take its time. What was asked a moment ago is not asked again.
-   * @param neededMs how long the change may take
-   * @returns whether they were asked; then what was checked before is a little older
-   * @throws GuardError which ends the step as if it had not been begun
-   */
-  async confirm(neededMs = STEP_NEEDS_MS): Promise<boolean> {
-    const asks = Date.now() - this.#askedAtMs >= FRESH_MS;
-    const refused = asks ? await this.#forbidden(neededMs) : undefined;
-    if (refused) throw new GuardError(refused.detail, { switchedOff: refused.outcome === 'skipped' });
-    this.#letThrough = true;
-    return asks;
+    return this.#ended(name, polling, state);
   }
 
   /** Whether a change of this run's may have been made by now. */
@@ -185,19 +154,43 @@ export class Journal {
     return this.#changing;
   }
 
-  /** A line for what was done over several quiet steps. */
-  note(name: string, { startedAt, durationMs, outcome, detail }: RecordedStep<unknown>): void {
-    this.steps.push({ name, startedAt, durationMs, outcome, detail });
+  /** A line for what was done over several quiet steps; without times for what was not done. */
+  note(
+    name: string,
+    { outcome, detail, startedAt, durationMs = 0 }: Pick<ReportStep, 'outcome' | 'detail'> & Partial<StepRecord>,
+  ): void {
+    const began = startedAt ?? this.steps.at(-1)?.startedAt ?? new Date(0).toISOString();
+    this.steps.push({ name, startedAt: began, durationMs, outcome, detail });
   }
 
-  /** A line for what was not done: a part that the configuration leaves out, say. */
-  missing(name: string, detail: string, outcome: StepOutcome = 'not-configured'): void {
-    const startedAt = this.steps.at(-1)?.startedAt ?? new Date(0).toISOString();
-    this.steps.push({ name, startedAt, durationMs: 0, outcome, detail });
+  /**
+   * The guard and the switch, then the work; and beside its result what has to be known of it later: the lease, and
+   * whether a change was let through, now or (`changed`) in an earlier look.
+   * @param neededMs how long a change may take
+   */
+  async #attempt<Answer extends AnyResult>(
+    { guarded = true }: Pick<StepOptions, 'guarded'>,
+    neededMs: number,
+    changed: true | undefined,
+    work: (attempt: Attempt) => Promise<Answer>,
+  ) {
+    let changing = changed;
+    const confirm = async () => {
+      const asks = Date.now() - this.#askedAtMs >= FRESH_MS;
+      const refused = asks ? await this.#forbidden(neededMs) : undefined;
+      if (refused) throw new GuardError(refused.detail, { switchedOff: refused.outcome === 'skipped' });
+      changing = true;
+      return asks;
+    };
+    const result = await settled(
+      async () => (guarded ? await this.#forbidden(neededMs) : undefined) ?? work({ confirm }),
+    );
+    // What the service does not record would end the execution in the middle of whatever it is at.
+    return withRecord(fitResult(result), { renewedMs: this.#renewedMs, ...(changing && { changing }) });
   }
 
   /** Why the work is not begun: undefined where it may be. */
-  async #forbidden(neededMs = STEP_NEEDS_MS): Promise<Forbidden | undefined> {
+  async #forbidden(neededMs: number): Promise<Forbidden | undefined> {
     try {
       this.#renewedMs = await this.#guard(this.#renewedMs, neededMs);
     } catch (error) {
@@ -210,62 +203,34 @@ export class Journal {
   }
 
   /** @throws GuardError */
-  #permitted<Step extends RecordedStep<unknown>>(name: StepName, step: Step): Step {
+  #ended<Step extends AnyResult & StepRecord>(
+    name: StepName,
+    { quiet = false }: Pick<StepOptions, 'quiet'>,
+    step: Step,
+  ): Step {
     this.#renewedMs = step.renewedMs ?? this.#renewedMs;
     if (step.changing) this.#changing = true;
+    if (!quiet || step.unguarded) this.note(reportName(name), step);
     if (step.unguarded === undefined) return step;
-    this.note(reportName(name), step);
     const own = reportName(name);
     const left = step.changing
       ? `"${own}" may have been done, and all after it were not done`
       : `"${own}" and all after it were not done`;
     throw new GuardError(`${step.detail}: ${left}`, { switchedOff: step.outcome === 'skipped' });
   }
-
-  /**
-   * Adds to the result what has to be known of it later: the lease, and whether a change was let through, now or in an
-   * earlier look.
-   */
-  async #noting<Result extends StepResult<unknown>>(before: Changing | undefined, work: () => Promise<Result>) {
-    this.#letThrough = false;
-    // What the service does not record would end the execution in the middle of whatever it is at.
-    const result = this.#renewed(fitResult(await work()));
-    const changing = this.#letThrough || before?.changing === true;
-    return changing ? { ...result, changing } : result;
-  }
-
-  #renewed<Result extends object>(result: Result): Result & Pick<RecordedStep<never>, 'renewedMs'> {
-    return this.#renewedMs === undefined ? result : { ...result, renewedMs: this.#renewedMs };
-  }
-
-  #record<Data>(name: StepName, work: () => Promise<StepResult<Data>>): Promise<RecordedStep<Data>> {
-    return this.#context.step<RecordedStep<Data>>(
-      operationName(name),
-      async () => {
-        const started = Date.now();
-        const result = await this.#noting(undefined, () => settled(work));
-        return { ...result, startedAt: new Date(started).toISOString(), durationMs: Date.now() - started };
-      },
-      { retryStrategy: noRetry },
-    );
-  }
 }
 
-type Forbidden = StepResult<never> & { readonly unguarded: true };
-type Changing = { readonly changing?: true };
+type Forbidden = { readonly outcome: 'failed' | 'skipped'; readonly detail: string; readonly unguarded: true };
 
 /** An error becomes `failed` with the error's words. */
-async function settled<Result extends StepResult<unknown>>(
-  work: () => Promise<Result>,
-): Promise<Result | StepResult<never>> {
+async function settled<Answer extends AnyResult>(work: () => Promise<Answer>) {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof GuardError) return forbidden(error);
-    return { outcome: 'failed', detail: describeError(error) };
+    if (error instanceof GuardError) {
+      const outcome = error.switchedOff ? ('skipped' as const) : ('failed' as const);
+      return { outcome, detail: error.message, unguarded: true as const };
+    }
+    return { outcome: 'failed' as const, detail: describeError(error) };
   }
-}
-
-function forbidden({ message, switchedOff }: GuardError): Forbidden {
-  return { outcome: switchedOff ? 'skipped' : 'failed', detail: message, unguarded: true };
 }

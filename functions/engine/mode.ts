@@ -24,20 +24,19 @@ export interface Mode {
 export async function readMode({ journal, switchParameter }: ModeSource): Promise<Mode> {
   const why = 'R16: the switch says observe';
   if (switchParameter === undefined) {
-    journal.missing(SWITCH_STEP, 'no switch in Parameter Store: not configured');
+    journal.note(SWITCH_STEP, { outcome: 'not-configured', detail: 'no switch in Parameter Store: not configured' });
     return { mode: 'auto', why };
   }
   // One refused call is no reason to sleep through a night of NOSPACE; a switch that nobody can read for a minute is.
   const polling = { everySeconds: READ_AGAIN_SECONDS, withinSeconds: READ_WITHIN_SECONDS };
-  const step = await journal.poll<Mode['mode']>(SWITCH_STEP, polling, async () => {
+  const step = await journal.poll<{ done: Mode['mode'] }>(SWITCH_STEP, polling, async () => {
     const { mode, detail, isProblem, isUnread = false } = await readSwitch({ parameterName: switchParameter });
-    return { outcome: isProblem ? 'failed' : 'done', detail, data: mode, again: isUnread };
+    if (isProblem) return { outcome: 'failed', detail, again: isUnread };
+    return { outcome: 'done', detail, data: mode };
   });
-  journal.note(SWITCH_STEP, step);
-  if (step.outcome === 'failed')
+  if (step.outcome !== 'done')
     return { mode: 'observe', why: `R16: the switch does not say what to do (${step.detail})` };
-  const mode = step.data ?? 'observe';
   // From here on a person who turns it ends the run before its next change.
-  if (mode === 'auto') journal.heed(switchWatch(switchParameter));
-  return { mode, why };
+  if (step.data === 'auto') journal.watchSwitch(switchWatch(switchParameter));
+  return { mode: step.data, why };
 }

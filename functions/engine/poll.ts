@@ -1,42 +1,51 @@
 // One look of a poll, and what is recorded of it: from that alone the next look goes on, in whichever invocation.
-import type { RecordedStep, StepResult } from './step.ts';
+import {
+  type AnyResult,
+  type Attempt,
+  type Ends,
+  type NoData,
+  type StepOptions,
+  type StepRecord,
+  type StepResult,
+  withRecord,
+} from './step.ts';
 
 /** What one look came to. */
-export type Look<Data> = StepResult<Data> & {
+export type Look<E extends Ends = NoData, Memory = never> = StepResult<E> & {
   /** Wait and look again. @default false: this is the answer */
-  readonly again?: boolean;
+  readonly again?: boolean | undefined;
+  /** What the looks after it have to know. @default what the look before has left */
+  readonly memory?: Memory | undefined;
 };
 
-/**
- * @param last what the look before answered, also where that was in another invocation; undefined at the first
- * @param neededMs as the polling says of this look
- */
-export type LookAgain<Data> = (
-  look: number,
-  last: StepResult<Data> | undefined,
-  neededMs: number,
-) => Promise<Look<Data>>;
+/** What a look is given. */
+interface LookAttempt<Memory> extends Attempt {
+  /** From 1. */
+  readonly look: number;
+  /** What the looks before have left, also where they were in another invocation. */
+  readonly memory: Memory | undefined;
+}
 
-export interface Polling<Data> {
+export type LookAgain<E extends Ends = NoData, Memory = never> = (
+  attempt: LookAttempt<Memory>,
+) => Promise<Look<E, Memory>>;
+
+export interface Polling<Memory> extends Pick<StepOptions, 'guarded' | 'quiet'> {
   /** From one look to the next: whole seconds, at least 1. */
-  readonly everySeconds: number | ((last: StepResult<Data>, look: number) => number);
+  readonly everySeconds: number | ((last: LastLook<Memory>) => number);
   /** How long it waits in all; the looks' own time comes on top. The last look comes when all of it is waited. */
   readonly withinSeconds: number;
   /**
-   * The guard and the switch stand before each look, which also renews the lease; only looks that change nothing do
-   * without.
-   * @default true
-   */
-  readonly guarded?: boolean;
-  /**
-   * What a look may take: where less is left of this invocation, it is put off to a fresh one.
+   * What a look may take, in milliseconds: where less is left of this invocation, it is put off to a fresh one.
    * @default nothing is asked
    */
-  readonly neededMs?: number | ((last: StepResult<Data> | undefined) => number);
+  readonly neededMs?: number | ((memory: Memory | undefined) => number);
 }
 
-/** The last look's answer; `startedAt` is of the first, `durationMs` over all. */
-export type PolledStep<Data> = RecordedStep<Data> & {
+interface LastLook<Memory> extends Pick<LookAttempt<Memory>, 'look' | 'memory'>, Pick<AnyResult, 'outcome'> {}
+
+interface PollRecord<Memory> extends StepRecord {
+  readonly memory?: Memory | undefined;
   readonly looks: number;
   readonly waitedSeconds: number;
   /**
@@ -44,50 +53,48 @@ export type PolledStep<Data> = RecordedStep<Data> & {
    * for it.
    */
   readonly timeUp: boolean;
-};
+}
+
+/** The last look's answer; `startedAt` is of the first, `durationMs` over all. */
+export type PolledStep<E extends Ends = NoData, Memory = never> = StepResult<E> & PollRecord<Memory>;
 
 /** What is recorded from one look to the next. */
-export type PollState<Data> = PolledStep<Data> & {
+export type PollState<E extends Ends, Memory> = PolledStep<E, Memory> & {
   /** How often in a row the next look was put off. */
   readonly putOff: number;
-  /** Until the next look; left out: there is none. */
-  readonly pauseSeconds?: number;
+  /** Until the next look; undefined: there is none. */
+  readonly pauseSeconds: number | undefined;
 };
 
 /** How often a look is put off to an invocation with more time left; a fresh one has all that Lambda gives. */
 const FRESH_INVOCATIONS = 3;
-const NO_TIME = 'too little of this invocation is left';
+const NO_TIME = { outcome: 'skipped', detail: 'too little of this invocation is left' } as const;
 
 /** @param leftMs of this invocation. @param work never throws */
-export async function lookOnce<Data>(
-  { everySeconds, withinSeconds, neededMs = 0 }: Polling<Data>,
-  before: PollState<Data> | undefined,
+export async function lookOnce<E extends Ends, Memory>(
+  { everySeconds, withinSeconds, neededMs = 0 }: Polling<Memory>,
+  before: PollState<E, Memory> | undefined,
   leftMs: number,
-  work: LookAgain<Data>,
-): Promise<PollState<Data>> {
+  work: (look: number, neededMs: number) => Promise<Look<E, Memory>>,
+): Promise<PollState<E, Memory>> {
   const began = Date.now();
   const { looks: looked = 0, waitedSeconds: waited = 0, startedAt = new Date(began).toISOString() } = before ?? {};
-  const last = looked === 0 ? undefined : before;
-  const needsMs = typeof neededMs === 'number' ? neededMs : neededMs(last);
+  const needsMs = typeof neededMs === 'number' ? neededMs : neededMs(before?.memory);
   if (leftMs < needsMs) {
     const putOff = (before?.putOff ?? 0) + 1;
-    const result = last ?? { outcome: 'skipped', detail: NO_TIME };
     const over = putOff === FRESH_INVOCATIONS;
     const durationMs = began - Date.parse(startedAt);
-    const state = { ...result, startedAt, durationMs, looks: looked, waitedSeconds: waited, timeUp: over, putOff };
-    return withPause(state, over ? 0 : 1);
+    const kept = { startedAt, durationMs, looks: looked, waitedSeconds: waited, timeUp: over, putOff };
+    const last = before === undefined || looked === 0 ? NO_TIME : before;
+    return withRecord(last, { ...kept, pauseSeconds: over ? undefined : 1 });
   }
-  const { again = false, ...result } = await work(looked + 1, last, needsMs);
+  const result = await work(looked + 1, needsMs);
   const looks = looked + 1;
-  const every = typeof everySeconds === 'number' ? everySeconds : everySeconds(result, looks);
+  const { again = false, outcome, memory } = result;
+  const every = typeof everySeconds === 'number' ? everySeconds : everySeconds({ outcome, look: looks, memory });
   const pause = again ? Math.min(every, withinSeconds - waited) : 0;
   const durationMs = Date.now() - Date.parse(startedAt);
   const timeUp = again && pause <= 0;
-  const state = { ...result, startedAt, durationMs, looks, waitedSeconds: waited + pause, timeUp, putOff: 0 };
-  return withPause(state, pause);
-}
-
-function withPause<Data>(state: PollState<Data>, pauseSeconds: number): PollState<Data> {
-  const { pauseSeconds: _last, ...rest } = state;
-  return pauseSeconds > 0 ? { ...rest, pauseSeconds } : rest;
+  const kept = { startedAt, durationMs, looks, waitedSeconds: waited + pause, timeUp, putOff: 0 };
+  return withRecord(result, { ...kept, pauseSeconds: pause > 0 ? pause : undefined });
 }

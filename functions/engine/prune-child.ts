@@ -7,8 +7,9 @@ import type { Journal } from './journal.ts';
 
 /**
  * What Lambda says of a function that nobody has called for weeks: the invocation that finds it so fails, and wakes it.
- * The durable engine hands on the words alone. That it doesn't try again by itself is not verified; trying here harms
- * nothing: should a child have begun after all, the next one finds less that is stale.
+ * The durable SDK (2.4.0) hands on the words alone: its InvokeError has no room for the service's type of error. That
+ * it doesn't try again by itself is not verified; trying here harms nothing: should a child have begun after all, the
+ * next one finds less that is stale.
  */
 const ASLEEP =
   /function is inactive|in the following state: (Pending|Inactive)|isn't ready yet|Rate exceeded|throttled/i;
@@ -38,17 +39,20 @@ export type ChildPruning =
  */
 export async function pruneFirst({ journal, context, command, pruneFunction }: PruneOrder): Promise<ChildPruning> {
   if (pruneFunction === undefined) {
-    journal.missing('prune', 'no prune function: not configured');
+    journal.note('prune', { outcome: 'not-configured', detail: 'no prune function: not configured' });
     return { kind: 'not-configured' };
   }
-  const begin = await journal.quietStep('before prune', async () => {
-    await journal.confirm();
+  const begin = await journal.step('before prune', { quiet: true }, async ({ confirm }) => {
+    await confirm();
     return { outcome: 'done', detail: 'the lease is held' };
   });
   const parent = command.parent ?? context.executionContext.durableExecutionArn;
   const order: Command = { ...command, workflow: 'prune', parent };
   const ended = await invokeAwake(context, pruneFunction, order);
-  const finished = await journal.quietUnguardedStep('after prune', async () => ({ outcome: 'done', detail: 'ended' }));
+  const finished = await journal.step('after prune', { guarded: false, quiet: true }, async () => ({
+    outcome: 'done',
+    detail: 'ended',
+  }));
   const durationMs = Date.parse(finished.startedAt) - Date.parse(begin.startedAt);
   const detail = ended.kind === 'report' ? `${ended.report.outcome}: ${ended.report.reason}` : ended.problem;
   const outcome = ended.kind === 'failed' ? 'failed' : stepOutcome(ended.report.outcome);

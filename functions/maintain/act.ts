@@ -178,8 +178,8 @@ class Acting {
     const { reached, observation } = this.#night;
     const { journal, cluster, configuration } = reached;
     for (let seconds = configuration.maintain.revisionAgeSeconds; seconds > 0; ) {
-      const polling = { everySeconds: AGING_LOOK_SECONDS, withinSeconds: seconds };
-      const seen = await journal.poll('the revision grows old', polling, async (look) => {
+      const polling = { everySeconds: AGING_LOOK_SECONDS, withinSeconds: seconds, quiet: true };
+      const seen = await journal.poll('the revision grows old', polling, async ({ look }) => {
         // It was looked at just now, and will be once more before the compaction.
         const isEdge = look === 1 || (look - 1) * AGING_LOOK_SECONDS >= seconds;
         if (isEdge) return { outcome: 'done', detail: `${seconds} s to go`, again: true };
@@ -200,12 +200,11 @@ class Acting {
 
   /** So that `dbSizeInUse` is what is live. */
   async #countAgain(revision: string): Promise<void> {
-    const { journal, cluster } = this.#night.reached;
+    const { cluster } = this.#night.reached;
     const voters = votersOf(this.#night.observation);
-    const step = await patiently(this.#patience, 'canary', (attempt) =>
+    const step = await patiently(this.#patience, 'canary', {}, (attempt) =>
       commitCanary(cluster, voters, BigInt(revision), attempt),
     );
-    journal.note('canary', step);
     if (step.outcome === 'done') return;
     await this.#lookAgain('observe again'); // an alarm has words of its own
     throw new Ended({
@@ -250,7 +249,7 @@ class Acting {
       before: async (target) => {
         if (!mayLead(target)) await this.#letDisksSettle(target, sweep);
         const name = { report: `check before ${target.name}`, operation: `check before ${target.id}` };
-        const check = await patiently(this.#patience, name, (attempt) =>
+        const check = await patiently(this.#patience, name, { quiet: true }, (attempt) =>
           checkBefore(cluster, voters, this.#night.windowEndMs, attempt),
         );
         if (check.outcome === 'done') return undefined;
@@ -275,12 +274,11 @@ class Acting {
     if (!leads || Object.keys(defragmented).length === 0) return;
     const { journal, cluster } = this.#night.reached;
     const polling = { everySeconds: SETTLE_SECONDS, withinSeconds: SETTLE_WITHIN_SECONDS };
-    const step = await journal.poll<number>('disks settle', polling, async (look) => {
+    await journal.poll('disks settle', polling, async ({ look }) => {
       if (look === 1) return { outcome: 'unknown', detail: 'their last defragmentation has just ended', again: true };
-      const writes = await timeWrites(cluster, votersOf(this.#night.observation));
-      return { ...writes, again: writes.data === undefined || writes.data > SETTLED_WRITE_MS };
+      const { outcome, detail, data } = await timeWrites(cluster, votersOf(this.#night.observation));
+      return { outcome, detail, again: data === undefined || data > SETTLED_WRITE_MS };
     });
-    journal.note('disks settle', step);
   }
 
   /** A look with the gates that stand before every change. */

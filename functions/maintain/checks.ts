@@ -26,7 +26,7 @@ export async function checkBefore(
   voters: readonly Voter[],
   windowEndMs: number,
   { patienceMs }: BeforeChange = {},
-): Promise<StepResult<never>> {
+): Promise<StepResult> {
   const over = windowOver(windowEndMs, Date.now());
   if (over !== undefined) return { outcome: 'skipped', detail: over };
   const cluster = await connectAll(open, voters, patienceMs);
@@ -49,7 +49,7 @@ export async function commitCanary(
   voters: readonly Voter[],
   compactedTo: bigint,
   before: BeforeChange = {},
-): Promise<StepResult<never>> {
+): Promise<StepResult> {
   for (let commits = 1; ; commits++) {
     const written = await canary(open, voters, before);
     const cluster = await connectAll(open, voters, before.patienceMs);
@@ -63,7 +63,7 @@ export async function commitCanary(
 const TIMED_WRITES = 4;
 
 /** How long the slowest of a few small writes through every voter takes, in milliseconds. */
-export async function timeWrites(open: OpenCluster, voters: readonly Voter[]): Promise<StepResult<number>> {
+export async function timeWrites(open: OpenCluster, voters: readonly Voter[]): Promise<StepResult<{ done: number }>> {
   const cluster = await connectAll(open, voters);
   const key = `${CANARY_PREFIX}timed`;
   let slowestMs = 0;

@@ -106,20 +106,19 @@ function planned(
 /** What cannot be read is guessed cautiously: a night's stall estimates must not depend on a service's hiccup. */
 async function earlierRates({ journal, table, configuration }: Maintenance): Promise<readonly SeenRate[]> {
   if (table === undefined) {
-    journal.missing('rates', 'no table with earlier reports: not configured');
+    journal.note('rates', { outcome: 'not-configured', detail: 'no table with earlier reports: not configured' });
     return [];
   }
-  const step = await journal.insist(
+  const step = await journal.step<{ done: readonly SeenRate[] }>(
     'rates',
+    { retried: 'failures', guarded: false },
     async () => {
       const { rates, reports, unreadable } = await readRates({ table, cluster: configuration.name });
       const lost = unreadable > 0 ? `, ${unreadable} could not be understood` : '';
       const detail = `${rates.length} defragmentations in the last ${reports} reports${lost}`;
       return { outcome: 'done', detail, data: rates };
     },
-    { unguarded: true },
   );
-  journal.note('rates', step);
   return step.data ?? [];
 }
 
@@ -200,7 +199,8 @@ async function stillFull(
   );
   const [member] = full;
   const filling =
-    member && (await journal.unguardedStep('what fills it', async () => whatFillsIt(await cluster(), member)));
+    member &&
+    (await journal.step('what fills it', { guarded: false }, async () => whatFillsIt(await cluster(), member)));
   const share = Math.round(100 * configuration.maintain.quotaShareAbove);
   return `Above ${share} % of the quota all the same: ${named.join(', ')}. Before it is full, delete what is not needed or raise --quota-backend-bytes. Largest: ${filling?.detail}.`;
 }

@@ -9,6 +9,7 @@ import { OwnerDirectory } from './owners.ts';
 import {
   add,
   type BatchData,
+  type BatchEnds,
   budgetOf,
   describe,
   ended,
@@ -65,7 +66,7 @@ export class Acting {
     const name = `delete ${kind.name}`;
     let progress: Progress = { ...NOTHING, missing: 0, denied: undefined, left: stale, stopped: undefined };
     let away = 0;
-    let first: RecordedStep<BatchData> | undefined;
+    let first: RecordedStep<BatchEnds> | undefined;
     for (let batch = 1; progress.left > 0 && progress.stopped === undefined; batch++) {
       const step = await this.#batch(`${name}, batch ${batch}`, kind, progress.left);
       first ??= step;
@@ -93,16 +94,16 @@ export class Acting {
     return this.#spent >= this.#pruning.configuration.prune.maxDeletes;
   }
 
-  #batch(name: string, kind: ReportKind, left: number): Promise<RecordedStep<BatchData>> {
+  #batch(name: string, kind: ReportKind, left: number): Promise<RecordedStep<BatchEnds>> {
     const { journal, session } = this.#pruning;
     // Where nothing is remembered, the kind is listed again first. This decides nothing but how long the step may wait.
     const neededMs = BATCH_NEEDS_MS + (session.candidates.has(kind.name) ? 0 : SURVEY_NEEDS_MS);
     const spent = this.#spent;
     const most = batchSize(this.#batches++);
-    return journal.inTime(name, neededMs, () => this.#work(kind, left, spent, most));
+    return journal.step<BatchEnds>(name, { neededMs, quiet: true }, () => this.#work(kind, left, spent, most));
   }
 
-  async #work(kind: ReportKind, left: number, spent: number, most: number): Promise<StepResult<BatchData>> {
+  async #work(kind: ReportKind, left: number, spent: number, most: number): Promise<StepResult<BatchEnds>> {
     const { session, api, configuration } = this.#pruning;
     let missing = 0;
     try {

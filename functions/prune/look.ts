@@ -1,7 +1,7 @@
 // Observe: one survey of each kind, a durable step each. Changes nothing.
 
 import type { ReportKind } from '../contract/kinds.ts';
-import type { RecordedStep } from '../engine/step.ts';
+import type { StepResult } from '../engine/step.ts';
 import { describeReasons, format } from './guard.ts';
 import { AWAY_AGAIN_SECONDS, AWAY_WITHIN_SECONDS, type Reached, SURVEY_NEEDS_MS } from './pruning.ts';
 import { type Surveyed, survey } from './survey.ts';
@@ -42,7 +42,7 @@ export async function lookAtAll(pruning: Reached, kinds: readonly ReportKind[]):
     if (endsRun(look.trouble)) break;
   }
   const notServed = found.filter(({ trouble }) => trouble?.kind === 'not-served').map(({ kind }) => kind.name);
-  if (notServed.length > 0) pruning.journal.missing('not served', notServed.join(', '), 'skipped');
+  if (notServed.length > 0) pruning.journal.note('not served', { outcome: 'skipped', detail: notServed.join(', ') });
   return found;
 }
 
@@ -50,20 +50,31 @@ export function endsRun(trouble: Trouble | undefined): boolean {
   return trouble?.kind === 'away' || trouble?.kind === 'fatal';
 }
 
-type Data = { readonly surveyed: Surveyed } | { readonly trouble: Trouble };
+interface SurveyEnds {
+  readonly done: Surveyed;
+  readonly 'nothing-to-do': Surveyed;
+  readonly refused: Trouble;
+  readonly failed: Trouble;
+}
 
 async function lookAt(pruning: Reached, kind: ReportKind): Promise<Found> {
   const { journal } = pruning;
   const name = `survey ${kind.name}`;
-  const polling = { everySeconds: AWAY_AGAIN_SECONDS, withinSeconds: AWAY_WITHIN_SECONDS, neededMs: SURVEY_NEEDS_MS };
-  const step = await journal.poll<Data>(name, polling, async () => {
+  const waits = { everySeconds: AWAY_AGAIN_SECONDS, withinSeconds: AWAY_WITHIN_SECONDS };
+  const polling = { ...waits, neededMs: SURVEY_NEEDS_MS, quiet: true };
+  const step = await journal.poll<SurveyEnds>(name, polling, async () => {
     const seen = await look(pruning, kind);
-    return { ...seen, again: 'trouble' in seen.data && seen.data.trouble.kind === 'away' };
+    return { ...seen, again: seen.outcome === 'failed' && seen.data?.kind === 'away' };
   });
-  const trouble = troubleIn(step);
-  if (trouble?.kind !== 'not-served') journal.note(name, step);
-  const surveyed = step.data && 'surveyed' in step.data ? step.data.surveyed : undefined;
-  return { kind, surveyed, trouble: trouble?.kind === 'away' ? await whoseTrouble(pruning, kind, trouble) : trouble };
+  if (step.outcome === 'done' || step.outcome === 'nothing-to-do') {
+    journal.note(name, step);
+    return { kind, surveyed: step.data, trouble: undefined };
+  }
+  // Without data it did not come to its end: an error that nobody foresaw, or no time for it in three invocations.
+  const trouble = step.data ?? { kind: 'fatal', detail: step.detail };
+  if (trouble.kind !== 'not-served') journal.note(name, step);
+  const whose = trouble.kind === 'away' ? await whoseTrouble(pruning, kind, trouble) : trouble;
+  return { kind, surveyed: undefined, trouble: whose };
 }
 
 /**
@@ -72,7 +83,8 @@ async function lookAt(pruning: Reached, kind: ReportKind): Promise<Found> {
  * @returns `refused` then; `away` where the API server as a whole is
  */
 async function whoseTrouble({ journal, api }: Reached, { name }: ReportKind, trouble: Trouble): Promise<Trouble> {
-  const step = await journal.inTime<Trouble>(`look beyond ${name}`, CALL_NEEDS_MS, async () => {
+  const options = { neededMs: CALL_NEEDS_MS, quiet: true };
+  const step = await journal.step<{ done: Trouble; failed: Trouble }>(`look beyond ${name}`, options, async () => {
     try {
       const { directory } = await api();
       if (await directory.isAway()) return { outcome: 'failed', detail: 'all is away', data: trouble };
@@ -86,7 +98,10 @@ async function whoseTrouble({ journal, api }: Reached, { name }: ReportKind, tro
   return step.data ?? trouble;
 }
 
-async function look({ api, session, context, configuration: { prune } }: Reached, kind: ReportKind) {
+async function look(
+  { api, session, context, configuration: { prune } }: Reached,
+  kind: ReportKind,
+): Promise<StepResult<SurveyEnds>> {
   const untilMs = Date.now() + context.lambdaContext.getRemainingTimeInMillis() - SURVEY_LEAVES_MS;
   try {
     const { client, directory } = await api();
@@ -95,23 +110,15 @@ async function look({ api, session, context, configuration: { prune } }: Reached
     session.candidates.set(kind.name, { resource, list: candidates, left: surveyed.stale });
     const { listed, stale, reasons } = surveyed;
     const detail = `${format(listed)} listed, ${format(stale)} stale: ${describeReasons(reasons)}`;
-    return { outcome: stale > 0 ? 'done' : 'nothing-to-do', detail, data: { surveyed } } as const;
+    return { outcome: stale > 0 ? 'done' : 'nothing-to-do', detail, data: surveyed };
   } catch (error) {
     const trouble = troubleOf(error);
     const outcome = trouble.kind === 'refused' || trouble.kind === 'unreadable' ? 'refused' : 'failed';
-    return { outcome, detail: trouble.detail, data: { trouble } } as const;
+    return { outcome, detail: trouble.detail, data: trouble };
   }
 }
 
 /** More than a run may delete is never asked for. */
 export function memoryFor(maxDeletes: number): number {
   return Math.min(maxDeletes, REMEMBERED);
-}
-
-/**
- * A step without data did not come to its end: an error that nobody foresaw, or no time for it in three invocations.
- */
-function troubleIn({ data, detail }: RecordedStep<Data>): Trouble | undefined {
-  if (data === undefined) return { kind: 'fatal', detail };
-  return 'trouble' in data ? data.trouble : undefined;
 }

@@ -1,5 +1,5 @@
 // What became of the stale reports of a kind: counted batch by batch, and in words for the step's line.
-import type { RecordedStep, StepResult } from '../engine/step.ts';
+import type { AnyResult, RecordedStep, StepResult } from '../engine/step.ts';
 import { type BatchCounts, type Denied, NAMES } from './batch.ts';
 import { format } from './guard.ts';
 import { type Trouble, troubleOf } from './trouble.ts';
@@ -34,6 +34,13 @@ export interface BatchData extends BatchCounts {
   readonly stopped?: Stopped | undefined;
 }
 
+/** Each says where it stopped, and why; `done` also where it is through, or the budget is used up. */
+export interface BatchEnds {
+  readonly done: BatchData;
+  readonly refused: BatchData;
+  readonly failed: BatchData;
+}
+
 export function add(progress: Progress, data: BatchData): Progress {
   return {
     deleted: progress.deleted + data.deleted,
@@ -65,11 +72,11 @@ export function stoppedBy(error: unknown): Stopped {
 /**
  * A step without data did not come to its end: an error that nobody foresaw, or no time for it in three invocations.
  */
-export function unforeseen({ detail }: RecordedStep<BatchData>): { readonly stopped: Stopped } {
+export function unforeseen({ detail }: RecordedStep<BatchEnds>): { readonly stopped: Stopped } {
   return { stopped: { why: 'fatal', detail } };
 }
 
-export function ended(data: BatchData, stopped: Stopped): StepResult<BatchData> {
+export function ended(data: BatchData, stopped: Stopped): StepResult<BatchEnds> {
   const ofTheBudget = stopped.why === 'count' || stopped.why === 'time';
   const outcome = ofTheBudget
     ? 'done'
@@ -79,10 +86,7 @@ export function ended(data: BatchData, stopped: Stopped): StepResult<BatchData> 
   return { outcome, detail: `${describe(data)}; ${stopped.detail}`, data: { ...data, stopped } };
 }
 
-export function lineOf(
-  { stopped, ...counts }: Progress,
-  batches: number,
-): Pick<StepResult<never>, 'outcome' | 'detail'> {
+export function lineOf({ stopped, ...counts }: Progress, batches: number): AnyResult {
   const { outcome } = stopped === undefined ? { outcome: 'done' as const } : ended(counts, stopped);
   const why = stopped === undefined ? '' : `; ${stopped.detail}`;
   return { outcome, detail: `${describe(counts)}, in ${batches} ${batches === 1 ? 'batch' : 'batches'}${why}` };

@@ -148,7 +148,8 @@ class Acting {
 
   async #stopFullOfLiveData({ voter, liveBytes, quotaBytes }: FullMember, unhelped: string): Promise<Stop> {
     const { journal, cluster } = this.#recovery;
-    const filling = await journal.unguardedStep('what fills it', async () => whatFillsIt(await cluster(), voter));
+    const options = { guarded: false };
+    const filling = await journal.step('what fills it', options, async () => whatFillsIt(await cluster(), voter));
     const share = Math.round((100 * liveBytes) / quotaBytes);
     return new Stop(
       `Full of live data: after compaction and defragmentation ${voter.name} still has ${formatBytes(liveBytes)} (${liveBytes} bytes), ${share} % of the quota of ${formatBytes(quotaBytes)} (${quotaBytes} bytes). Defragmenting more cannot help, so the alarm stays armed. ${unhelped} Delete what is not needed (under NOSPACE custom resources, ConfigMaps, Secrets, Events, ReplicaSets and Deployments go, in the background; Pods, Jobs, PersistentVolumeClaims, Namespaces, CRDs and whatever has finalizers do not) or raise --quota-backend-bytes, then run again. Largest: ${filling.detail}.`,
@@ -158,17 +159,15 @@ class Acting {
   async #disarm(): Promise<void> {
     const { journal, cluster, configuration } = this.#recovery;
     const quotaBytes = configuration.etcd.quotaBytes;
-    const step = await patiently({ journal }, 'disarm', (attempt) =>
+    const step = await patiently({ journal }, 'disarm', {}, (attempt) =>
       disarm(cluster, this.#voters, quotaBytes, attempt),
     );
-    journal.note('disarm', step);
     if (step.outcome === 'failed' || step.outcome === 'refused') throw new Stop(`${step.detail}. ${this.sweep.done()}`);
   }
 
   async #canary(): Promise<void> {
     const { journal, cluster } = this.#recovery;
-    const step = await patiently({ journal }, 'canary', (attempt) => canary(cluster, this.#voters, attempt));
-    journal.note('canary', step);
+    const step = await patiently({ journal }, 'canary', {}, (attempt) => canary(cluster, this.#voters, attempt));
     if (step.outcome === 'done') return;
     throw new Stop(
       `R7: the alarm was disarmed, but the write that was to prove it failed: ${step.detail}. Look whether the alarm is back (etcdctl alarm list) and what writes.`,
@@ -180,19 +179,18 @@ class Acting {
     if (seconds === 0) return;
     const { journal, cluster } = this.#recovery;
     const watchedAt = (number: number) => Math.min((number - 1) * WATCH_INTERVAL_SECONDS, seconds);
-    const last = await journal.poll<readonly Alarm[]>(
+    const last = await journal.poll<{ failed: readonly Alarm[] }>(
       'watch',
       {
-        everySeconds: (_last, number) => Math.min(WATCH_INTERVAL_SECONDS, seconds - watchedAt(number)) || AGAIN_SECONDS,
+        everySeconds: ({ look }) => Math.min(WATCH_INTERVAL_SECONDS, seconds - watchedAt(look)) || AGAIN_SECONDS,
         withinSeconds: seconds + AWAY_SECONDS,
       },
-      async (number) => {
+      async ({ look }) => {
         const seen = await lookForAlarms(cluster, this.#voters);
-        const again = seen.outcome !== 'failed' && (watchedAt(number) < seconds || seen.outcome === 'unknown');
+        const again = seen.outcome !== 'failed' && (watchedAt(look) < seconds || seen.outcome === 'unknown');
         return { ...seen, again };
       },
     );
-    journal.note('watch', last);
     if (last.outcome === 'done') return;
     if (last.outcome === 'unknown') {
       throw new Stop(

@@ -11,7 +11,7 @@ import { nodeOf } from '../control-plane/node-match.ts';
 import type { KubeletRestarts, Observation, ObservedNode } from '../control-plane/observation.ts';
 import { hostOf } from '../control-plane/observe.ts';
 import type { ReachableRun } from '../control-plane/run-context.ts';
-import { reportName, type StepName } from '../engine/step-name.ts';
+import type { StepName } from '../engine/step-name.ts';
 import { discoverMembers } from '../etcd/discovery.ts';
 import type { NodeResult } from '../nodes/command-results.ts';
 import { type RestartKubeletOutput, restartKubeletOutput } from '../nodes/outputs.ts';
@@ -40,13 +40,12 @@ export async function restartKubelets(
   { nodes = [] }: Observation,
 ): Promise<KubeletRestarts> {
   for (const { name, instanceId } of plan.offline) {
-    recovery.journal.missing(
-      `restart kubelet ${name}`,
-      `its SSM agent is offline (${instanceId}): it could not be reached`,
-      'skipped',
-    );
+    const detail = `its SSM agent is offline (${instanceId}): it could not be reached`;
+    recovery.journal.note(`restart kubelet ${name}`, { outcome: 'skipped', detail });
   }
-  if (plan.unknown.length > 0) recovery.journal.missing('restart kubelets', plan.unknown.join('; '), 'skipped');
+  if (plan.unknown.length > 0) {
+    recovery.journal.note('restart kubelets', { outcome: 'skipped', detail: plan.unknown.join('; ') });
+  }
   let all: KubeletRestarts = {
     restarted: [],
     perhaps: [],
@@ -90,8 +89,8 @@ async function restartGroup(
     timeoutSeconds: DELIVERY_TIMEOUT_SECONDS,
   };
   const name = ofNodes('restart kubelet on', group);
-  const sent = await sendPatiently(journal, name, `sent to ${names}`, command, () => journal.confirm());
-  if (sent.data === undefined) {
+  const sent = await sendPatiently(journal, name, `sent to ${names}`, command, { changes: true });
+  if (sent.outcome !== 'done') {
     for (const { name } of group) journal.note(`restart kubelet ${name}`, sent);
     const names = group.map(({ name }) => name);
     // A lost answer is no refusal: the command may be at work (R5).
@@ -156,7 +155,6 @@ async function untilTheyAnswer(
     if (missing.length === 0) return { outcome: 'done', detail: 'all answer' };
     return { outcome: 'failed', detail: `silent: ${missing.join(', ')}`, again: true };
   });
-  journal.note(reportName(waiting), step);
   return step.outcome === 'done';
 }
 

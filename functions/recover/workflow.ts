@@ -54,7 +54,7 @@ export async function recover(recovery: RunContext): Promise<Conclusion> {
 
 async function observeAndAct(recovery: RunContext, known: Known): Promise<Conclusion> {
   const { configuration, journal } = recovery;
-  for (const { name, detail } of missingParts(recovery)) journal.missing(name, detail);
+  for (const { name, detail } of missingParts(recovery)) journal.note(name, { outcome: 'not-configured', detail });
   const { mode, why: standing } = await readMode(recovery);
   const { nodes, problem } = await listNodes(recovery);
   const found = locateEtcd(recovery, nodes);
@@ -172,7 +172,8 @@ async function troubleInWords({ journal, cluster }: ReachableRun, trouble: Unwel
   const { problems = [], full } = trouble ?? {};
   if (full === undefined) return problems.join(' ');
   const voter = { id: full.id, name: full.name };
-  const filling = await journal.unguardedStep('what fills it', async () => whatFillsIt(await cluster(), voter));
+  const options = { guarded: false };
+  const filling = await journal.step('what fills it', options, async () => whatFillsIt(await cluster(), voter));
   return [...problems, `Largest: ${filling.detail}.`].join(' ');
 }
 

@@ -22,11 +22,11 @@ async function change(
   let changed = false;
   const handler = withDurableExecution(async (_event: unknown, context: DurableContext): Promise<Ended> => {
     const journal = new Journal(context, guard);
-    journal.heed(async () => turned?.());
+    journal.watchSwitch(async () => turned?.());
     try {
-      await journal.insist('change', async () => {
+      await journal.step('change', { retried: 'failures' }, async ({ confirm }) => {
         vi.setSystemTime(Date.now() + checksMs);
-        await journal.confirm();
+        await confirm();
         changed = true;
         return { outcome: 'done', detail: 'changed' };
       });

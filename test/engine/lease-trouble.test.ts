@@ -56,11 +56,11 @@ const done = async () => ({ outcome: 'done', detail: 'changed' }) as const;
 describe('R9: a renewal that gets no answer', () => {
   it('does not end the run while the last one covers the step, also in an invocation that has seen no renewal', async () => {
     const report = await run(async (journal, context) => {
-      await journal.step('first', done);
+      await journal.step('first', {}, done);
       table.begin(ALL_DAY_MS, ['UpdateItem']);
-      await journal.step('second', done);
+      await journal.step('second', {}, done);
       await context.wait('a fresh invocation', { seconds: 1 });
-      await journal.step('third', done);
+      await journal.step('third', {}, done);
     });
 
     expect(report.outcome, report.reason).toBe('recovered');
@@ -72,7 +72,7 @@ describe('R9: a renewal that gets no answer', () => {
     const long = { everySeconds: 1, withinSeconds: 0, neededMs: LEASE_TTL_MS };
 
     const report = await run(async (journal) => {
-      await journal.step('first', done);
+      await journal.step('first', {}, done);
       table.begin(2_000, ['UpdateItem']);
       await journal.poll('second', long, done);
     });
@@ -83,13 +83,13 @@ describe('R9: a renewal that gets no answer', () => {
 
   it('is not mistaken for one that is refused: a lease that somebody else has is lost at once', async () => {
     const report = await run(async (journal, context) => {
-      await journal.step('first', done);
-      await journal.unguardedStep('a theft', async () => {
+      await journal.step('first', {}, done);
+      await journal.step('a theft', { guarded: false }, async () => {
         await leaseOf(context.executionContext.durableExecutionArn).release();
         await leaseOf(THIEF).acquire();
         return done();
       });
-      await journal.step('second', done);
+      await journal.step('second', {}, done);
     });
 
     expect(report.outcome).toBe('failed');
@@ -98,7 +98,7 @@ describe('R9: a renewal that gets no answer', () => {
 
   it('R9: the lease is let go of where the table does not answer at first when the run ends', async () => {
     const report = await run(async (journal) => {
-      await journal.step('first', async () => {
+      await journal.step('first', {}, async () => {
         // Waits take no time here, so it is so many calls: two tries with all that the SDK makes of them.
         table.begin(ALL_DAY_MS, ['DeleteItem'], 8);
         return done();

@@ -6,7 +6,7 @@ import { createLease } from '../../functions/aws/lease.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { conduct } from '../../functions/engine/conduct.ts';
 import { Journal } from '../../functions/engine/journal.ts';
-import type { RecordedStep, StepResult } from '../../functions/engine/step.ts';
+import type { Ends, RecordedStep, StepResult } from '../../functions/engine/step.ts';
 import { runLocally } from '../../lab/execution/local-execution.ts';
 import { PAYLOAD_LIMIT_BYTES } from '../../lab/execution/local-operations.ts';
 
@@ -17,12 +17,12 @@ beforeAll(() => {
 });
 
 /** A workflow of these steps, and what was recorded of each. */
-async function run(work: (journal: Journal) => Promise<RecordedStep<unknown>>) {
+async function run(work: (journal: Journal) => Promise<RecordedStep<Ends>>) {
   const recorded: number[] = [];
   const handler = withDurableExecution(async (_event: unknown, context: DurableContext) => {
     const journal = new Journal(context, async () => 1_000);
     const step = await work(journal);
-    const after = await journal.step('after', async () => ({ outcome: 'done', detail: 'went on' }));
+    const after = await journal.step('after', {}, async () => ({ outcome: 'done', detail: 'went on' }));
     return { step, after };
   });
   const { status, result, error } = await runLocally(
@@ -33,13 +33,13 @@ async function run(work: (journal: Journal) => Promise<RecordedStep<unknown>>) {
       onOperation: ({ result: payload = '' }) => recorded.push(Buffer.byteLength(payload)),
     },
   );
-  return { status, error, recorded, ...(result as { step: RecordedStep<unknown>; after: RecordedStep<unknown> }) };
+  return { status, error, recorded, ...(result as { step: RecordedStep<Ends>; after: RecordedStep<Ends> }) };
 }
 
-const failing = async (): Promise<StepResult<never>> => {
+const failing = async (): Promise<StepResult> => {
   throw new Error(`The API server answered: ${HUGE}`);
 };
-const full = async (): Promise<StepResult<readonly string[]>> => ({
+const full = async (): Promise<StepResult<{ done: readonly string[] }>> => ({
   outcome: 'done',
   detail: 'found them',
   data: Array.from({ length: 20_000 }, (_, i) => `a namespace of ${i}`),
@@ -47,7 +47,7 @@ const full = async (): Promise<StepResult<readonly string[]>> => ({
 
 describe('a step', () => {
   it('whose words are huge is recorded with their beginning', async () => {
-    const { status, step, after, recorded } = await run((journal) => journal.step('read', failing));
+    const { status, step, after, recorded } = await run((journal) => journal.step('read', {}, failing));
 
     expect(status).toBe('SUCCEEDED');
     expect(step).toMatchObject({
@@ -60,14 +60,14 @@ describe('a step', () => {
 
   it('whose words are huge keeps its data', async () => {
     const { step } = await run((journal) =>
-      journal.step('read', async () => ({ outcome: 'done', detail: HUGE, data: { revision: '7' } })),
+      journal.step('read', {}, async () => ({ outcome: 'done', detail: HUGE, data: { revision: '7' } })),
     );
 
     expect(step).toMatchObject({ outcome: 'done', data: { revision: '7' }, detail: expect.stringMatching(/^ü+…$/) });
   });
 
   it('whose data is huge has failed, and says so', async () => {
-    const { status, step, after } = await run((journal) => journal.step('read', full));
+    const { status, step, after } = await run((journal) => journal.step('read', {}, full));
 
     expect(status).toBe('SUCCEEDED');
     expect(step).toMatchObject({
@@ -82,8 +82,8 @@ describe('a step', () => {
 
   it('of a change whose data is huge is still known to have changed something', async () => {
     const { step } = await run((journal) =>
-      journal.step('delete', async () => {
-        await journal.confirm();
+      journal.step<{ done: readonly string[] }>('delete', {}, async ({ confirm }) => {
+        await confirm();
         return full();
       }),
     );
@@ -94,7 +94,7 @@ describe('a step', () => {
   it('that only just fits is recorded as it is', async () => {
     const data = 'x'.repeat(PAYLOAD_LIMIT_BYTES - 2_000);
     const { step, recorded } = await run((journal) =>
-      journal.step('read', async () => ({ outcome: 'done', detail: 'whole', data })),
+      journal.step('read', {}, async () => ({ outcome: 'done', detail: 'whole', data })),
     );
 
     expect(step).toMatchObject({ outcome: 'done', detail: 'whole', data });
@@ -105,7 +105,7 @@ describe('a step', () => {
 describe('a poll', () => {
   it('whose look has huge words looks on', async () => {
     const { status, step } = await run((journal) =>
-      journal.poll('wait', { everySeconds: 5, withinSeconds: 60 }, async (look) =>
+      journal.poll('wait', { everySeconds: 5, withinSeconds: 60 }, async ({ look }) =>
         look < 3 ? { outcome: 'unknown', detail: HUGE, again: true } : { outcome: 'done', detail: 'there' },
       ),
     );
@@ -116,7 +116,10 @@ describe('a poll', () => {
 
   it('whose look has huge data ends, as failed', async () => {
     const { status, step } = await run((journal) =>
-      journal.poll('wait', { everySeconds: 5, withinSeconds: 60 }, async () => ({ ...(await full()), again: true })),
+      journal.poll<{ done: readonly string[] }>('wait', { everySeconds: 5, withinSeconds: 60 }, async () => ({
+        ...(await full()),
+        again: true,
+      })),
     );
 
     expect(status).toBe('SUCCEEDED');
@@ -137,7 +140,7 @@ describe('a report', () => {
       const sinks = { history: undefined, bus: undefined };
       return conduct({ command, context, lease, sinks }, async (journal) => {
         for (let i = 0; i < 3; i++) {
-          await journal.step(`read ${i}`, async () => ({ outcome: 'done', detail: 'x'.repeat(200_000) }));
+          await journal.step(`read ${i}`, {}, async () => ({ outcome: 'done', detail: 'x'.repeat(200_000) }));
         }
         return { outcome: 'pruned', reason: 'All is well.', members: [] };
       });

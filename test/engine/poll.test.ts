@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { describeError } from '../../functions/contract/errors.ts';
 import { type Guard, GuardError, Journal } from '../../functions/engine/journal.ts';
 import type { LookAgain, PolledStep, Polling } from '../../functions/engine/poll.ts';
+import type { NoData } from '../../functions/engine/step.ts';
 import type { StepName } from '../../functions/engine/step-name.ts';
 import { trackAttempts } from '../../lab/execution/local-attempts.ts';
 import { type LocalExecutionOptions, runLocally } from '../../lab/execution/local-execution.ts';
@@ -14,15 +15,15 @@ const every30 = { everySeconds: 30, withinSeconds: 300 } as const;
 beforeAll(() => trackAttempts());
 
 interface Ended {
-  readonly step?: PolledStep<number>;
+  readonly step?: PolledStep<NoData, string>;
   readonly problem?: string;
   readonly reported: readonly string[];
 }
 
 /** A workflow of one poll; `operations` are the names of all that it took. */
 async function poll(
-  polling: Polling<number>,
-  look: LookAgain<number>,
+  polling: Polling<string>,
+  look: LookAgain<NoData, string>,
   {
     guard = async () => undefined,
     name = 'poll',
@@ -59,25 +60,30 @@ async function poll(
 
 describe('a poll', () => {
   it('is one durable operation, however often it looks, and knows what the last look said', async () => {
-    const { ended, operations, pauses } = await poll(every30, async (look, last) => ({
-      outcome: look < 4 ? 'unknown' : 'done',
-      detail: `look ${look} after ${last?.detail ?? 'none'}`,
-      data: (last?.data ?? 0) + look,
-      again: look < 4,
-    }));
+    const { ended, operations, pauses } = await poll(every30, async ({ look, memory }) => {
+      const detail = `look ${look} after ${memory ?? 'none'}`;
+      if (look < 4) return { outcome: 'unknown', detail, again: true, memory: detail };
+      return { outcome: 'done', detail };
+    });
 
     expect(ended.step).toMatchObject({
       outcome: 'done',
       detail: 'look 4 after look 3 after look 2 after look 1 after none',
     });
-    expect(ended.step).toMatchObject({ data: 10, looks: 4, waitedSeconds: 90, timeUp: false });
+    expect(ended.step).toMatchObject({ looks: 4, waitedSeconds: 90, timeUp: false });
     expect(operations).toEqual(['poll']);
     expect(pauses).toEqual([30, 30, 30]);
+    expect(ended.reported).toEqual(['poll: done']);
+  });
+
+  it('leaves no line in the report where it is quiet', async () => {
+    const { ended } = await poll({ ...every30, quiet: true }, async () => ({ outcome: 'done', detail: 'seen' }));
+
     expect(ended.reported).toEqual([]);
   });
 
   it('ends when its time is waited, with a last look at the end of it', async () => {
-    const polling = { everySeconds: (_last: unknown, look: number) => look * 10, withinSeconds: 45 };
+    const polling = { everySeconds: ({ look }: { look: number }) => look * 10, withinSeconds: 45 };
     const { ended, pauses } = await poll(polling, async () => ({ outcome: 'unknown', detail: 'away', again: true }));
 
     expect(ended.step).toMatchObject({ outcome: 'unknown', looks: 4, waitedSeconds: 45, timeUp: true });
@@ -85,7 +91,7 @@ describe('a poll', () => {
   });
 
   it('takes a look that throws for its end, as failed', async () => {
-    const { ended, status } = await poll(every30, async (look) => {
+    const { ended, status } = await poll(every30, async ({ look }) => {
       if (look === 2) throw new Error('the line is cut');
       return { outcome: 'unknown', detail: 'away', again: true };
     });
@@ -99,7 +105,7 @@ describe('a poll', () => {
     const looks: number[] = [];
     const { ended } = await poll(
       every30,
-      async (look) => {
+      async ({ look }) => {
         looks.push(look);
         return { outcome: 'unknown', detail: 'away', again: true };
       },
@@ -132,7 +138,9 @@ describe('a poll', () => {
     const polling = { ...every30, neededMs: 60_000 };
     const { ended, pauses } = await poll(
       polling,
-      async (look, last) => ({ outcome: 'done', detail: `${last?.detail ?? ''}${look}`, again: look < 3 }),
+      async ({ look, memory = '' }) => {
+        return { outcome: 'done', detail: `${memory}${look}`, again: look < 3, memory: `${memory}${look}` };
+      },
       { remainingTimeMs: (invocation) => remaining[invocation - 1] ?? 900_000 },
     );
 
@@ -142,7 +150,7 @@ describe('a poll', () => {
 
   it('gives up a look for which no invocation has the time', async () => {
     const looks: number[] = [];
-    const { ended, invocations } = await poll({ ...every30, neededMs: 60_000 }, async (look) => {
+    const { ended, invocations } = await poll({ ...every30, neededMs: 60_000 }, async ({ look }) => {
       looks.push(look);
       return { outcome: 'done', detail: '' };
     });
@@ -160,11 +168,12 @@ describe('a poll', () => {
     'R10: goes on after %s from the last look that was recorded, whichever it is',
     async (crash) => {
       const look =
-        (looks: number[]): LookAgain<number> =>
-        async (look, last) => {
+        (looks: number[]): LookAgain<NoData, string> =>
+        async ({ look, memory = '' }) => {
           looks.push(look);
           await sleep(2); // or its beginning would be recorded together with its end
-          return { outcome: 'done', detail: `${last?.detail ?? ''}${look}`, data: look, again: look < 4 };
+          const detail = `${memory}${look}`;
+          return { outcome: 'done', detail, again: look < 4, memory: detail };
         };
       const { checkpoints } = await poll(every30, look([]));
       expect(checkpoints).toBeGreaterThan(6);
@@ -183,11 +192,11 @@ describe('a poll', () => {
     },
   );
 
-  it('insists for a minute on what is safe to repeat', async () => {
+  it('tries for a minute what is safe to repeat, where it is to be retried', async () => {
     let calls = 0;
     const handler = withDurableExecution(async (_event: unknown, context: DurableContext) => {
       const journal = new Journal(context, async () => undefined);
-      return journal.insist('call', async () => {
+      return journal.step('call', { retried: 'failures' }, async () => {
         calls++;
         throw new Error('500');
       });

@@ -187,9 +187,9 @@ describe('R16: the switch, while a run is under way', () => {
     const handler = durableWorkflow(async (order, context) => {
       const owner = context.executionContext.durableExecutionArn;
       return conduct({ command: order, context, lease: leaseOf(owner, order.workflow), sinks }, async (journal) => {
-        journal.heed(async () => switchedOff);
+        journal.watchSwitch(async () => switchedOff);
         for (const name of ['first', 'second']) {
-          await journal.step(name, async () => {
+          await journal.step(name, {}, async () => {
             done.push(name);
             switchedOff = 'parameter /etcd-medic/demo/mode says observe';
             return { outcome: 'done', detail: name };
