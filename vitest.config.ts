@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 
 /** Nothing: no etcd, no stand-in, no process. Seconds. */
 export const UNIT = [
-  'test/contract/{configuration,environment,kinds}.test.ts',
+  'test/contract/{configuration,environment,kinds,versions}.test.ts',
   'test/control-plane/{choose-snapshot-source,node-match,verify}.test.ts',
   'test/dispatch/{handler,parse}.test.ts',
   'test/engine/operations.test.ts',
@@ -36,10 +36,10 @@ const DEPLOYED = [
 ];
 
 /**
- * What others do to a cluster while we are at work, and what real servers of five versions do that a lab would not:
- * addresses that lead elsewhere, somebody else's defragmentation or backup, rights that are missing, names as people
- * give them, objects that can't be decoded, no quorum, the runbook's commands typed for real; and the durable handlers
- * on AWS's own local runner.
+ * What others do to a cluster while we are at work, and what real servers of many versions do that a lab would not:
+ * a version's own flaws, addresses that lead elsewhere, somebody else's defragmentation or backup, rights that are
+ * missing, names as people give them, objects that can't be decoded, no quorum, the runbook's commands typed for real;
+ * and the durable handlers on AWS's own local runner.
  */
 const SCENARIOS = [
   'test/docs/runbook-commands.test.ts',
@@ -47,7 +47,7 @@ const SCENARIOS = [
   'test/etcd/{client-http-urls,keyspace}.test.ts',
   'test/maintain/alarm-path.test.ts',
   'test/prune/{crash,unreadable}.test.ts',
-  'test/recover/{dispatch,names,never-started,no-quorum,nodes,on-the-way,rights,shared-address,somebody-defragments,streams}.test.ts',
+  'test/recover/{dispatch,names,never-started,no-quorum,nodes,on-the-way,rights,shared-address,somebody-defragments,streams,versions}.test.ts',
   'test/snapshot/take.test.ts',
 ];
 

@@ -8,6 +8,7 @@ import type { StepResult } from '../engine/step.ts';
 import { EtcdError, EtcdTimeoutError, EtcdUnreachableError, PermissionDeniedError } from '../etcd/errors.ts';
 import { DEFAULT_DEADLINES } from '../etcd/member-client.ts';
 import type { MemberClient } from '../etcd/types.ts';
+import { harmMeanwhile } from './harm-meanwhile.ts';
 import type { Attempt } from './patience.ts';
 import {
   AwayError,
@@ -51,15 +52,18 @@ interface Sent {
 export interface TurnEnds {
   readonly done: Defragmented;
   /**
-   * Not sent, because the member leads now; or because it would wait behind somebody's Snapshot stream, and the member
-   * would answer nothing meanwhile.
+   * Not sent, because the member leads now; or it is held, because it would wait behind somebody's Snapshot stream,
+   * with the member answering nothing meanwhile, or because it might harm the member (R17).
    */
-  readonly skipped: 'leads' | 'streaming';
+  readonly skipped:
+    | { readonly kind: 'leads' }
+    /** What a person can do about it, as the beginning of a sentence. */
+    | { readonly kind: 'held'; readonly remedy: string };
 }
 
 /** How far a turn has come. */
 export type TurnProgress =
-  | { readonly kind: 'streaming'; readonly looks: number }
+  | { readonly kind: 'held'; readonly looks: number }
   /** Not sent: it is busy, perhaps with the defragmentation of an earlier attempt. */
   | { readonly kind: 'busy'; readonly looks: number; readonly times: number }
   /** What was sent has ended, with the file as it was: the turn may be taken again. */
@@ -73,8 +77,8 @@ export interface Turn {
   readonly dbSizeBefore: number;
   /** It is defragmented also while it leads (R3). */
   readonly mayLead: boolean;
-  /** How many looks, 10 s apart, somebody's Snapshot stream is waited for. */
-  readonly streamLooks: number;
+  /** How many looks, 10 s apart, what holds it is waited for. */
+  readonly heldLooks: number;
 }
 
 export const LOOK_AGAIN_SECONDS = 10;
@@ -130,7 +134,7 @@ async function send(
   open: OpenCluster,
   voters: readonly Voter[],
   target: Voter,
-  { dbSizeBefore, mayLead, streamLooks }: Turn,
+  { dbSizeBefore, mayLead, heldLooks }: Turn,
   attempt: Attempt<TurnProgress>,
 ): Promise<TurnLook> {
   const { memory: last, patienceMs } = attempt;
@@ -151,14 +155,22 @@ async function send(
   ]);
   const before = statuses.get(target.id) ?? (await client.status());
   if (before.dbSize < dbSizeBefore) return settled(target, dbSizeBefore, before);
-  if (streams > 0) {
-    const looks = last?.kind === 'streaming' ? last.looks + 1 : 0;
-    const detail = `${target.name} has ${streams} open Snapshot stream(s) of somebody else's, a backup perhaps, and a defragmentation would wait for their end, with the member answering nothing meanwhile`;
-    const again = looks < streamLooks;
-    return { outcome: 'skipped', detail, data: 'streaming', again, memory: { kind: 'streaming', looks } };
+  const harm = await harmMeanwhile(cluster, voters, target, statuses);
+  const hold =
+    streams > 0
+      ? {
+          why: `${target.name} has ${streams} open Snapshot stream(s) of somebody else's, a backup perhaps, and a defragmentation would wait for their end, with the member answering nothing meanwhile`,
+          remedy: 'end it',
+        }
+      : harm?.hold;
+  if (hold !== undefined) {
+    const { why: detail, remedy } = hold;
+    const looks = last?.kind === 'held' ? last.looks + 1 : 0;
+    const again = looks < heldLooks;
+    return { outcome: 'skipped', detail, data: { kind: 'held', remedy }, again, memory: { kind: 'held', looks } };
   }
   if (!mayLead && before.leaderId === target.id) {
-    return { outcome: 'skipped', detail: `${target.name} leads now: its turn comes last`, data: 'leads' };
+    return { outcome: 'skipped', detail: `${target.name} leads now: its turn comes last`, data: { kind: 'leads' } };
   }
   const atMs = Date.now();
   const began = performance.now();
@@ -178,8 +190,9 @@ async function send(
   }
   const tookMs = Math.ceil(performance.now() - began);
   const done = settled(target, dbSizeBefore, await client.status(), { tookMs, withinMs: tookMs });
-  const led = voters.length > 1 && before.leaderId === target.id;
-  return led ? { ...done, detail: `${done.detail}, while it led` } : done;
+  const led = voters.length > 1 && before.leaderId === target.id ? ', while it led' : '';
+  const told = harm === undefined ? '' : `; ${harm.told}`;
+  return { ...done, detail: `${done.detail}${led}${told}` };
 }
 
 /** No answer, as against one that says no. */

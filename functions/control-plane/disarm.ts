@@ -14,14 +14,14 @@ import {
   clientOf,
   connectAll,
   type OpenCluster,
+  OWN_PREFIX,
   SweepStoppedError,
   type Voter,
 } from './voters.ts';
 
 /** At or above this share of its quota a voter would raise the alarm again within minutes. */
 const DISARM_BELOW_SHARE = 0.9;
-/** Beside the keys of Kubernetes (`/registry/`), so that nothing else ever reads or lists them. */
-export const CANARY_PREFIX = '/etcd-medic/canary/';
+export const CANARY_PREFIX = `${OWN_PREFIX}canary/`;
 
 /** A voter's quota could not be read, so nothing was disarmed (R8). */
 class QuotaUnknownError extends EtcdMedicError {
@@ -40,7 +40,7 @@ export async function disarm(
   before: BeforeChange = {},
 ): Promise<StepResult> {
   const cluster = await connectAll(open, voters, before.patienceMs);
-  const healthy = checkOthersHealthy(cluster, voters, undefined, before.patienceMs);
+  const healthy = checkOthersHealthy(cluster, voters, undefined, before);
   const client = clientOf(cluster, anyOf(voters));
   const quotasOf = voters.map(async (voter) => ({
     voter,

@@ -18,7 +18,7 @@ import {
  * How far a voter's applied log may be behind the leader's to take over: fewer than this is caught up within one
  * heartbeat.
  */
-const CAUGHT_UP_ENTRIES = 100n;
+export const CAUGHT_UP_ENTRIES = 100n;
 /** A transfer takes a few milliseconds; an election that came instead of it, 1 to 2 s. */
 const MOVED_WITHIN_MS = 10_000;
 const LOOK_AGAIN_MS = 5;

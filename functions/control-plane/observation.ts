@@ -3,6 +3,7 @@
 
 import type { Alarm } from '../contract/alarm.ts';
 import { formatBytes } from '../contract/report.ts';
+import { flawInWords, hasFlaw } from '../contract/versions.ts';
 
 /** A quota as it was read, or why it could not be. */
 export type ObservedQuota =
@@ -29,6 +30,8 @@ export interface ObservedMember {
   readonly busy?: boolean | undefined;
   readonly problem?: string | undefined;
   readonly version?: string | undefined;
+  /** R17: it serves on while it is defragmented, by a feature gate of newer versions. */
+  readonly defragmentsBeside?: boolean | undefined;
   readonly dbSize?: number | undefined;
   readonly dbSizeInUse?: number | undefined;
   readonly quota: ObservedQuota;
@@ -79,6 +82,10 @@ export interface Observation {
   readonly alarms: readonly Alarm[];
   /** The newest revision that any member has, as a decimal string. */
   readonly revision: string;
+  /** The newest entry of raft's log that any member has, as a decimal string. */
+  readonly raftIndex?: string | undefined;
+  /** How fast entries come to raft's log. Undefined: nobody has counted them. */
+  readonly entriesPerSecond?: number | undefined;
 }
 
 /** R6: why the member's disk cannot be seen to hold its new file; undefined where it can. */
@@ -88,12 +95,16 @@ export function diskProblem(voter: ObservedMember, disks: readonly ObservedDisk[
   if (disk === undefined) return 'its node is not among those with the tag';
   if ('problem' in disk) return disk.problem;
   if (disk.freeBytes >= needed) return undefined;
-  return `${needed} bytes (${formatBytes(needed)}) are needed under ${disk.path}, ${disk.freeBytes} bytes (${formatBytes(disk.freeBytes)}) are free`;
+  const found = `${needed} bytes (${formatBytes(needed)}) are needed under ${disk.path}, ${disk.freeBytes} bytes (${formatBytes(disk.freeBytes)}) are free`;
+  const { version } = voter;
+  return hasFlaw(version, DISK_FLAW) ? `${found}; twice the room, for it is ${flawInWords(version, DISK_FLAW)}` : found;
 }
 
-/** R6: what is in use, and a tenth more. */
-function diskNeededBytes({ dbSizeInUse = 0 }: ObservedMember): number {
-  return Math.ceil(dbSizeInUse * 1.1);
+const DISK_FLAW = 'full-disk-panics';
+
+/** R6: what is in use, and a tenth more. R17: twice that where too little of it would end the member's process. */
+function diskNeededBytes({ dbSizeInUse = 0, version }: ObservedMember): number {
+  return Math.ceil(dbSizeInUse * 1.1) * (hasFlaw(version, DISK_FLAW) ? 2 : 1);
 }
 
 /** A sentence for each member that does not answer. */

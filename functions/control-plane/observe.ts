@@ -2,6 +2,7 @@
 
 import type { Alarm } from '../contract/alarm.ts';
 import { describeError } from '../contract/errors.ts';
+import { mayDefragmentBeside, NON_BLOCKING_DEFRAGMENTATION } from '../contract/versions.ts';
 import { whyAtWork } from '../etcd/at-work.ts';
 import type { EtcdCluster } from '../etcd/discovery.ts';
 import type { NoMemberAnsweredError } from '../etcd/errors.ts';
@@ -30,6 +31,7 @@ export async function observe(
       .sort((a, b) => a.name.localeCompare(b.name)),
     alarms: allAlarms(readings),
     revision: String(readings.reduce((newest, { status }) => max(newest, status?.revision ?? 0n), 0n)),
+    raftIndex: String(readings.reduce((newest, { status }) => max(newest, status?.raftIndex ?? 0n), 0n)),
   };
 }
 
@@ -80,6 +82,9 @@ async function readMember(
   const atWork = 'problem' in status ? await whyAtWork(client, status.error) : undefined;
   const problem = atWork === undefined ? refusal?.problem : `it is at work: ${atWork}`;
   const answered = 'value' in status ? status.value : undefined;
+  const gate = mayDefragmentBeside(answered?.version)
+    ? await attempt(client.hasFeature(NON_BLOCKING_DEFRAGMENTATION), giveUp)
+    : undefined;
   return {
     member: {
       id,
@@ -92,6 +97,8 @@ async function readMember(
       busy: atWork !== undefined,
       problem,
       version: answered?.version,
+      // What can't be told is as on all older versions.
+      ...(gate !== undefined && 'value' in gate && { defragmentsBeside: gate.value }),
       dbSize: answered?.dbSize,
       dbSizeInUse: answered?.dbSizeInUse,
       quota,

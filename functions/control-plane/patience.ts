@@ -44,6 +44,8 @@ export interface Patience {
   readonly journal: Journal;
   /** Milliseconds since 1970: nobody is waited for any more from then on. @default AWAY_SECONDS alone */
   readonly untilMs?: number | undefined;
+  /** As BeforeChange has it. */
+  readonly emergency?: boolean | undefined;
 }
 
 /** What one attempt is given. */
@@ -84,7 +86,7 @@ interface Course<Memory> {
  * @throws GuardError
  */
 export async function patiently<E extends Ends = NoData, Memory = never>(
-  { journal, untilMs = Number.POSITIVE_INFINITY }: Patience,
+  { journal, untilMs = Number.POSITIVE_INFINITY, emergency }: Patience,
   name: StepName,
   options: AttemptOptions<Memory>,
   attempt: (attempt: Attempt<Memory>) => Promise<Look<E, Memory>>,
@@ -103,7 +105,7 @@ export async function patiently<E extends Ends = NoData, Memory = never>(
     try {
       // By itself an attempt waits for an election; for longer, nobody pays for computing.
       const patienceMs = look === 1 ? HEALTHY_WITHIN_MS : 0;
-      const result = await attempt({ memory: own, patienceMs, confirm });
+      const result = await attempt({ memory: own, patienceMs, emergency, confirm });
       return withRecord(result, { memory: { ...kept, own: result.memory ?? own } });
     } catch (error) {
       const detail = describeError(error);

@@ -35,10 +35,16 @@ export async function snapshotFirst(
     { accidents: ACCIDENTS, lostIsAway: false },
     async () => takeSnapshot({ cluster: await cluster(), voters, bucket, clusterName: configuration.name }),
   );
-  if (step.outcome === 'done' || (configuration.snapshot && configuration.snapshot.onFailure === 'continue')) {
-    return undefined;
-  }
+  if (step.outcome === 'done' || !copiesFirst({ configuration, snapshotBucket: bucket })) return undefined;
   return `R13: no snapshot could be taken, so nothing was changed: ${step.detail}. Put that right, or set snapshot.onFailure to "continue" (or snapshot to false), then run again.`;
+}
+
+/** Whether a run gets no further than this step without a snapshot. */
+export function copiesFirst({
+  configuration: { snapshot },
+  snapshotBucket,
+}: Pick<SnapshotSetting, 'configuration' | 'snapshotBucket'>): boolean {
+  return snapshotBucket !== undefined && !(snapshot && snapshot.onFailure === 'continue');
 }
 
 /** What stands in a report or a plan where no snapshot will be taken. */

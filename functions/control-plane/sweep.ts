@@ -20,7 +20,7 @@ import type { OpenCluster, Voter } from './voters.ts';
 
 const COMPACT_NEEDS_MS = DEFAULT_DEADLINES.compactMs + 30_000;
 /** Somebody's backup is waited for as long as a member that is away: most take less. */
-const STREAM_LOOKS = AWAY_SECONDS / LOOK_AGAIN_SECONDS;
+const HELD_LOOKS = AWAY_SECONDS / LOOK_AGAIN_SECONDS;
 
 /** R14: ends a run's steps, with the reason for the report. What is done stays done. */
 export class Stop extends EtcdMedicError {
@@ -41,10 +41,12 @@ export interface SweepSetting {
   /** Milliseconds since 1970: no voter that is away is waited for any more from then on. */
   readonly untilMs?: number | undefined;
   /**
-   * A member whose defragmentation would wait for somebody's Snapshot stream is left out in the end.
+   * A member whose defragmentation has to wait, as for somebody's Snapshot stream, is left out in the end.
    * @default it stops the sweep
    */
-  readonly skipsStreaming?: boolean | undefined;
+  readonly skipsHeld?: boolean | undefined;
+  /** As BeforeChange has it. */
+  readonly emergency?: boolean | undefined;
 }
 
 /** What looks on while the members are swept; each answers why the sweep is to end there, or undefined. */
@@ -105,36 +107,37 @@ export class Sweep {
    * @throws Stop when a member did not end well; GuardError
    */
   async defragment(memberIds: readonly string[], watch: SweepWatch = {}): Promise<string | undefined> {
-    const { voters, skipsStreaming = false } = this.#setting;
+    const { voters, skipsHeld = false } = this.#setting;
     const queue = memberIds.map((id) => this.#voter(id));
     // Every member may be put back once for leading at its turn: more often, and the cluster is electing again and
     // again.
     let putBack = 0;
-    const streaming = new Set<string>();
+    const held = new Set<string>();
     for (let target = queue.shift(); target !== undefined; target = queue.shift()) {
       const early = await watch.before?.(target);
       if (early !== undefined) return early;
       const mayLead = voters.length === 1 || (queue.length === 0 && watch.mayLead?.(target) === true);
       if (queue.length === 0 && !mayLead) await this.#moveLeaderAway(target);
       // Somebody's backup may be through by the time that the others are.
-      const waits = queue.length === 0 || streaming.has(target.id);
-      const result = await this.#defragmentOne(target, mayLead, waits ? STREAM_LOOKS : 0);
-      if (result.outcome === 'skipped' && result.data === 'leads') {
+      const waits = queue.length === 0 || held.has(target.id);
+      const result = await this.#defragmentOne(target, mayLead, waits ? HELD_LOOKS : 0);
+      const skipped = result.outcome === 'skipped' ? result.data : undefined;
+      if (skipped?.kind === 'leads') {
         if (++putBack > memberIds.length) {
           throw new Stop(`R3: the leadership keeps changing: ${result.detail}. ${this.done()}`);
         }
         queue.push(target);
         continue;
       }
-      if (result.outcome === 'skipped' && result.data === 'streaming') {
+      if (skipped?.kind === 'held') {
         if (!waits) {
-          streaming.add(target.id);
+          held.add(target.id);
           queue.push(target);
           continue;
         }
-        if (!skipsStreaming) {
+        if (!skipsHeld) {
           throw new Stop(
-            `R14: the sweep stopped at ${target.name}: ${result.detail}. It was waited for in vain: end it, then run again. ${this.done()}`,
+            `R14: the sweep stopped at ${target.name}: ${result.detail}. It was waited for in vain: ${skipped.remedy}, then run again. ${this.done()}`,
           );
         }
         this.skipped[target.id] = result.detail;
@@ -167,7 +170,7 @@ export class Sweep {
     if (moved.outcome === 'failed' || moved.outcome === 'refused') throw new Stop(`${moved.detail}. ${this.done()}`);
   }
 
-  async #defragmentOne(target: Voter, mayLead: boolean, streamLooks: number): Promise<RecordedStep<TurnEnds>> {
+  async #defragmentOne(target: Voter, mayLead: boolean, heldLooks: number): Promise<RecordedStep<TurnEnds>> {
     const { cluster, voters } = this.#setting;
     const dbSizeBefore = this.#dbSizes?.[target.id];
     if (dbSizeBefore === undefined) throw new Error(`${target.name} was not measured after a compaction`);
@@ -175,7 +178,7 @@ export class Sweep {
     // A member that refuses its defragmentation (no space on its disk, say) is not asked again.
     const options = { neededMs: turnNeedsMs, againSeconds: LOOK_AGAIN_SECONDS, accidents: 0 };
     const step = await patiently<TurnEnds, TurnProgress>(this.#setting, name, options, (attempt) =>
-      takeTurn(cluster, voters, target, { dbSizeBefore, mayLead, streamLooks }, attempt),
+      takeTurn(cluster, voters, target, { dbSizeBefore, mayLead, heldLooks }, attempt),
     );
     if (step.outcome === 'done') {
       this.defragmented[target.id] = { defragmented: true, durationMs: step.data.withinMs };

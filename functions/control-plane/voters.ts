@@ -1,6 +1,7 @@
 // The voters of a cluster as a sweep sees them, and the one check that stands before every change to one of them.
 
 import { describeError, EtcdMedicError, InvalidInputError } from '../contract/errors.ts';
+import { hasFlaw } from '../contract/versions.ts';
 import { whyAtWork } from '../etcd/at-work.ts';
 import type { EtcdCluster } from '../etcd/discovery.ts';
 import { CorruptError, DifferentClustersError, PermissionDeniedError } from '../etcd/errors.ts';
@@ -52,7 +53,17 @@ export interface BeforeChange {
    * @default nobody is asked
    */
   readonly confirm?: (() => Promise<boolean>) | undefined;
+  /**
+   * R17: a voter whose reads prove nothing is proven healthy by what goes through raft's log, also under NOSPACE.
+   * @default by a second linearizable read
+   */
+  readonly emergency?: boolean | undefined;
 }
+
+/** Beside the keys of Kubernetes (`/registry/`), so that nothing else ever reads or lists them. */
+export const OWN_PREFIX = '/etcd-medic/';
+/** Is never written: deleting it makes no revision, and all have to agree to it. */
+const NO_KEY = `${OWN_PREFIX}no-such-key`;
 
 /**
  * A voter is there and at work: it says who it is, and does not answer reads, as while it is being defragmented, by us
@@ -117,7 +128,8 @@ export function clientOf(cluster: EtcdCluster, voter: Voter): MemberClient {
 
 /**
  * R1 and R2, to be asked directly before a change to `target`: no member knows of CORRUPT, the voters are still those
- * that were observed, and every one but the target answers a linearizable read.
+ * that were observed, and every one but the target answers a linearizable read. R17: where that read may be a stale
+ * one, its health is proven once more.
  * @returns the status of every voter, the target's among them
  * @throws AwayError (MemberBusyError) naming who is away; SweepStoppedError naming who is new or corrupt
  */
@@ -125,7 +137,7 @@ export async function checkOthersHealthy(
   cluster: EtcdCluster,
   voters: readonly Voter[],
   target: Voter | undefined,
-  withinMs = HEALTHY_WITHIN_MS,
+  { patienceMs: withinMs = HEALTHY_WITHIN_MS, emergency = false }: Omit<BeforeChange, 'confirm'> = {},
 ): Promise<ReadonlyMap<string, MemberStatus>> {
   const others = voters.filter(({ id }) => id !== target?.id);
   await Promise.all(others.map((voter) => untilHealthy(clientOf(cluster, voter), voter, withinMs)));
@@ -147,7 +159,31 @@ export async function checkOthersHealthy(
     if (other) throw new SweepStoppedError(`R1: ${other.type} is raised by ${other.memberId}: nothing more is changed`);
     refuseOtherVoters(voters, members);
   }
+  const unproven = looks.filter(({ id, status }) => id !== target?.id && hasFlaw(status.version, 'read-may-be-stale'));
+  await Promise.all(
+    unproven.map(async ({ id }) => {
+      const voter = voters.find((each) => each.id === id);
+      if (voter !== undefined) await proveHealthy(clientOf(cluster, voter), voter, emergency);
+    }),
+  );
   return new Map(looks.map(({ id, status }) => [id, status]));
+}
+
+/** R17. @throws AwayError; SweepStoppedError under CORRUPT; PermissionDeniedError */
+async function proveHealthy(client: MemberClient, voter: Voter, emergency: boolean): Promise<void> {
+  try {
+    if (emergency) await client.delete(NO_KEY);
+    else await client.checkHealth();
+  } catch (error) {
+    if (error instanceof PermissionDeniedError) throw error;
+    refuseCorrupt(error);
+    throw new AwayError(`R2: ${voter.name} is not healthy: ${describeError(error)}`, [voter], { cause: error });
+  }
+}
+
+function refuseCorrupt(error: unknown): void {
+  if (!(error instanceof CorruptError)) return;
+  throw new SweepStoppedError(`R1: ${describeError(error)}: nothing more is changed`, { cause: error });
 }
 
 /**
@@ -163,10 +199,14 @@ export async function checkBeforeChange(
   cluster: EtcdCluster,
   voters: readonly Voter[],
   target: Voter | undefined,
-  { patienceMs = HEALTHY_WITHIN_MS, confirm = async () => false }: BeforeChange,
+  { patienceMs = HEALTHY_WITHIN_MS, confirm = async () => false, emergency }: BeforeChange,
 ): Promise<ReadonlyMap<string, MemberStatus>> {
   for (let check = 1; ; check++) {
-    const statuses = await checkOthersHealthy(cluster, voters, target, check === 1 ? patienceMs : 0);
+    const first = check === 1;
+    const statuses = await checkOthersHealthy(cluster, voters, target, {
+      patienceMs: first ? patienceMs : 0,
+      emergency,
+    });
     const asked = await confirm();
     if (!asked || check === CHECKS) return statuses;
   }
@@ -192,9 +232,7 @@ async function untilHealthy(client: MemberClient, voter: Voter, withinMs = HEALT
     try {
       return await client.checkHealth();
     } catch (error) {
-      if (error instanceof CorruptError) {
-        throw new SweepStoppedError(`R1: ${describeError(error)}: nothing more is changed`, { cause: error });
-      }
+      refuseCorrupt(error);
       if (Date.now() >= giveUpAt) {
         // A linearizable read also waits where the quorum is lost; Status does not.
         await client.status().catch((reason: unknown) => refuseAtWork(client, voter, reason));

@@ -9,7 +9,7 @@ import type { Method, Request, Response } from './calls.ts';
 import { MemberConnection } from './connection.ts';
 import { isTls, normalizeEndpoint } from './endpoint.ts';
 import { EtcdError, PermissionDeniedError } from './errors.ts';
-import { MetricsPage, parseOpenSnapshots } from './metrics.ts';
+import { isFeatureOn, MetricsPage, parseOpenSnapshots, parseRaftSnapshots } from './metrics.ts';
 import { quotaFromMetrics, quotaFromStatus } from './quota.ts';
 import { alarmType, decimalId, decodeStatus, hexId, toMemberStatus } from './status.ts';
 import type {
@@ -20,6 +20,7 @@ import type {
   MemberClient,
   MemberStatus,
   Quota,
+  RaftSnapshots,
   Right,
   SnapshotChunk,
 } from './types.ts';
@@ -124,12 +125,21 @@ class GrpcMemberClient implements MemberClient {
   }
 
   async openSnapshots(): Promise<number> {
-    const { endpoint } = this;
-    const memberId = this.#connection.memberId ?? (await this.memberList()).memberId;
-    const page = await this.#metrics.fetch(this.#deadlines.statusMs, memberId);
-    const open = parseOpenSnapshots(page);
+    const open = parseOpenSnapshots(await this.#metricsPage());
     if (open !== undefined) return open;
-    throw new EtcdError({ endpoint, method: 'GET /metrics' }, 'not-done', 'the page does not count Snapshot streams');
+    throw new EtcdError(
+      { endpoint: this.endpoint, method: 'GET /metrics' },
+      'not-done',
+      'the page does not count Snapshot streams',
+    );
+  }
+
+  async raftSnapshots(): Promise<RaftSnapshots> {
+    return parseRaftSnapshots(await this.#metricsPage());
+  }
+
+  async hasFeature(name: string): Promise<boolean> {
+    return isFeatureOn(await this.#metricsPage(), name);
   }
 
   async checkHealth(): Promise<void> {
@@ -236,6 +246,11 @@ class GrpcMemberClient implements MemberClient {
 
   #change<M extends Method>(method: M, request: Request<M>, timeoutMs: number): Promise<Response<M>> {
     return this.#connection.change(method, request, timeoutMs, this.#deadlines.statusMs);
+  }
+
+  async #metricsPage(): Promise<string> {
+    const memberId = this.#connection.memberId ?? (await this.memberList()).memberId;
+    return this.#metrics.fetch(this.#deadlines.statusMs, memberId);
   }
 
   /** Over a connection that is proven: a refusal doesn't say who answers. */

@@ -5,6 +5,7 @@ import type { TlsMaterial } from '../contract/tls-material.ts';
 import { hostAndPort, isTls } from './endpoint.ts';
 import { EtcdError, EtcdTimeoutError, NotEtcdError, WrongMemberError } from './errors.ts';
 import { toEtcdError } from './translate.ts';
+import type { RaftSnapshots } from './types.ts';
 
 const MiB = 1024 * 1024;
 /** Ten times what a busy etcd prints. */
@@ -97,6 +98,24 @@ export function parseOpenSnapshots(page: string): number | undefined {
   // A code that no stream has ended with yet may have no line.
   const handled = sum(page, /^grpc_server_handled_total\{[^}]*grpc_method="Snapshot"[^}]*\}\s+(\S+)$/gm) ?? 0;
   return started === undefined ? undefined : Math.max(0, started - handled);
+}
+
+/** Snapshots that members send each other, as one member's page has them. A line is there once there was one. */
+export function parseRaftSnapshots(page: string): RaftSnapshots {
+  const sending = page.matchAll(/^etcd_network_snapshot_send_inflights_total\{To="([0-9a-f]+)"\}\s+(\S+)$/gm);
+  const receiving = sum(page, /^etcd_network_snapshot_receive_inflights_total\{[^}]*\}\s+(\S+)$/gm) ?? 0;
+  const applying = sum(page, /^etcd_server_snapshot_apply_in_progress_total\s+(\S+)$/gm) ?? 0;
+  return {
+    sendingTo: [...sending].flatMap(([, id = '', count]) => (Number(count) > 0 ? [id] : [])),
+    takesOne: receiving + applying > 0,
+  };
+}
+
+/** Whether the page says of a feature gate that it is on. */
+export function isFeatureOn(page: string, name: string): boolean {
+  return [...page.matchAll(/^etcd_server_feature_enabled\{([^}]*)\}\s+(\S+)$/gm)].some(
+    ([, labels = '', value]) => labels.split(',').includes(`name="${name}"`) && Number(value) === 1,
+  );
 }
 
 function sum(page: string, line: RegExp): number | undefined {

@@ -1,16 +1,14 @@
 // A member's quota from its /metrics page, for versions whose Status doesn't have it (R8).
 
+import { hasFlaw } from '../contract/versions.ts';
 import { type EtcdCall, QuotaUnreadableError } from './errors.ts';
 import type { MetricsPage } from './metrics.ts';
 import { toEtcdError } from './translate.ts';
 import type { MemberStatus, Quota } from './types.ts';
 
-/** Status has carried the quota since 3.6.0, and the right one since this version. */
-const STATUS_RIGHT_SINCE = [3, 6, 6] as const;
-
-/** The quota that Status tells, where this version of etcd can be believed; undefined where it can't. */
+/** The quota that Status tells, where this version of etcd can be believed (R17); undefined where it can't. */
 export function quotaFromStatus({ version, dbSizeQuota }: MemberStatus): Quota | undefined {
-  if (dbSizeQuota === undefined || dbSizeQuota <= 0 || !isAtLeast(version, STATUS_RIGHT_SINCE)) return undefined;
+  if (dbSizeQuota === undefined || dbSizeQuota <= 0 || hasFlaw(version, 'status-quota-wrong')) return undefined;
   return { kind: 'limit', bytes: dbSizeQuota, source: 'status' };
 }
 
@@ -45,14 +43,4 @@ export function parseQuota(page: string): Quota | undefined {
 function unreadable(call: EtcdCall, why: string): QuotaUnreadableError {
   const text = `the quota could not be read: ${why}. Configure \`etcd.quotaBytes\` if this member can't be asked (from etcd 3.6.6 on it tells its quota without this page)`;
   return new QuotaUnreadableError(call, 'not-done', text);
-}
-
-function isAtLeast(version: string, wanted: readonly [number, number, number]): boolean {
-  const [, major, minor, patch] = /^(\d+)\.(\d+)\.(\d+)/.exec(version) ?? [];
-  const found = [Number(major), Number(minor), Number(patch)] as const;
-  // A pre-release such as 3.6.6-rc.0 counts as what it is becoming; text that is no version as older than everything.
-  for (const i of [0, 1, 2] as const) {
-    if (found[i] !== wanted[i]) return found[i] > wanted[i];
-  }
-  return true;
 }

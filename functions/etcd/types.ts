@@ -84,6 +84,14 @@ export interface SnapshotChunk {
   readonly remainingBytes: number;
 }
 
+/** What a member has to do with snapshots that members send each other, as to one that has fallen far behind. */
+export interface RaftSnapshots {
+  /** Hexadecimal ids of the members that it sends one to. */
+  readonly sendingTo: readonly string[];
+  /** It receives one, or applies it. */
+  readonly takesOne: boolean;
+}
+
 /** What stands in a member's part of the key space. Never the values: they may be secrets. */
 export interface KeyRange {
   /** How many keys there are in the range, whatever the limit. */
@@ -130,6 +138,10 @@ export interface MemberClient extends AsyncDisposable {
    * be told.
    */
   openSnapshots(): Promise<number>;
+  /** Between members, not to clients. From /metrics. Throws EtcdError where it can't be told. */
+  raftSnapshots(): Promise<RaftSnapshots>;
+  /** Whether a feature gate is on, by the name that /metrics has for it. Throws EtcdError where it can't be told. */
+  hasFeature(name: string): Promise<boolean>;
   /** A linearizable read through this member: it is healthy and sees a quorum. Throws otherwise. */
   checkHealth(): Promise<void>;
   /** A read of this member's own data: answers without a quorum, but not while the member is being defragmented. */

@@ -108,6 +108,8 @@ class Acting {
   compactedTo: string | undefined;
   judgements: readonly Judgement[] = [];
   judged: Observation | undefined;
+  /** Where raft's log was when the revision was noted: from then on its entries are counted (R17). */
+  #noted: { readonly raftIndex: bigint; readonly atMs: number } | undefined;
   /** Of the members before, newest first. */
   readonly #tonight: SeenRate[] = [];
   readonly #night: Night;
@@ -236,8 +238,9 @@ class Acting {
     const voters = votersOf(observation);
     const tonight = this.#tonight;
     const mayLead = ({ id }: Voter) => {
-      const live = observation.members.find((member) => member.id === id)?.dbSizeInUse;
-      return live !== undefined && mayDefragmentAsLeader(id, live, tonight, rates);
+      const { dbSizeInUse: live, defragmentsBeside } = observation.members.find((member) => member.id === id) ?? {};
+      // R17: what took its time beside reads and writes is no stall, and nobody knows the pause at its end.
+      return live !== undefined && !defragmentsBeside && mayDefragmentAsLeader(id, live, tonight, rates);
     };
     await sweep.defragment(memberIds, {
       mayLead,
@@ -292,13 +295,21 @@ class Acting {
     if (observation === undefined) throw new Ended({ outcome, reason: `${detail} ${this.done()}` });
     this.#decide(observation, rates);
     const over = windowOver(windowEndMs, atMs);
-    if (over === undefined) return observation;
+    if (over === undefined) return { ...observation, entriesPerSecond: this.#countEntries(observation, atMs) };
     if (this.compactedTo !== undefined) {
       const left =
         Object.keys(this.defragmented).length === 0 ? 'no member was defragmented' : 'the others were not tried';
       throw new Ended({ outcome: 'maintained', reason: `${capital(over)}, so ${left}.` });
     }
     throw new Ended({ outcome: 'refused', reason: `${capital(over)} before anything was compacted.` });
+  }
+
+  /** On average since the first look of the night; undefined at that look. */
+  #countEntries({ raftIndex = '0' }: Observation, atMs: number): number | undefined {
+    const now = { raftIndex: BigInt(raftIndex), atMs };
+    this.#noted ??= now;
+    const seconds = (now.atMs - this.#noted.atMs) / 1000;
+    return seconds > 0 ? Number(now.raftIndex - this.#noted.raftIndex) / seconds : undefined;
   }
 
   /** @throws Ended where nothing more may be changed */
@@ -317,7 +328,7 @@ class Acting {
       observation === this.judged
         ? Object.fromEntries(observation.members.map(({ id, dbSize = 0 }) => [id, dbSize]))
         : undefined;
-    return new Sweep({ ...this.#patience, cluster, voters: votersOf(observation), dbSizes, skipsStreaming: true });
+    return new Sweep({ ...this.#patience, cluster, voters: votersOf(observation), dbSizes, skipsHeld: true });
   }
 }
 

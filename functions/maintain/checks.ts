@@ -30,7 +30,7 @@ export async function checkBefore(
   const over = windowOver(windowEndMs, Date.now());
   if (over !== undefined) return { outcome: 'skipped', detail: over };
   const cluster = await connectAll(open, voters, patienceMs);
-  const statuses = await checkOthersHealthy(cluster, voters, undefined, patienceMs);
+  const statuses = await checkOthersHealthy(cluster, voters, undefined, { patienceMs });
   const raised = [...statuses.values()].flatMap(({ alarms }) => alarms);
   if (raised.length === 0) return { outcome: 'done', detail: 'every voter is healthy, no alarm' };
   const named = [...new Set(raised.map(({ type, memberId }) => `${type} on ${nameOf(voters, memberId)}`))].join(', ');

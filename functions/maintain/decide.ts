@@ -2,6 +2,7 @@
 
 import type { MaintenancePolicy } from '../contract/configuration.ts';
 import { formatBytes } from '../contract/report.ts';
+import { flawInWords, hasFlaw, MOST_ENTRIES_BEHIND } from '../contract/versions.ts';
 import { diskProblem, nameOf, type Observation, type ObservedMember, troubles } from '../control-plane/observation.ts';
 import { estimateStall, MEASURED_BYTES_PER_MS, type SeenRate, type StallEstimate } from './stall.ts';
 
@@ -17,7 +18,7 @@ export interface Judgement {
   readonly memberId: string;
   readonly name: string;
   /** `live-data`: its file fills its quota, and a defragmentation would not help. */
-  readonly verdict: 'defragment' | 'not-worth-it' | 'learner' | 'live-data' | 'stalls-too-long' | 'no-disk';
+  readonly verdict: 'defragment' | 'not-worth-it' | 'learner' | 'live-data' | 'stalls-too-long' | 'no-disk' | 'version';
   /** One sentence, with the numbers. */
   readonly reason: string;
   /** What a defragmentation would give back. */
@@ -44,8 +45,8 @@ export type MaintenancePlan =
     };
 
 /**
- * Decides on what is now (docs/rules.md, R1 to R3, R6): whether anything may be changed, and which members are worth a
- * stall. `dbSizeInUse` says what is live only after a compaction and a write; before that it is a forecast.
+ * Decides on what is now (docs/rules.md, R1 to R3, R6, R17): whether anything may be changed, and which members are
+ * worth a stall. `dbSizeInUse` says what is live only after a compaction and a write; before that it is a forecast.
  * @param rates of earlier defragmentations, newest first
  */
 export function decide(
@@ -77,8 +78,8 @@ function tryOne(
   const mayBeTried = ({ memberId, verdict }: Judgement) => {
     const member = voters.find(({ id }) => id === memberId);
     if (verdict !== 'stalls-too-long' || member === undefined || member.isLeader) return false;
-    const { version, dbSize = 0, dbSizeInUse = dbSize } = member;
-    return isUnharmedByCrash(version) && dbSizeInUse <= MEASURED_BYTES_PER_MS * maxStallSeconds * 1000;
+    const { dbSize = 0, dbSizeInUse = dbSize } = member;
+    return dbSizeInUse <= MEASURED_BYTES_PER_MS * maxStallSeconds * 1000;
   };
   const [tried] = judgements
     .filter(mayBeTried)
@@ -97,13 +98,6 @@ function tryOne(
 
 /** With fewer there is no quorum while one of them stalls. */
 const VOTERS_TO_TRY = 3;
-
-/** Before 3.5.6 a crash in the middle of a defragmentation may leave revisions that don't fit together. */
-function isUnharmedByCrash(version: string | undefined): boolean {
-  const [major = 0, minor = 0, patch = 0] = (version ?? '').split('.').map(Number);
-  if (major !== 3) return major > 3;
-  return minor > 5 || (minor === 5 && patch >= 6);
-}
 
 /**
  * Whether the member's file fills so much of its quota that it must not be left so. A quota that is not known fills
@@ -151,7 +145,7 @@ function refuseUnhealthyVoter({ members }: Observation): MaintenancePlan | undef
 
 function judge(
   member: ObservedMember,
-  { disks }: Observation,
+  { disks, members, entriesPerSecond = 0 }: Observation,
   policy: MaintenancePolicy,
   rates: readonly SeenRate[],
 ): Judgement {
@@ -175,15 +169,29 @@ function judge(
     return judged('live-data', `full of live data, which a defragmentation does not make smaller: ${file}`);
   }
 
+  for (const flaw of ['defragmentation-corrupts', 'crash-leaves-difference'] as const) {
+    if (!hasFlaw(member.version, flaw)) continue;
+    return judged('version', `it is ${flawInWords(member.version, flaw)}: ${file}. Upgrade etcd first`);
+  }
   const diskTrouble = disks === undefined ? undefined : diskProblem(member, disks);
   if (diskTrouble !== undefined) {
     return judged('no-disk', `R6: its disk cannot be seen to hold the new file: ${diskTrouble}; ${file}`);
   }
+  // R17: it serves on, so there is no stall to estimate.
+  if (member.defragmentsBeside) return judged('defragment', file);
   const stall = estimateStall(memberId, dbSizeInUse, rates);
   if (stall.ms > policy.maxStallSeconds * 1000) {
     return judged(
       'stalls-too-long',
       `it would not answer for ${stallInWords(stall, dbSizeInUse)}, longer than maintain.maxStallSeconds of ${policy.maxStallSeconds} s, and the kubelet may kill it half-way: ${file}. Defragment it by hand at a quiet hour with its liveness probe relaxed, or raise maintain.maxStallSeconds`,
+    );
+  }
+  const behind = Math.round((entriesPerSecond * stall.ms) / 1000);
+  const isAlone = members.filter(({ isLearner }) => !isLearner).length === 1;
+  if (!isAlone && hasFlaw(member.version, 'snapshot-meanwhile-corrupts') && behind >= MOST_ENTRIES_BEHIND) {
+    return judged(
+      'version',
+      `it is ${flawInWords(member.version, 'snapshot-meanwhile-corrupts')}, and would be sent one: in ${stallInWords(stall, dbSizeInUse)} it would fall ${behind} entries behind at ${entriesPerSecond.toFixed(1)} entries a second, and from ${MOST_ENTRIES_BEHIND} on it is left alone: ${file}. Upgrade etcd first`,
     );
   }
   return judged('defragment', file);

@@ -159,7 +159,7 @@ class Acting {
   async #disarm(): Promise<void> {
     const { journal, cluster, configuration } = this.#recovery;
     const quotaBytes = configuration.etcd.quotaBytes;
-    const step = await patiently({ journal }, 'disarm', {}, (attempt) =>
+    const step = await patiently({ journal, emergency: true }, 'disarm', {}, (attempt) =>
       disarm(cluster, this.#voters, quotaBytes, attempt),
     );
     if (step.outcome === 'failed' || step.outcome === 'refused') throw new Stop(`${step.detail}. ${this.sweep.done()}`);
@@ -167,7 +167,9 @@ class Acting {
 
   async #canary(): Promise<void> {
     const { journal, cluster } = this.#recovery;
-    const step = await patiently({ journal }, 'canary', {}, (attempt) => canary(cluster, this.#voters, attempt));
+    const step = await patiently({ journal, emergency: true }, 'canary', {}, (attempt) =>
+      canary(cluster, this.#voters, attempt),
+    );
     if (step.outcome === 'done') return;
     throw new Stop(
       `R7: the alarm was disarmed, but the write that was to prove it failed: ${step.detail}. Look whether the alarm is back (etcdctl alarm list) and what writes.`,
@@ -207,7 +209,7 @@ class Acting {
 
   #newSweep(): Sweep {
     const { journal, cluster } = this.#recovery;
-    return new Sweep({ journal, cluster, voters: this.#voters });
+    return new Sweep({ journal, cluster, voters: this.#voters, emergency: true });
   }
 }
 

@@ -1,4 +1,5 @@
 // What to do about what was observed: a pure function, no client, no clock, no environment.
+import { flawInWords, hasFlaw, type VersionFlaw } from '../contract/versions.ts';
 import {
   diskProblem,
   type KubeletRestarts,
@@ -20,6 +21,8 @@ export interface RecoveryPolicy {
   readonly watchSeconds: number;
   /** R11: `false` where that would restart etcd itself, or where somebody wants it so. @default true */
   readonly restartKubelets?: boolean | undefined;
+  /** R13: nothing is defragmented before a snapshot was taken and compared. @default false */
+  readonly copiesFirst?: boolean | undefined;
 }
 
 /**
@@ -54,7 +57,7 @@ export type Plan =
     }
   | { readonly kind: 'steps'; readonly steps: readonly RecoveryStep[] };
 
-/** Decides on the recovery from NOSPACE (docs/rules.md, R1 to R4, R6 to R8, R11). */
+/** Decides on the recovery from NOSPACE (docs/rules.md, R1 to R4, R6 to R8, R11, R17). */
 export function decide(observation: Observation, policy: RecoveryPolicy): Plan {
   const voters = observation.members.filter((member) => !member.isLearner);
   return (
@@ -64,6 +67,7 @@ export function decide(observation: Observation, policy: RecoveryPolicy): Plan {
     nothingToDo(observation) ??
     refuseUnhealthyVoter(observation, voters, policy) ??
     refuseUnknownQuota(voters) ??
+    refuseHarmed(voters, policy) ??
     refuseSmallDisk(observation, voters) ??
     recovery(observation, voters, policy)
   );
@@ -215,6 +219,24 @@ function refuseUnknownQuota(voters: readonly ObservedMember[]): Plan | undefined
     rule: 'R8',
     reason: `The quota could not be read (${unknown.join('; ')}), and nothing is disarmed on a guess. Nothing was changed: set etcd.quotaBytes to the value of --quota-backend-bytes, then run again.`,
   };
+}
+
+/** R17: what a defragmentation itself may spoil, or a crash in the middle of it. */
+function refuseHarmed(voters: readonly ObservedMember[], { copiesFirst = false }: RecoveryPolicy): Plan | undefined {
+  const toDefragment = voters.filter((voter) => !isSmallEnough(voter));
+  const withFlaw = (flaw: VersionFlaw) =>
+    toDefragment.flatMap(({ id, name, version }) =>
+      hasFlaw(version, flaw) ? [`${name || id} is ${flawInWords(version, flaw)}`] : [],
+    );
+  const corrupts = withFlaw('defragmentation-corrupts');
+  const crashes = copiesFirst ? [] : withFlaw('crash-leaves-difference');
+  if (corrupts.length + crashes.length === 0) return undefined;
+  const way =
+    corrupts.length > 0
+      ? 'Upgrade etcd first: it starts, and can be upgraded, while the alarm is on'
+      : 'Upgrade etcd first, or give it a bucket for snapshots (snapshot.bucket, with snapshot.onFailure "stop"): with a copy that was compared it goes on';
+  const reason = `${[...corrupts, ...crashes].join('; ')}. Nothing was changed. ${way}, then run again.`;
+  return { kind: 'refusal', outcome: 'refused', rule: 'R17', reason };
 }
 
 /** R6, before the first change: a defragmentation writes the new file beside the old one. */

@@ -1,5 +1,6 @@
 // The plan in words, for a dry run, and the parts of a recovery that this cluster's configuration leaves out.
 import { formatBytes, type PlannedStep } from '../contract/report.ts';
+import { flawInWords, hasFlaw } from '../contract/versions.ts';
 import { nameOf, type Observation } from '../control-plane/observation.ts';
 import type { RunContext } from '../control-plane/run-context.ts';
 import { planSnapshot } from '../control-plane/snapshot-first.ts';
@@ -50,8 +51,13 @@ function describeStep(step: RecoveryStep, { members }: Observation): PlannedStep
     case 'move-leader':
       return { name: 'move leader', detail: `from ${names([step.fromMemberId])} to a healthy, caught-up voter` };
     case 'defragment': {
-      const size = members.find(({ id }) => id === step.memberId)?.dbSize ?? 0;
-      return { name: `defragment ${names([step.memberId])}`, detail: `its file has ${formatBytes(size)}` };
+      const { dbSize = 0, version } = members.find(({ id }) => id === step.memberId) ?? {};
+      const isAlone = members.filter(({ isLearner }) => !isLearner).length === 1;
+      const unless =
+        !isAlone && hasFlaw(version, 'snapshot-meanwhile-corrupts')
+          ? `, unless that cannot be ruled out at its turn: it is ${flawInWords(version, 'snapshot-meanwhile-corrupts')}`
+          : '';
+      return { name: `defragment ${names([step.memberId])}`, detail: `its file has ${formatBytes(dbSize)}${unless}` };
     }
     case 'disarm':
       return {

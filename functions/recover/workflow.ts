@@ -1,6 +1,7 @@
 // Recovery from NOSPACE: observe, decide, act, verify (docs/architecture.md, "The way of an event").
 
 import { formatBytes, type PlannedStep } from '../contract/report.ts';
+import { flawInWords, hasFlaw } from '../contract/versions.ts';
 import { askNodes } from '../control-plane/ask-nodes.ts';
 import { inspectDisks } from '../control-plane/disks.ts';
 import { whatFillsIt } from '../control-plane/live-data.ts';
@@ -12,7 +13,7 @@ import type { KubeletRestarts, Observation } from '../control-plane/observation.
 import { observeNobody } from '../control-plane/observe.ts';
 import { missingRights } from '../control-plane/rights.ts';
 import type { ReachableRun, RunContext } from '../control-plane/run-context.ts';
-import { snapshotFirst } from '../control-plane/snapshot-first.ts';
+import { copiesFirst, snapshotFirst } from '../control-plane/snapshot-first.ts';
 import { type Unwell, unwell } from '../control-plane/verify.ts';
 import type { Conclusion } from '../engine/conduct.ts';
 import { GuardError } from '../engine/journal.ts';
@@ -65,7 +66,7 @@ async function observeAndAct(recovery: RunContext, known: Known): Promise<Conclu
   const standsStill = recovery.command.dryRun || mode === 'observe';
   const judge = (observation: Observation) => {
     known.observation = observation;
-    known.plan = decide(observation, configuration.recover);
+    known.plan = decide(observation, { ...configuration.recover, copiesFirst: copiesFirst(recovery) });
     return known.plan;
   };
   let seen = await look(found, 'observe', nodes, { ofNobody });
@@ -180,5 +181,16 @@ async function troubleInWords({ journal, cluster }: ReachableRun, trouble: Unwel
 function success(before: Observation, after: Observation): string {
   const largest = ({ members }: Observation) =>
     formatBytes(Math.max(...members.map(({ dbSize, isLearner }) => (isLearner ? 0 : (dbSize ?? 0)))));
-  return `The cluster takes writes again: NOSPACE is disarmed and stayed away, the largest voter's file went from ${largest(before)} to ${largest(after)}.`;
+  return `The cluster takes writes again: NOSPACE is disarmed and stayed away, the largest voter's file went from ${largest(before)} to ${largest(after)}.${upgrade(before)}`;
+}
+
+/** R17: what was ruled out this time is told, with the version that mends it. */
+function upgrade({ members }: Observation): string {
+  const voters = members.filter(({ isLearner }) => !isLearner);
+  const told = voters.flatMap(({ id, name, version }) =>
+    voters.length > 1 && hasFlaw(version, 'snapshot-meanwhile-corrupts')
+      ? [`${name || id} is ${flawInWords(version, 'snapshot-meanwhile-corrupts')}`]
+      : [],
+  );
+  return told.length === 0 ? '' : ` That was ruled out before each, but upgrade etcd: ${told.join('; ')}.`;
 }

@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { projectRoot } from '../../lib/bundling.ts';
 
@@ -20,6 +20,12 @@ export interface Build {
 /** etcdutl is a main package of its own; it stands as a tool in each go.mod. */
 const PACKAGES = ['./etcd', './etcdctl', 'go.etcd.io/etcd/etcdutl/v3'];
 
+/**
+ * What `3.5.5+lab` is made of: this code, which says in all that it is 3.5.5. For what a version is only to be told by,
+ * where no real server of that version can be had.
+ */
+const SAYS_ANOTHER = { version: '3.5.35', suffix: '+lab' } as const;
+
 /** Whether this version is one that is built here. */
 export function isBuiltFromModules(version: string): boolean {
   return existsSync(join(folderOf(version), 'go.mod'));
@@ -35,7 +41,10 @@ export async function buildEtcd({ version, into, onProgress, environment }: Buil
   onProgress(`building etcd ${version} from its Go modules: half a minute to some minutes, once`);
   try {
     // Without the clone's own state in the binary: reading it needs git, which may not be there.
-    await promisify(execFile)('go', ['build', '-trimpath', '-buildvcs=false', '-o', `${bin}/`, ...PACKAGES], {
+    const says = version.endsWith(SAYS_ANOTHER.suffix)
+      ? ['-ldflags', `-X go.etcd.io/etcd/api/v3/version.Version=${version}`]
+      : [];
+    await promisify(execFile)('go', ['build', '-trimpath', '-buildvcs=false', ...says, '-o', `${bin}/`, ...PACKAGES], {
       cwd: folderOf(version),
       // A workspace of somebody's own above the clone would choose other versions.
       env: { ...environment, GOWORK: 'off' },
@@ -45,10 +54,11 @@ export async function buildEtcd({ version, into, onProgress, environment }: Buil
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
       throw new Error('Go is missing: install it (https://go.dev/dl)', { cause: error });
     }
-    throw new Error(`go build in lab/servers/etcd-${version}`, { cause: error });
+    throw new Error(`go build in ${relative(projectRoot, folderOf(version))}`, { cause: error });
   }
 }
 
 function folderOf(version: string): string {
-  return join(projectRoot, 'lab/servers', `etcd-${version}`);
+  const { version: built, suffix } = SAYS_ANOTHER;
+  return join(projectRoot, 'lab/servers', `etcd-${version.endsWith(suffix) ? built : version}`);
 }

@@ -10,6 +10,8 @@ export interface CutOptions {
    * @default false
    */
   readonly peers?: boolean;
+  /** Its clients can't reach it. @default true */
+  readonly clients?: boolean;
   /** @default 'hangs' */
   readonly how?: Blockage;
 }
@@ -52,7 +54,7 @@ export class PlaneNetwork implements AsyncDisposable {
     const client = await TcpProxy.listen(
       { host: member.address, port: spec.clientPort },
       () => ({ host: LOOPBACK, port: this.#portBehind(member, clientPort) }),
-      async () => this.#cutOf(member)?.how,
+      async () => this.#clientVerdict(member),
     );
     try {
       const peer = await TcpProxy.listen(
@@ -81,12 +83,12 @@ export class PlaneNetwork implements AsyncDisposable {
   }
 
   /** @throws RangeError where this member has no proxies */
-  async cut(name: string, { peers = false, how = 'hangs' }: CutOptions = {}): Promise<void> {
+  async cut(name: string, { peers = false, clients = true, how = 'hangs' }: CutOptions = {}): Promise<void> {
     const { member, client, peer } = this.#of(name);
     this.heal(name);
-    const cut: Cut = { name, peers, how, from: Date.now(), until: undefined };
+    const cut: Cut = { name, peers, clients, how, from: Date.now(), until: undefined };
     this.#history.push(cut);
-    for (const connection of client.connections) connection.block(how);
+    if (clients) for (const connection of client.connections) connection.block(how);
     if (!peers) return;
     for (const connection of peer.connections) connection.block(how);
     for (const other of this.#proxies) {
@@ -111,7 +113,7 @@ export class PlaneNetwork implements AsyncDisposable {
       cut.name === name && cut.until === undefined ? { ...cut, until: Date.now() } : cut,
     );
     for (const { member, client, peer } of this.#proxies) {
-      if (!this.#cutOf(member)) for (const connection of client.connections) connection.open();
+      if (!this.#clientVerdict(member)) for (const connection of client.connections) connection.open();
       for (const connection of peer.connections) {
         this.#peerVerdict(member, peer, connection).then(
           (blockage) => blockage === undefined && connection.open(),
@@ -125,6 +127,11 @@ export class PlaneNetwork implements AsyncDisposable {
     await Promise.all(
       this.#proxies.flatMap(({ client, peer }) => [client, peer].map((each) => each[Symbol.asyncDispose]())),
     );
+  }
+
+  #clientVerdict(member: PlaneMember): Blockage | undefined {
+    const cut = this.#cutOf(member);
+    return cut?.clients ? cut.how : undefined;
   }
 
   #portBehind({ name }: PlaneMember, ownPort: number): number {

@@ -142,7 +142,7 @@ export class ControlPlane implements AsyncDisposable {
   }
 
   /**
-   * Cuts a member off from its clients, and if asked for from its peers, until `heal`. Needs the option `proxies`.
+   * Cuts a member off from its clients, its peers, or both, as asked for, until `heal`. Needs the option `proxies`.
    * @throws RangeError
    */
   async cut(name: string, options?: CutOptions): Promise<void> {

@@ -30,6 +30,7 @@ const TAILS: readonly string[] = [
   'Nothing else was changed.',
   'The others have the quorum, no alarm is raised, and nothing in etcd was changed.',
   'Something fills it faster than it is compacted: look at what writes.',
+  'Upgrade etcd first',
   'An alarm other than NOSPACE is for people alone (R1)',
   'A dry run',
   'NOSPACE of …, once every voter',

@@ -34,7 +34,7 @@ describe("a member's quota", () => {
     ['3.6.6', -1, undefined],
     ['3.6.6', undefined, undefined],
     ['weird', 2 * GiB, undefined],
-  ])('R8: of etcd %s, Status with %s says %s', (version, dbSizeQuota, bytes) => {
+  ])('R8, R17: of etcd %s, Status with %s says %s', (version, dbSizeQuota, bytes) => {
     const status = { version, dbSizeQuota } as MemberStatus;
 
     expect(quotaFromStatus(status)).toEqual(bytes && { kind: 'limit', bytes, source: 'status' });

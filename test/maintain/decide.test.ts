@@ -139,6 +139,76 @@ describe('decide, which members are worth a stall', () => {
   });
 });
 
+describe('decide, by the versions', () => {
+  const three = (version: string | undefined, changes: Partial<ObservedMember> = {}) =>
+    ['a', 'b', 'c'].map((name) => member(name, { version, ...changes }));
+
+  it.each([
+    ['3.4.3', 'may corrupt its data in a defragmentation (mended in 3.4.4; R17)'],
+    ['3.5.5', 'after a crash in the middle of a defragmentation (mended in 3.5.6; R17)'],
+    ['weird', '"weird", which is no version'],
+    [undefined, 'at a version that is not known'],
+  ])('R17: etcd %s is left alone, and named', (version, words) => {
+    const plan = decide(seen([member('a', { version }), member('b'), member('c')]), policy, []);
+
+    expect(plan).toMatchObject({
+      kind: 'steps',
+      memberIds: ['b', 'c'],
+      judgements: [{ verdict: 'version', reason: expect.stringContaining(words) }, {}, {}],
+    });
+  });
+
+  it.each([
+    ['3.5.16', 441, 'defragment'],
+    ['3.5.16', 439, 'no-disk'],
+    ['3.5.17', 221, 'defragment'],
+  ] as const)('R6, R17: of 200 MiB live on etcd %s, a disk with %i MiB: %s', (version, free, verdict) => {
+    const disk = { memberId: 'a', freeBytes: free * MiB, path: '/var/lib/etcd' };
+    const plan = decide(seen([member('a', { version })], { disks: [disk] }), policy, []);
+
+    expect(plan).toMatchObject({ judgements: [{ verdict }] });
+    if (verdict === 'no-disk') {
+      expect(plan).toMatchObject({ judgements: [{ reason: expect.stringContaining('mended in 3.5.17; R17') }] });
+    }
+  });
+
+  // 200 MiB at 20 MiB/s are 10 s.
+  const rates = [{ memberId: 'a', bytesPerMs: (20 * MiB) / 1000 }];
+  it.each([
+    ['3.5.22', 249, 'defragment'],
+    ['3.5.22', 250, 'version'],
+    ['3.6.4', 250, 'version'],
+    ['3.5.22', undefined, 'defragment'],
+    ['3.5.23', 5_000, 'defragment'],
+    ['3.6.5', 5_000, 'defragment'],
+  ] as const)(
+    'R17: etcd %s that would stall for 10 s at %s entries a second: %s',
+    (version, entriesPerSecond, verdict) => {
+      const plan = decide(seen(three(version), { entriesPerSecond }), policy, rates);
+
+      expect(plan).toMatchObject({ judgements: [{ verdict }, { verdict }, { verdict }] });
+      if (verdict === 'version') {
+        const words = /it would fall 2500 entries behind at 250\.0 entries a second.*Upgrade etcd first$/;
+        expect(plan).toMatchObject({ judgements: [{ reason: expect.stringMatching(words) }, {}, {}] });
+      }
+    },
+  );
+
+  it('R17: one member alone has no leader that could send it a snapshot', () => {
+    const plan = decide(seen([member('a', { version: '3.5.22' })], { entriesPerSecond: 5_000 }), policy, rates);
+
+    expect(plan).toMatchObject({ judgements: [{ verdict: 'defragment' }] });
+  });
+
+  it('R17: where etcd serves on beside its defragmentation, no stall is estimated', () => {
+    const slow = [{ memberId: 'a', bytesPerMs: 1 }];
+    const beside = three('3.8.0', { defragmentsBeside: true });
+
+    expect(decide(seen(beside), policy, slow)).toMatchObject({ kind: 'steps', memberIds: ['a', 'b', 'c'] });
+    expect(decide(seen(three('3.8.0')), policy, slow)).toMatchObject({ kind: 'nothing-to-do' });
+  });
+});
+
 describe('the estimate of a stall', () => {
   it.each([
     [
@@ -252,8 +322,6 @@ describe('a cluster that nobody has seen defragmenting, with more live data than
     ['some rate is known', three, [{ memberId: 'x', bytesPerMs: 1 }]],
     ['there are two voters, which have no quorum while one stalls', [leader, member('b', large)], []],
     ['there is one', [leader], []],
-    ['a crash would harm it', three.map((each) => ({ ...each, version: '3.5.5' })), []],
-    ['its version is not known', three.map(({ version: _, ...each }) => each), []],
     ['it would take too long at any rate', three.map((each) => ({ ...each, dbSizeInUse: 9.7e9, dbSize: 2e10 })), []],
   ])('tries nobody where %s', (_why, members, rates) => {
     expect(decide(seen(members), policy, rates).kind).toBe('nothing-to-do');

@@ -314,6 +314,41 @@ describe('decide', () => {
     expect(JSON.stringify(plan)).toContain(`${5 * MiB} bytes`);
   });
 
+  it.each([
+    ['3.5.16', 2 * 1.1 * 2040 * MiB, 'steps'],
+    ['3.5.16', 2 * 1.1 * 2040 * MiB - MiB, 'refusal'],
+    ['3.5.17', 1.1 * 2040 * MiB + MiB, 'steps'],
+  ])('R6, R17: of 2040 MiB live on etcd %s, a disk with %i bytes: %s', (version, freeBytes, kind) => {
+    const members = ['a', 'b', 'c'].map((name) => member(name, { version }));
+    const disks = members.map(({ id }) => ({ memberId: id, path: '/d', freeBytes: Math.ceil(freeBytes) + 1 }));
+    const plan = decide(observation({ members, disks }), policy);
+
+    expect(plan.kind).toBe(kind);
+    if (plan.kind === 'refusal') expect(plan.reason).toContain('twice the room, for it is at etcd 3.5.16');
+  });
+
+  it.each([
+    ['3.4.3', false],
+    ['3.4.3', true],
+    ['weird', true],
+    [undefined, true],
+    ['3.5.5', false],
+  ])('R17: refuses on etcd %s, copies first: %s, and says what mends it', (version, copiesFirst) => {
+    const members = [member('a', { version }), member('b', { isLeader: true }), member('c')];
+    const plan = decide(observation({ members }), { ...policy, copiesFirst });
+
+    expect(plan).toMatchObject({ kind: 'refusal', outcome: 'refused', rule: 'R17' });
+    expect(plan).toMatchObject({ reason: expect.stringMatching(/^a is at .*R17.*Upgrade etcd first/) });
+  });
+
+  it('R17: goes on on etcd 3.5.5 where a copy comes first, and where that member is not to be defragmented', () => {
+    const harmed = [member('a', { version: '3.5.5' }), member('b'), member('c')];
+    const small = [member('a', { version: '3.4.3', dbSize: MiB, dbSizeInUse: MiB }), member('b'), member('c')];
+
+    expect(decide(observation({ members: harmed }), { ...policy, copiesFirst: true }).kind).toBe('steps');
+    expect(actions(decide(observation({ members: small }), policy))).not.toContain('defragment a');
+  });
+
   it('R6: a disk that could not be looked at is not guessed', () => {
     const disks = [
       { memberId: 'a', problem: 'its agent is offline' },

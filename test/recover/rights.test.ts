@@ -145,7 +145,7 @@ it('R2: on etcd 3.4.23, a read that is refused is not waited for as if the membe
   const voter = { id: plane.member('cp-1').id, name: 'cp-1' };
 
   const attempt = { memory: undefined, patienceMs: HEALTHY_WITHIN_MS, confirm: async () => false };
-  const turn = { dbSizeBefore: 0, mayLead: true, streamLooks: 0 };
+  const turn = { dbSizeBefore: 0, mayLead: true, heldLooks: 0 };
   const sweeping = takeTurn(async () => cluster, [voter], voter, turn, attempt);
 
   await expect(sweeping).rejects.toThrow("etcd's authorization refused it");
