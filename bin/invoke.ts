@@ -4,27 +4,21 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import type { DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
 import { type Command, parseCommand } from '../functions/contract/command.ts';
 import { type ClusterConfiguration, parseCluster } from '../functions/contract/configuration.ts';
 import { describeError, InvalidInputError } from '../functions/contract/errors.ts';
 import { exitCode, type RunReport } from '../functions/contract/report.ts';
 import { oldSpellings } from '../functions/contract/spellings.ts';
+import { WORKFLOW_NAMES, type WorkflowName } from '../functions/contract/workflows.ts';
 import { executionName } from '../functions/dispatch/execution-name.ts';
 import { parseTrigger } from '../functions/dispatch/parse.ts';
 import { type LocalExecutionResult, runLocally } from '../lab/execution/local-execution.ts';
 import type { ChainedInvokeEnd } from '../lab/execution/local-operations.ts';
+import { workflowHandler } from '../lab/execution/workflow-handler.ts';
 import { progressLine } from './progress.ts';
 
-const FUNCTIONS = ['dispatch', 'recover', 'maintain', 'prune', 'probe'] as const;
+const FUNCTIONS = ['dispatch', ...WORKFLOW_NAMES, 'probe'] as const;
 const USAGE = `npm run -s invoke -- <${FUNCTIONS.join('|')}> --config cluster.json [--event event.json] [--dry-run]`;
-
-/** Each is imported only when it is run. */
-const WORKFLOWS: Readonly<Record<Command['workflow'], () => Promise<{ readonly handler: DurableLambdaHandler }>>> = {
-  recover: () => import('../functions/recover/handler.ts'),
-  maintain: () => import('../functions/maintain/handler.ts'),
-  prune: () => import('../functions/prune/handler.ts'),
-};
 
 /** What stands for the prune function's ARN here: recover and maintain have it run in this process. */
 const PRUNE_HERE = 'prune, in this process';
@@ -167,7 +161,7 @@ function dispatch(event: unknown, configuration: ClusterConfiguration): Request[
 }
 
 /** A workflow's own event is a Command; what a person leaves out of it is filled in. */
-function order(name: Command['workflow'], event: unknown, { name: cluster }: ClusterConfiguration): Request {
+function order(name: WorkflowName, event: unknown, { name: cluster }: ClusterConfiguration): Request {
   const given = typeof event === 'object' && event !== null ? event : {};
   const manual = { kind: 'manual', source: 'invoke', at: new Date().toISOString() };
   const command = parseCommand(
@@ -186,8 +180,7 @@ async function run({ command, executionArn }: Request): Promise<RunReport> {
 }
 
 async function execute(command: Command, executionArn: string): Promise<LocalExecutionResult> {
-  const { handler } = await WORKFLOWS[command.workflow]();
-  return runLocally(handler, command, {
+  return runLocally(await workflowHandler(command.workflow), command, {
     executionArn,
     invoke: pruneHere,
     onOperation: (change) => {

@@ -4,7 +4,8 @@ import { Duration } from 'aws-cdk-lib';
 import { type IMetric, MathExpression, Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
 import { CLUSTER_METRICS, NAMESPACE } from '../functions/contract/metrics.ts';
-import { functionName, workflowsOf } from './names.ts';
+import { functionName } from '../functions/contract/names.ts';
+import { workflowsOf } from '../functions/contract/workflows.ts';
 
 /** Of metrics that aren't there each minute. */
 export const FIVE_MINUTES = Duration.minutes(5);
@@ -51,7 +52,7 @@ export function failedRuns(cluster: ClusterConfiguration): IMetric {
         namespace: NAMESPACE,
         metricName: 'RunOutcome',
         // Powertools adds `service`, which is the function's name: without it this would be another metric.
-        dimensionsMap: { service: functionName(cluster, workflow), cluster: cluster.name, workflow, outcome },
+        dimensionsMap: { service: functionName(cluster.name, workflow), cluster: cluster.name, workflow, outcome },
         statistic: 'Sum',
         period: FIVE_MINUTES,
       });

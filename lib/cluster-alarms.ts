@@ -6,8 +6,8 @@ import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
 import { CLUSTER_METRICS } from '../functions/contract/metrics.ts';
+import { type AlarmKind, alarmName, functionName } from '../functions/contract/names.ts';
 import { clusterMetric, FIVE_MINUTES, failedRuns, hoursUntilFull } from './alarm-metrics.ts';
-import { type AlarmKind, alarmName, functionName } from './names.ts';
 import { toldByAlarms } from './told-by-alarms.ts';
 
 /** A member that is upgraded is away for a minute or two, and so is a probe whose function is deployed. */
@@ -54,7 +54,7 @@ export class ClusterAlarms extends Construct {
     const actions = toldByAlarms(this, topic, cluster);
     this.alarms = definitions.map(({ kind, description, comparison, tellsWhenOver, ...props }) => {
       const alarm = new Alarm(this, kind, {
-        alarmName: alarmName(cluster, kind),
+        alarmName: alarmName(cluster.name, kind),
         alarmDescription: description,
         comparisonOperator: comparison ?? ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
         ...props,
@@ -71,7 +71,7 @@ export class ClusterAlarms extends Construct {
  * No data is "unknown", not "over": should NOSPACE still be there when the members answer again, that is a new cause.
  */
 function emergencies(cluster: ClusterConfiguration): readonly Definition[] {
-  const dispatch = functionName(cluster, 'dispatch');
+  const dispatch = functionName(cluster.name, 'dispatch');
   const nospace = clusterMetric(cluster, CLUSTER_METRICS.nospaceAlarms);
   const raised = { threshold: 1, treatMissingData: TreatMissingData.MISSING };
   return [
@@ -83,7 +83,7 @@ function emergencies(cluster: ClusterConfiguration): readonly Definition[] {
       tellsWhenOver: true,
       description:
         `etcd of cluster ${cluster.name} is full and refuses writes (NOSPACE). Nothing to do yet: the recovery is being started, and ` +
-        `a message with its result follows, as a rule within minutes. To look: "Durable executions" of ${functionName(cluster, 'recover')}.`,
+        `a message with its result follows, as a rule within minutes. To look: "Durable executions" of ${functionName(cluster.name, 'recover')}.`,
     },
     {
       kind: 'nospace-persists',
@@ -148,7 +148,7 @@ function outlook(cluster: ClusterConfiguration): readonly Definition[] {
       description:
         `At the growth of the last hours, etcd of cluster ${cluster.name} is full in less than ${SOON_FULL_HOURS} hours. ` +
         'Do: find out what grows (reports, events, a controller that writes in a loop); ' +
-        `${dryRun(functionName(cluster, 'dispatch'), 'maintain')} tells what a maintenance would gain.`,
+        `${dryRun(functionName(cluster.name, 'dispatch'), 'maintain')} tells what a maintenance would gain.`,
     },
   ];
 }
@@ -180,7 +180,7 @@ function absences(cluster: ClusterConfiguration): readonly Definition[] {
       description:
         `No member of etcd in cluster ${cluster.name} has answered the probe for ${SUSTAINED_MINUTES} minutes, or the probe itself does not ` +
         'run: no other alarm can be relied upon now. Do: see whether kubectl works; then read the log of function ' +
-        `${functionName(cluster, 'probe')} (network, security group, expired certificate?).`,
+        `${functionName(cluster.name, 'probe')} (network, security group, expired certificate?).`,
     },
   ];
 }

@@ -1,13 +1,14 @@
-// Ready-made test events for the Test tab of the Lambda console, from the files in events/: the same that the tests are
-// made of.
+// Ready-made test events for the Test tab of the Lambda console: orders to dispatch for each workflow, and for the
+// other functions the files in events/, the same that the tests are made of.
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { RemovalPolicy } from 'aws-cdk-lib';
 import { CfnRegistry, CfnSchema } from 'aws-cdk-lib/aws-eventschemas';
 import { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
+import { functionName } from '../functions/contract/names.ts';
+import { WORKFLOW_NAMES, workflowsOf } from '../functions/contract/workflows.ts';
 import { projectRoot } from './bundling.ts';
-import { functionName } from './names.ts';
 
 /** Where the console looks. There is one in an account and region, for all functions of all stacks. */
 const REGISTRY = 'lambda-testevent-schemas';
@@ -16,26 +17,18 @@ const REGISTRY = 'lambda-testevent-schemas';
 const SAMPLE_CLUSTER = 'demo';
 
 /**
- * By function, the events' names in the console (25 characters at most) and their files. Not here: the workflows, which
- * are started by dispatch, and samples of alarms: pressed by hand, one of them would start a recovery that no alarm has
- * asked for.
+ * By function, the events' names in the console (25 characters at most) and their files. Not here: dispatch's, which
+ * are made of the workflows; the workflows, which are started by dispatch; and samples of alarms: pressed by hand, one
+ * of them would start a recovery that no alarm has asked for.
  */
 export const CONSOLE_EVENTS = {
-  dispatch: {
-    '1-recover-dry-run': 'manual-dry-run',
-    '2-recover': 'manual-recover',
-    '3-maintain-dry-run': 'manual-maintain-dry-run',
-    '4-maintain': 'manual-maintain',
-    '5-prune-dry-run': 'manual-prune-dry-run',
-    '6-prune': 'manual-prune',
-  },
   probe: { look: 'probe', 'look-and-keep-nothing': 'probe-dry-run' },
   notify: { 'test-message': 'notify-test' },
   widget: { 'page-dark': 'widget-dark', documentation: 'widget-describe' },
   credentials: { 'issue-etcd': 'issue-etcd', 'issue-kubernetes': 'issue-kubernetes' },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, string>>>>;
 
-export type ConsoleFunction = keyof typeof CONSOLE_EVENTS;
+export type ConsoleFunction = 'dispatch' | keyof typeof CONSOLE_EVENTS;
 
 export interface ConsoleEventsProps {
   readonly cluster: ClusterConfiguration;
@@ -60,9 +53,9 @@ export class ConsoleEvents extends Construct {
       if (Object.keys(events).length === 0) continue;
       const schema = new CfnSchema(this, name, {
         registryName: REGISTRY,
-        schemaName: `_${functionName(cluster, name)}-schema`,
+        schemaName: `_${functionName(cluster.name, name)}-schema`,
         type: 'OpenApi3',
-        description: `Test events of ${functionName(cluster, name)}, for the Lambda console`,
+        description: `Test events of ${functionName(cluster.name, name)}, for the Lambda console`,
         content: JSON.stringify(documentOf(events)),
       });
       if (made) schema.node.addDependency(made);
@@ -72,8 +65,20 @@ export class ConsoleEvents extends Construct {
 
 /** What can be asked of this cluster's function: its name in the console, and the event. */
 export function eventsOf(cluster: ClusterConfiguration, name: ConsoleFunction): Record<string, unknown> {
+  if (name === 'dispatch') return ordersTo(cluster);
   const events = Object.entries(CONSOLE_EVENTS[name]).map(([title, file]) => [title, readEvent(file, cluster.name)]);
   return Object.fromEntries(events.filter(([, event]) => isFor(cluster, event)));
+}
+
+/** Two a workflow, numbered so that the console lists them in this order. */
+function ordersTo(cluster: ClusterConfiguration): Record<string, unknown> {
+  const deployed = workflowsOf(cluster);
+  const orders = WORKFLOW_NAMES.flatMap((workflow, index) => [
+    { title: `${2 * index + 1}-${workflow}-dry-run`, order: { workflow, dryRun: true } },
+    { title: `${2 * index + 2}-${workflow}`, order: { workflow } },
+  ]);
+  const possible = orders.filter(({ order }) => deployed.includes(order.workflow));
+  return Object.fromEntries(possible.map(({ title, order }) => [title, order]));
 }
 
 function readEvent(file: string, clusterName: string): unknown {
@@ -83,12 +88,11 @@ function readEvent(file: string, clusterName: string): unknown {
   );
 }
 
-/** Not what would be refused: pruning without an API server, a certificate that is not issued here. */
+/** Not what would be refused: a certificate that is not issued here. */
 function isFor({ kubernetes, etcd }: ClusterConfiguration, event: unknown): boolean {
   if (typeof event !== 'object' || event === null) return false;
   const isIssued = (credentials: object | undefined) => credentials !== undefined && 'issued' in credentials;
-  if ('issue' in event) return isIssued(event.issue === 'etcd' ? etcd.credentials : kubernetes?.credentials);
-  return !('workflow' in event) || event.workflow !== 'prune' || kubernetes !== undefined;
+  return !('issue' in event) || isIssued(event.issue === 'etcd' ? etcd.credentials : kubernetes?.credentials);
 }
 
 /** What the console keeps its events in, and finds them by: OpenAPI, whose examples are the events. */

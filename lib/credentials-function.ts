@@ -10,6 +10,7 @@ import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import { CfnDocument } from 'aws-cdk-lib/aws-ssm';
 import { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
+import { alarmName, functionName } from '../functions/contract/names.ts';
 import {
   type AuthorityFiles,
   KUBEADM_AUTHORITIES,
@@ -22,7 +23,6 @@ import { signClientCertificateDocument } from './documents/sign-client-certifica
 import { nodeCommandsPolicy } from './documents/ssm-document.ts';
 import { FunctionRole } from './function-role.ts';
 import { MedicFunction } from './medic-function.ts';
-import { functionName } from './names.ts';
 import { toldByAlarms } from './told-by-alarms.ts';
 
 /**
@@ -61,7 +61,7 @@ export class CredentialsFunction extends Construct {
       throw new RangeError('certificates are issued by `nodes`: found none');
     const secrets = issue.map((purpose) => new IssuedSecret(this, purpose, cluster.name));
     this.cluster = withSecrets(cluster, secrets);
-    const name = functionName(cluster, 'credentials');
+    const name = functionName(cluster.name, 'credentials');
     const document = new CfnDocument(this, 'SignClientCertificate', {
       name: signingDocumentName(cluster.name),
       documentType: 'Command',
@@ -190,7 +190,7 @@ function withSecrets(cluster: ClusterConfiguration, secrets: readonly IssuedSecr
  */
 function alarmOf(scope: Construct, name: string, clusterName: string, fn: LambdaFunction): Alarm {
   return new Alarm(scope, 'Failed', {
-    alarmName: `etcd-medic-${clusterName}-credentials-failed`,
+    alarmName: alarmName(clusterName, 'credentials-failed'),
     alarmDescription:
       `A client certificate of etcd-medic for cluster ${clusterName} could not be issued or renewed. One that was there before is current still, ` +
       'and was good for about two months when this first came; where there was none, what needs it does not work. Do this week, and the first time ' +

@@ -6,9 +6,9 @@ import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
+import { functionName } from '../functions/contract/names.ts';
 import { FunctionRole } from './function-role.ts';
 import { MedicFunction } from './medic-function.ts';
-import { functionName } from './names.ts';
 
 export interface DispatchFunctionProps {
   readonly cluster: ClusterConfiguration;
@@ -24,7 +24,7 @@ export class DispatchFunction extends Construct {
 
   constructor(scope: Construct, id: string, { cluster, workflows, deadLetterQueue }: DispatchFunctionProps) {
     super(scope, id);
-    const name = functionName(cluster, 'dispatch');
+    const name = functionName(cluster.name, 'dispatch');
     const aliasArns = Object.fromEntries(
       Object.entries(workflows).map(([workflow, alias]) => [workflow, alias.functionArn]),
     );

@@ -1,11 +1,13 @@
 // Everything that etcd-medic has in AWS for one control plane.
 import { CfnOutput, Stack, type StackProps, type TagProps, Tags } from 'aws-cdk-lib';
 import type { Alarm } from 'aws-cdk-lib/aws-cloudwatch';
-import type { IFunction } from 'aws-cdk-lib/aws-lambda';
+import type { Alias, IFunction } from 'aws-cdk-lib/aws-lambda';
 import { Bucket, type IBucket } from 'aws-cdk-lib/aws-s3';
 import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import type { Construct } from 'constructs';
 import { type ClusterConfiguration, issuedBy } from '../functions/contract/configuration.ts';
+import { functionName } from '../functions/contract/names.ts';
+import { WORKFLOWS, type WorkflowName, workflowsOf } from '../functions/contract/workflows.ts';
 import { AlarmTriggers } from './alarm-triggers.ts';
 import { ClusterAlarms } from './cluster-alarms.ts';
 import { ClusterNetwork } from './cluster-network.ts';
@@ -15,7 +17,7 @@ import { Dashboard } from './dashboard.ts';
 import { DeadLetterQueue } from './dead-letter-queue.ts';
 import { DispatchFunction } from './dispatch-function.ts';
 import { checkEnvironments } from './environment-size.ts';
-import { alarmNames, functionName, workflowsOf } from './names.ts';
+import { alarmNames } from './names.ts';
 import { NodeCommands } from './node-commands.ts';
 import { Notifications } from './notifications.ts';
 import { authoritiesOf } from './presets.ts';
@@ -25,7 +27,7 @@ import { SnapshotBucket } from './snapshot-bucket.ts';
 import { StateTable } from './state-table.ts';
 import { SwitchParameter } from './switch-parameter.ts';
 import { WidgetFunction } from './widget-function.ts';
-import { WorkflowFunction } from './workflow-function.ts';
+import { WorkflowFunction, type WorkflowFunctionProps } from './workflow-function.ts';
 import { WorkflowSchedules } from './workflow-schedules.ts';
 
 export interface EtcdMedicStackProps extends StackProps {
@@ -77,29 +79,18 @@ export class EtcdMedicStack extends Stack {
     const nodeCommands =
       cluster.nodes && new NodeCommands(this, 'Nodes', { clusterName: cluster.name, tag: cluster.nodes.tag });
     const snapshotBucket = snapshotBucketOf(this, cluster);
-    const shared = { cluster, table, switchParameter, deadLetterQueue, network };
-
-    const prune =
-      cluster.kubernetes &&
-      new WorkflowFunction(this, 'Prune', {
-        ...shared,
-        workflow: 'prune',
-        description: describeWorkflow(cluster, `Deletes stale reports in cluster ${cluster.name}.`),
-      });
-    const onEtcd = { ...shared, nodeCommands, snapshotBucket, pruneFunction: prune?.live };
-    const recover = new WorkflowFunction(this, 'Recover', {
-      ...onEtcd,
-      workflow: 'recover',
-      description: describeWorkflow(cluster, `Brings etcd of cluster ${cluster.name} back from NOSPACE.`),
-    });
-    const maintain = new WorkflowFunction(this, 'Maintain', {
-      ...onEtcd,
-      workflow: 'maintain',
-      description: describeWorkflow(cluster, `Compacts and defragments etcd of cluster ${cluster.name}.`),
+    const deployed = deployWorkflows(this, {
+      cluster,
+      table,
+      switchParameter,
+      deadLetterQueue,
+      network,
+      nodeCommands,
+      snapshotBucket,
     });
     const dispatch = new DispatchFunction(this, 'Dispatch', {
       cluster,
-      workflows: { recover: recover.live, maintain: maintain.live, ...(prune && { prune: prune.live }) },
+      workflows: Object.fromEntries(deployed.map(([name, { live }]) => [name, live])),
       deadLetterQueue,
     });
     const probe = new ProbeFunction(this, 'Probe', { cluster, table, network });
@@ -107,7 +98,7 @@ export class EtcdMedicStack extends Stack {
       cluster,
       table,
       deadLetterQueue,
-      workflowNames: workflowsOf(cluster).map((workflow) => functionName(cluster, workflow)),
+      workflowNames: deployed.map(([name]) => functionName(cluster.name, name)),
     });
     const { alarms } = new ClusterAlarms(this, 'ClusterAlarms', { cluster, topic, deadLetterQueue });
     credentials?.tell(topic);
@@ -138,14 +129,13 @@ export class EtcdMedicStack extends Stack {
 
     output(this, 'DispatchFunctionName', dispatch.function.functionName, 'Press Test on this function to start a run');
     output(this, 'ProbeFunctionName', probe.function.functionName, 'Press Test on this function to see how etcd is');
-    for (const [workflow, deployed] of Object.entries({ Recover: recover, Maintain: maintain, Prune: prune })) {
-      if (deployed)
-        output(
-          this,
-          `${workflow}FunctionName`,
-          deployed.function.functionName,
-          'The runs, step by step, under "Durable executions"',
-        );
+    for (const [name, { function: deployedFunction }] of deployed) {
+      output(
+        this,
+        `${idOf(name)}FunctionName`,
+        deployedFunction.functionName,
+        'The runs, step by step, under "Durable executions"',
+      );
     }
     output(this, 'DashboardName', dashboard.dashboardName, 'In CloudWatch, under Dashboards');
     output(this, 'TopicArn', topic.topicArn, 'What happened, for people: subscribe to it');
@@ -182,9 +172,24 @@ function forFunctions({ nodes, ...cluster }: ClusterConfiguration): ClusterConfi
   return { ...cluster, nodes: others };
 }
 
-/** What the Lambda console shows above a workflow. */
-function describeWorkflow(cluster: ClusterConfiguration, what: string): string {
-  return `${what} Don't press Test here: a run outlasts a synchronous call. Press Test on ${functionName(cluster, 'dispatch')}, which starts it.`;
+/** Of a workflow's construct, and of what CloudFormation calls what is in it: `Recover` of `recover`. */
+function idOf(name: WorkflowName): string {
+  return `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+}
+
+/** @returns the workflows that this cluster has, in the registry's order */
+function deployWorkflows(
+  scope: Construct,
+  props: Omit<WorkflowFunctionProps, 'workflow' | 'pruneFunction'>,
+): readonly (readonly [WorkflowName, WorkflowFunction])[] {
+  const names = workflowsOf(props.cluster);
+  const make = (workflow: WorkflowName, pruneFunction?: Alias) =>
+    new WorkflowFunction(scope, idOf(workflow), { ...props, workflow, pruneFunction });
+  const prune = names.includes('prune') ? make('prune') : undefined;
+  return names.map((name) => {
+    if (name === 'prune' && prune) return [name, prune];
+    return [name, make(name, WORKFLOWS[name].ordersPruning ? prune?.live : undefined)];
+  });
 }
 
 /** R13: the one that the configuration names, or a new one; undefined where no snapshots are wanted. */

@@ -1,23 +1,11 @@
 // The names of what a cluster's stack makes. They are fixed, not generated, where a person or a policy must know them.
 import { ArnFormat, type Stack } from 'aws-cdk-lib';
 import { ownAlarms } from '../functions/contract/alarm-routes.ts';
-import type { Command } from '../functions/contract/command.ts';
 import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
-
-/** The event source of everything that etcd-medic puts on a bus. */
-export const EVENT_SOURCE = 'etcd-medic';
+import type { WorkflowName } from '../functions/contract/workflows.ts';
 
 /** The account's default bus: a rule of the user's finds the events there without knowing about us. */
 export const EVENT_BUS = 'default';
-
-/** The workflows that a cluster's stack has: pruning only where there is an API server to prune. */
-export function workflowsOf({ kubernetes }: ClusterConfiguration): readonly Command['workflow'][] {
-  return ['recover', 'maintain', ...(kubernetes ? (['prune'] as const) : [])];
-}
-
-export function functionName(cluster: ClusterConfiguration, name: string): string {
-  return `etcd-medic-${cluster.name}-${name}`;
-}
 
 /** Without a qualifier. Made from the name, because a role that refers to its function's own ARN would be a circle. */
 export function functionArn(stack: Stack, name: string): string {
@@ -29,34 +17,18 @@ export function functionArn(stack: Stack, name: string): string {
   });
 }
 
-/** What the stack's own alarms end in. No ending is the tail of another: two clusters' alarms never share a name. */
-export type AlarmKind =
-  | 'nospace'
-  | 'nospace-persists'
-  | 'corrupt'
-  | 'quota-usage'
-  | 'soon-full'
-  | 'member-away'
-  | 'probe-silent'
-  | 'run-failed'
-  | 'dead-letters';
-
-export function alarmName(cluster: ClusterConfiguration, kind: AlarmKind): string {
-  return `etcd-medic-${cluster.name}-${kind}`;
-}
-
 /** The alarms that start a workflow: those of the stack's own that do, and those that the configuration names. */
 export function alarmNames(cluster: ClusterConfiguration): readonly string[] {
   return [...new Set([...ownAlarms(cluster.name), ...cluster.alarms].map(({ name }) => name))];
 }
 
 /** Of the schedule that starts a workflow. At most 64 characters are allowed; the longest cluster's has 59. */
-export function scheduleName(cluster: ClusterConfiguration, workflow: Command['workflow']): string {
+export function scheduleName(cluster: ClusterConfiguration, workflow: WorkflowName): string {
   return `etcd-medic-${cluster.name}-${workflow}`;
 }
 
 /** Of the schedule that rehearses a workflow: 63 characters at most. */
-export function rehearsalName(cluster: ClusterConfiguration, workflow: Command['workflow']): string {
+export function rehearsalName(cluster: ClusterConfiguration, workflow: WorkflowName): string {
   return `etcd-medic-${cluster.name}-dry-${workflow}`;
 }
 

@@ -8,8 +8,8 @@ import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
-import { DEATHS, FINISHED, STATUS_CHANGE } from '../functions/contract/event-names.ts';
-import { EVENT_SOURCE, functionArn } from './names.ts';
+import { DEATHS, EVENT_SOURCE, FINISHED, STATUS_CHANGE } from '../functions/contract/event-names.ts';
+import { functionArn } from './names.ts';
 import { NotifyFunction } from './notify-function.ts';
 import type { StateTable } from './state-table.ts';
 

@@ -7,10 +7,12 @@ import type { ITopic } from 'aws-cdk-lib/aws-sns';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
+import { EVENT_SOURCE } from '../functions/contract/event-names.ts';
+import { functionName } from '../functions/contract/names.ts';
 import { grantEncryptionKey } from './encryption-key.ts';
 import { FunctionRole } from './function-role.ts';
 import { MedicFunction } from './medic-function.ts';
-import { EVENT_BUS, EVENT_SOURCE, functionName, switchParameterName } from './names.ts';
+import { EVENT_BUS, switchParameterName } from './names.ts';
 import type { StateTable } from './state-table.ts';
 
 /** Less than CLAIM_MS of functions/notify/once.ts: what an invocation has claimed stays its own until it ends. */
@@ -31,7 +33,7 @@ export class NotifyFunction extends Construct {
 
   constructor(scope: Construct, id: string, { cluster, table, topic, deadLetterQueue }: NotifyFunctionProps) {
     super(scope, id);
-    const name = functionName(cluster, 'notify');
+    const name = functionName(cluster.name, 'notify');
     const logGroup = new LogGroup(this, 'Logs', {
       retention: RetentionDays.THREE_MONTHS,
       removalPolicy: RemovalPolicy.DESTROY,

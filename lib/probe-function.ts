@@ -7,11 +7,11 @@ import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
+import { functionName } from '../functions/contract/names.ts';
 import type { ClusterNetwork } from './cluster-network.ts';
 import { grantEncryptionKey, servicesUsed } from './encryption-key.ts';
 import { FunctionRole, readSecret } from './function-role.ts';
 import { MedicFunction } from './medic-function.ts';
-import { functionName } from './names.ts';
 import type { StateTable } from './state-table.ts';
 
 /** A probe ends within 10 seconds by itself; the rest is for a cold start's slow first steps. */
@@ -33,7 +33,7 @@ export class ProbeFunction extends Construct {
 
   constructor(scope: Construct, id: string, { cluster, table, network: clusterNetwork }: ProbeFunctionProps) {
     super(scope, id);
-    const name = functionName(cluster, 'probe');
+    const name = functionName(cluster.name, 'probe');
     const logGroup = new LogGroup(this, 'Logs', {
       // The metrics outlive their lines, and the table has the last look.
       retention: RetentionDays.ONE_WEEK,

@@ -5,10 +5,10 @@ import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
+import { functionName } from '../functions/contract/names.ts';
 import { grantEncryptionKey } from './encryption-key.ts';
 import { FunctionRole } from './function-role.ts';
 import { MedicFunction } from './medic-function.ts';
-import { functionName } from './names.ts';
 import type { StateTable } from './state-table.ts';
 import type { SwitchParameter } from './switch-parameter.ts';
 
@@ -32,7 +32,7 @@ export class WidgetFunction extends Construct {
 
   constructor(scope: Construct, id: string, { cluster, table, switchParameter, dispatchArn }: WidgetFunctionProps) {
     super(scope, id);
-    const name = functionName(cluster, 'widget');
+    const name = functionName(cluster.name, 'widget');
     const logGroup = new LogGroup(this, 'Logs', {
       // It says nothing but what could not be read.
       retention: RetentionDays.ONE_WEEK,

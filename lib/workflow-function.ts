@@ -6,17 +6,18 @@ import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import type { IBucket } from 'aws-cdk-lib/aws-s3';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import type { Command } from '../functions/contract/command.ts';
 import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
-import type { DocumentKind } from '../functions/contract/documents.ts';
+import { EVENT_SOURCE } from '../functions/contract/event-names.ts';
 import { NAMESPACE } from '../functions/contract/metrics.ts';
+import { functionName } from '../functions/contract/names.ts';
 import { LONGEST_INVOCATION_MS, WAIT_FOR_TURN_HOURS } from '../functions/contract/times.ts';
+import { WORKFLOWS, type WorkflowName } from '../functions/contract/workflows.ts';
 import type { ClusterNetwork } from './cluster-network.ts';
 import { type EncryptedService, grantEncryptionKey, servicesUsed } from './encryption-key.ts';
 import { arnInFindings } from './findings.ts';
 import { FunctionRole, readSecret } from './function-role.ts';
 import { MedicFunction } from './medic-function.ts';
-import { EVENT_BUS, EVENT_SOURCE, functionArn, functionName } from './names.ts';
+import { EVENT_BUS, functionArn } from './names.ts';
 import type { NodeCommands } from './node-commands.ts';
 import { grantSnapshotWrite } from './snapshot-bucket.ts';
 import type { StateTable } from './state-table.ts';
@@ -26,46 +27,21 @@ import type { SwitchParameter } from './switch-parameter.ts';
 const INVOCATION_TIMEOUT = Duration.millis(LONGEST_INVOCATION_MS);
 
 /**
- * Two kubelets that are restarted and waited for, a snapshot, a compaction, five members with a defragmentation each
- * and the longest watch after them take under 3.5 hours.
- */
-const RECOVER_HOURS = 4;
-
-/**
- * The configuration lets one pruning delete for 3 hours; the lists before that, and its last batch, take less than one.
- */
-const PRUNE_HOURS = 4;
-
-/**
- * The configuration's longest window, 12 hours, at whose end nothing new is begun, and what is still under way then.
- */
-const MAINTAIN_HOURS = 12 + PRUNE_HOURS;
-
-/**
  * Lambda keeps a closed run's checkpoints, to be looked at in the console, for this long; the table keeps the report.
  */
 const CHECKPOINT_RETENTION = Duration.days(30);
 
-/** What each sends to nodes: maintenance looks at disks (R6), and only recovery restarts anything. */
-const DOCUMENTS: Readonly<Record<Command['workflow'], readonly DocumentKind[]>> = {
-  recover: ['RestartKubelet', 'InspectNode'],
-  maintain: ['InspectNode'],
-  prune: [],
-};
-
 export interface WorkflowFunctionProps {
   readonly cluster: ClusterConfiguration;
   /** The folder of its handler under functions/, and the last part of the function's name. */
-  readonly workflow: Command['workflow'];
-  /** One or two sentences for the Lambda console, at most 256 characters. */
-  readonly description: string;
+  readonly workflow: WorkflowName;
   readonly table: StateTable;
   readonly switchParameter: SwitchParameter;
   /** @default it runs outside of any VPC */
   readonly network?: ClusterNetwork | undefined;
-  /** Pruning has no use for it. @default no nodes are configured: nothing is sent to any */
+  /** Only what works on etcd has use for it. @default no nodes are configured: nothing is sent to any */
   readonly nodeCommands?: NodeCommands | undefined;
-  /** Pruning has no use for it. @default no snapshots are wanted, and none may be written */
+  /** Only what works on etcd has use for it. @default no snapshots are wanted, and none may be written */
   readonly snapshotBucket?: Pick<IBucket, 'bucketArn' | 'bucketName'> | undefined;
   /** What this workflow has stale reports deleted by, as a part of its own run. @default it deletes none */
   readonly pruneFunction?: Alias | undefined;
@@ -80,21 +56,22 @@ export class WorkflowFunction extends Construct {
 
   constructor(scope: Construct, id: string, given: WorkflowFunctionProps) {
     super(scope, id);
-    const props = given.workflow === 'prune' ? forPruning(given) : given;
+    const workflow = WORKFLOWS[given.workflow];
+    const props = workflow.reaches === 'etcd' ? given : withoutEtcd(given);
     const { cluster } = props;
-    const name = functionName(cluster, props.workflow);
+    const name = functionName(cluster.name, props.workflow);
     const logGroup = new LogGroup(this, 'Logs', {
       retention: RetentionDays.THREE_MONTHS,
       removalPolicy: RemovalPolicy.DESTROY,
     });
-    const network = props.network?.functionNetwork(props.workflow === 'prune' ? 'kubernetes' : 'etcd');
+    const network = props.network?.functionNetwork(workflow.reaches);
     const role = new FunctionRole(this, 'Role', {
       functionName: name,
       logGroup,
       inVpc: network !== undefined,
       policies: workflowPolicies(Stack.of(this), name, props),
     });
-    props.nodeCommands?.grantTo(role, DOCUMENTS[props.workflow]);
+    props.nodeCommands?.grantTo(role, workflow.documents);
     grantEncryptionKey(role, cluster, encryptedServices(props));
     Validations.of(role).acknowledge({
       id: `AwsSolutions-IAM5[Resource::arn:<AWS::Partition>:lambda:<AWS::Region>:<AWS::AccountId>:function:${name}:*]`,
@@ -110,7 +87,7 @@ export class WorkflowFunction extends Construct {
 
     this.function = new MedicFunction(this, 'Function', {
       functionName: name,
-      description: props.description,
+      description: describe(props),
       source: props.workflow,
       memorySize: 512,
       timeout: INVOCATION_TIMEOUT,
@@ -142,32 +119,32 @@ export class WorkflowFunction extends Construct {
   }
 }
 
-/** Pruning speaks to the API server alone: it has no nodes, takes no snapshot, and starts nothing itself. */
-function forPruning({ cluster, ...props }: WorkflowFunctionProps): WorkflowFunctionProps {
+/** What speaks to the API server alone has no nodes, takes no snapshot, and starts nothing itself. */
+function withoutEtcd({ cluster, ...props }: WorkflowFunctionProps): WorkflowFunctionProps {
   const nothing = { nodeCommands: undefined, snapshotBucket: undefined, pruneFunction: undefined };
   return { ...props, ...nothing, cluster: { ...cluster, snapshot: false } };
 }
 
 function encryptedServices({ cluster, workflow, snapshotBucket }: WorkflowFunctionProps): readonly EncryptedService[] {
-  const credentials = credentialsOf(workflow, cluster);
-  return servicesUsed(credentials, snapshotBucket ? ['dynamodb', 's3'] : ['dynamodb']);
+  return servicesUsed(credentialsOf(workflow, cluster), snapshotBucket ? ['dynamodb', 's3'] : ['dynamodb']);
 }
 
-function credentialsOf(workflow: Command['workflow'], { etcd, kubernetes }: ClusterConfiguration) {
-  return workflow === 'prune' ? kubernetes?.credentials : etcd.credentials;
+function credentialsOf(workflow: WorkflowName, cluster: ClusterConfiguration) {
+  return cluster[WORKFLOWS[workflow].reaches]?.credentials;
+}
+
+/** What the Lambda console shows above it: at most 256 characters. */
+function describe({ cluster, workflow }: WorkflowFunctionProps): string {
+  const dispatch = functionName(cluster.name, 'dispatch');
+  return `${WORKFLOWS[workflow].description(cluster.name)}. Don't press Test here: a run outlasts a synchronous call. Press Test on ${dispatch}, which starts it.`;
 }
 
 /**
- * Each may have to wait for its turn first. A run that has reports deleted waits for the whole of that, too.
- * CloudFormation changes a timeout in place.
+ * Each may have to wait for its turn first. CloudFormation changes a timeout in place.
  */
 function executionTimeout({ workflow, pruneFunction }: WorkflowFunctionProps): Duration {
-  const hours = {
-    recover: RECOVER_HOURS + (pruneFunction ? PRUNE_HOURS : 0),
-    maintain: MAINTAIN_HOURS,
-    prune: PRUNE_HOURS,
-  };
-  return Duration.hours(WAIT_FOR_TURN_HOURS + hours[workflow]);
+  const { alone, withPruning } = WORKFLOWS[workflow].hours;
+  return Duration.hours(WAIT_FOR_TURN_HOURS + (pruneFunction ? withPruning : alone));
 }
 
 /** What the code of a workflow does with AWS, and on what: nothing else is granted. */
@@ -186,8 +163,7 @@ function workflowPolicies(
     ],
     State: [
       new PolicyStatement({
-        // Maintenance estimates a member's stall from the reports of earlier runs.
-        actions: workflow === 'maintain' ? [...stateActions, 'dynamodb:Query'] : stateActions,
+        actions: WORKFLOWS[workflow].readsHistory ? [...stateActions, 'dynamodb:Query'] : stateActions,
         resources: [table.tableArn],
         conditions: { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': [cluster.name] } },
       }),

@@ -1,14 +1,14 @@
-// What runs by the clock: EventBridge Scheduler starts maintenance and pruning each night and a rehearsal each week, in
-// the configured time zone.
+// What runs by the clock: EventBridge Scheduler starts each workflow that has a schedule (maintenance and pruning,
+// nightly) and a rehearsal of all each week, in the configured time zones.
 import { Stack } from 'aws-cdk-lib';
 import { PolicyDocument, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { CfnSchedule, ContextAttribute } from 'aws-cdk-lib/aws-scheduler';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import type { Command } from '../functions/contract/command.ts';
-import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
-import { rehearsalName, scheduleName, workflowsOf } from './names.ts';
+import { type ClusterConfiguration, type Schedule, scheduleOf } from '../functions/contract/configuration.ts';
+import { type WorkflowName, workflowsOf } from '../functions/contract/workflows.ts';
+import { rehearsalName, scheduleName } from './names.ts';
 
 export interface WorkflowSchedulesProps {
   readonly cluster: ClusterConfiguration;
@@ -18,8 +18,10 @@ export interface WorkflowSchedulesProps {
   readonly deadLetterQueue: IQueue;
 }
 
-/** A pruning that begins later than this would run into the working day, and tomorrow's does its work as well. */
-const PRUNE_LATE_MINUTES = 60;
+/**
+ * What has no window and begins later than this would run into the working day, and tomorrow's does its work as well.
+ */
+const LATE_MINUTES = 60;
 
 /** The most that Scheduler allows: how late a start may be is what bounds the tries. */
 const MAX_RETRIES = 185;
@@ -30,10 +32,10 @@ const REHEARSAL_LATE_MINUTES = 60;
 interface Scheduled {
   readonly id: string;
   readonly name: string;
-  readonly workflow: Command['workflow'];
+  readonly workflow: WorkflowName;
   /** A dry run, of which people hear only where it fails. */
   readonly rehearsal: boolean;
-  readonly schedule: Exclude<ClusterConfiguration['maintain']['schedule'], false>;
+  readonly schedule: Exclude<Schedule, false>;
   /** A start that is later than this is dropped. */
   readonly lateMinutes: number;
 }
@@ -66,7 +68,7 @@ export class WorkflowSchedules extends Construct {
 }
 
 /** Scheduler fills in its ARN and the time, the same for each attempt: one night, one run. */
-function inputOf(workflow: Command['workflow'], rehearsal: boolean): object {
+function inputOf(workflow: WorkflowName, rehearsal: boolean): object {
   const trigger = {
     kind: 'schedule',
     source: ContextAttribute.scheduleArn,
@@ -76,14 +78,12 @@ function inputOf(workflow: Command['workflow'], rehearsal: boolean): object {
 }
 
 function nightliesOf(cluster: ClusterConfiguration): readonly Scheduled[] {
-  const { maintain, kubernetes } = cluster;
-  const nightly = (workflow: 'maintain' | 'prune', lateMinutes: number): readonly Scheduled[] => {
-    const { schedule } = cluster[workflow];
+  return workflowsOf(cluster).flatMap((workflow) => {
+    const { schedule = false, windowMinutes: lateMinutes = LATE_MINUTES } = scheduleOf(cluster, workflow) ?? {};
     if (schedule === false) return [];
     const name = scheduleName(cluster, workflow);
     return [{ id: workflow, name, workflow, rehearsal: false, schedule, lateMinutes }];
-  };
-  return [...nightly('maintain', maintain.windowMinutes), ...(kubernetes ? nightly('prune', PRUNE_LATE_MINUTES) : [])];
+  });
 }
 
 /**

@@ -1,12 +1,11 @@
 // Tells the world how a run ended: one event on the bus, and a second one where a person has to act.
 import type { PutEventsRequestEntry } from '@aws-sdk/client-eventbridge';
 import { EtcdMedicError, SetupError } from '../contract/errors.ts';
-import { ESCALATION, FINISHED_BY } from '../contract/event-names.ts';
+import { ESCALATION, EVENT_SOURCE } from '../contract/event-names.ts';
 import type { RunReport } from '../contract/report.ts';
 import { fitReport } from '../contract/shorten.ts';
+import { WORKFLOWS } from '../contract/workflows.ts';
 import { clientDefaults, isSetupProblem } from './client.ts';
-
-const SOURCE = 'etcd-medic';
 
 /** PutEvents takes 256 KB a request, all entries together; some of it is for what stands around the details. */
 const MAX_REQUEST_BYTES = 256 * 1024;
@@ -39,12 +38,12 @@ export interface Published {
  */
 export async function publishReport({ bus, report, execution }: PublishOptions): Promise<Published> {
   if (report.workflow === 'probe') return { detailTypes: [], shortened: false };
-  const detailTypes = [FINISHED_BY[report.workflow], ...(needsAPerson(report) ? [ESCALATION] : [])];
+  const detailTypes = [WORKFLOWS[report.workflow].finishedEvent, ...(needsAPerson(report) ? [ESCALATION] : [])];
   const { json, shortened } = fitReport(report, MAX_REQUEST_BYTES / detailTypes.length - ENVELOPE_BYTES);
   await putEvents(
     detailTypes.map((detailType) => ({
       EventBusName: bus,
-      Source: SOURCE,
+      Source: EVENT_SOURCE,
       DetailType: detailType,
       Detail: json,
       Resources: [execution],
@@ -66,15 +65,15 @@ export function rehearsalFailed({ trigger, outcome, steps }: RunReport): boolean
 }
 
 /**
- * Whether somebody has to act. A refusal is an answer to the person who asked; to an alarm at night it is none, where
- * it is a recovery that was refused: what maintenance and pruning refuse has alarms of its own, or can wait. A
- * rehearsal stands for all three.
+ * Whether somebody has to act. A refusal is an answer to the person who asked; to an alarm at night it may be none. A
+ * rehearsal stands for all of them.
  */
 export function needsAPerson(report: RunReport): boolean {
   const { outcome, trigger, workflow } = report;
   if (rehearsalFailed(report)) return true;
   if (outcome === 'escalated' || outcome === 'failed') return true;
-  return outcome === 'refused' && trigger.kind === 'alarm' && workflow === 'recover';
+  if (outcome !== 'refused' || trigger.kind !== 'alarm' || workflow === 'probe') return false;
+  return WORKFLOWS[workflow].refusalNeedsAPerson;
 }
 
 async function putEvents(entries: PutEventsRequestEntry[], bus: string): Promise<void> {

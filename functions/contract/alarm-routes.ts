@@ -1,18 +1,16 @@
 // Which alarm starts which workflow.
-import type { Command } from './command.ts';
+import { alarmName } from './names.ts';
+import { WORKFLOW_NAMES, WORKFLOWS, type WorkflowName } from './workflows.ts';
 
 /** Which workflow an alarm starts, by its exact name: a CloudWatch alarm's, or an Alertmanager alert's `alertname`. */
 export interface AlarmRoute {
   readonly name: string;
-  readonly workflow: Command['workflow'];
+  readonly workflow: WorkflowName;
 }
 
-/** The alarms that each stack brings along and that start something; what they start isn't configurable. */
+/** The alarms that each stack brings along and that start something. */
 export function ownAlarms(cluster: string): readonly AlarmRoute[] {
-  return [
-    { name: `etcd-medic-${cluster}-nospace`, workflow: 'recover' },
-    // CloudWatch tells of a change once. Where that run was skipped or failed, this is the one further try.
-    { name: `etcd-medic-${cluster}-nospace-persists`, workflow: 'recover' },
-    { name: `etcd-medic-${cluster}-quota-usage`, workflow: 'maintain' },
-  ];
+  return WORKFLOW_NAMES.flatMap((workflow) =>
+    WORKFLOWS[workflow].startedBy.map((kind) => ({ name: alarmName(cluster, kind), workflow })),
+  );
 }

@@ -1,12 +1,10 @@
 // The one thing that dispatch makes of any trigger and that every workflow takes as its input.
 import * as z from 'zod/mini';
 import { validate } from './validate.ts';
+import { WORKFLOW_NAMES } from './workflows.ts';
 
 /** What can fire a run. One list for all who read it back: a report of another kind would reach nobody. */
 export const TRIGGER_KINDS = ['alarm', 'schedule', 'manual'] as const;
-
-/** The workflows that an event can start. */
-export const STARTED_WORKFLOWS = ['recover', 'maintain', 'prune'] as const;
 
 const triggerSchema = z.strictObject({
   kind: z.enum(TRIGGER_KINDS),
@@ -25,7 +23,7 @@ const commandSchema = z.strictObject({
   cluster: z
     .string()
     .check(z.regex(/^[a-z0-9][a-z0-9-]{0,38}$/, 'a cluster name: lower case letters, digits, hyphens, at most 39')),
-  workflow: z.enum(STARTED_WORKFLOWS),
+  workflow: z.enum(WORKFLOW_NAMES),
   trigger: triggerSchema,
   dryRun: z._default(z.boolean(), false),
   /** The durable execution on whose behalf this runs: under its lease, which it goes on holding (R9). */

@@ -1,13 +1,13 @@
 // One cluster's configuration: the entry in cdk.json's `clusters`, the file given to bin/invoke.ts, and what a function
 // finds in its environment are the same document, checked by this one schema.
 import * as z from 'zod/mini';
-import { STARTED_WORKFLOWS } from './command.ts';
 import { networkSchema } from './network.ts';
 import { ABSOLUTE_PATH, UNIT_NAME } from './patterns.ts';
 import { PRESETS } from './presets.ts';
 import { authoritySchema } from './purposes.ts';
 import { writtenOnce } from './spellings.ts';
 import { validate } from './validate.ts';
+import { WORKFLOW_NAMES, type WorkflowName } from './workflows.ts';
 
 const text = z.string().check(z.minLength(1, 'a text that is not empty'));
 const bytes = z
@@ -193,6 +193,13 @@ const prune = z.strictObject({
   maxStaleCount: z._default(wholeNumber(1, MOST_STALE_COUNT, 'reports'), 200_000),
 });
 
+/** What is configured of each workflow. One with a `schedule` of its own is started by it. */
+const POLICIES = {
+  recover: z._default(recover, () => recover.parse({})),
+  maintain: z._default(maintain, () => maintain.parse({})),
+  prune: z._default(prune, () => prune.parse({})),
+} satisfies Readonly<Record<WorkflowName, z.ZodMiniType>>;
+
 const consoleSchema = z.strictObject({
   /**
    * Ready-made events for the console's Test tab lie in a registry of EventBridge's schemas, of which there is one for
@@ -241,10 +248,8 @@ const writtenSchema = z
     console: z._default(consoleSchema, () => consoleSchema.parse({})),
     /** Encrypts what the stack keeps: its table and its bucket. Left out: AWS's own keys. */
     encryptionKeyArn: z.optional(keyArn),
-    alarms: z._default(z.array(z.strictObject({ name: text, workflow: z.enum(STARTED_WORKFLOWS) })), []),
-    recover: z._default(recover, () => recover.parse({})),
-    maintain: z._default(maintain, () => maintain.parse({})),
-    prune: z._default(prune, () => prune.parse({})),
+    alarms: z._default(z.array(z.strictObject({ name: text, workflow: z.enum(WORKFLOW_NAMES) })), []),
+    ...POLICIES,
     rehearsal: z._default(schedule, REHEARSAL),
     snapshot: z.optional(
       z.union([z.literal(false), snapshot], 'false or { "bucket", "onFailure": "stop" or "continue" }'),
@@ -349,7 +354,21 @@ export type ClusterConfiguration = z.output<typeof clusterSchema>;
 export type KubernetesConfiguration = NonNullable<ClusterConfiguration['kubernetes']>;
 export type MaintenancePolicy = ClusterConfiguration['maintain'];
 export type PruningPolicy = ClusterConfiguration['prune'];
+/** When it starts by itself: `false` is never. */
+export type Schedule = z.output<typeof schedule>;
 export type EtcdCredentials = NonNullable<ClusterConfiguration['etcd']['credentials']>;
+
+/** Undefined: a workflow without a schedule of its own, which something else starts. */
+export function scheduleOf(cluster: ClusterConfiguration, workflow: WorkflowName): Nightly | undefined {
+  const policy = cluster[workflow];
+  return 'schedule' in policy ? policy : undefined;
+}
+
+interface Nightly {
+  readonly schedule: Schedule;
+  /** Nothing new is begun later than this after its start. */
+  readonly windowMinutes?: number;
+}
 
 /** @throws InvalidInputError naming the field, what was found and what was expected */
 export function parseCluster(input: unknown, source = 'cluster configuration'): ClusterConfiguration {

@@ -1,13 +1,11 @@
 // What the events are called that people's rules, the stack's and notify's own are about.
-import type { Command } from './command.ts';
+import { WORKFLOW_NAMES, WORKFLOWS } from './workflows.ts';
 
-/** What a run puts on the bus at its end, by its workflow. */
-export const FINISHED_BY: Readonly<Record<Command['workflow'], string>> = {
-  recover: 'Etcd Recovery Finished',
-  maintain: 'Etcd Maintenance Finished',
-  prune: 'Report Pruning Finished',
-};
-export const FINISHED: readonly string[] = Object.values(FINISHED_BY);
+/** The event source of everything that etcd-medic puts on a bus. */
+export const EVENT_SOURCE = 'etcd-medic';
+
+/** What runs put on the bus at their end. */
+export const FINISHED: readonly string[] = WORKFLOW_NAMES.map((name) => WORKFLOWS[name].finishedEvent);
 /** The same report once more, for rules that only want the bad news; people have it from the first event. */
 export const ESCALATION = 'Etcd Medic Escalation';
 

@@ -1,5 +1,6 @@
 // The one document every run ends in: what was found, what was done, what it led to. Written for a person at breakfast.
-import { STARTED_WORKFLOWS, type Trigger } from './command.ts';
+import type { Trigger } from './command.ts';
+import { WORKFLOW_NAMES, type WorkflowName } from './workflows.ts';
 
 export const OUTCOMES = [
   'recovered',
@@ -16,8 +17,9 @@ export const OUTCOMES = [
 /** What a run came to. */
 export type Outcome = (typeof OUTCOMES)[number];
 
-export const WORKFLOWS = [...STARTED_WORKFLOWS, 'probe'] as const;
-type Workflow = (typeof WORKFLOWS)[number];
+/** Whose reports there are: the probe's, which is no workflow, goes to whoever calls it. */
+export const REPORTERS: readonly Reporter[] = [...WORKFLOW_NAMES, 'probe'];
+export type Reporter = WorkflowName | 'probe';
 
 export const STEP_OUTCOMES = [
   'done',
@@ -102,7 +104,7 @@ export interface PrunedResource {
 
 export interface RunReport {
   readonly cluster: string;
-  readonly workflow: Workflow;
+  readonly workflow: Reporter;
   readonly outcome: Outcome;
   /** One or two sentences: what happened and, where somebody must act, what to do now. */
   readonly reason: string;

@@ -1,24 +1,20 @@
 // What the function is told at deployment: its cluster, and where the workflows are.
 import * as z from 'zod/mini';
-import type { Command } from '../contract/command.ts';
 import { type ClusterConfiguration, parseCluster } from '../contract/configuration.ts';
 import { InvalidInputError, SetupError } from '../contract/errors.ts';
 import { validate } from '../contract/validate.ts';
+import { WORKFLOW_NAMES, type WorkflowName } from '../contract/workflows.ts';
 import { tryJson } from './json.ts';
 import { QUALIFIED_FUNCTION_ARN } from './start.ts';
 
 export interface DispatchEnvironment {
   readonly cluster: ClusterConfiguration;
   /** Qualified function ARNs; a workflow that isn't deployed isn't there. */
-  readonly workflows: Readonly<Partial<Record<Command['workflow'], string | undefined>>>;
+  readonly workflows: Readonly<Partial<Record<WorkflowName, string>>>;
 }
 
 const functionArn = z.string().check(z.regex(QUALIFIED_FUNCTION_ARN, "a function's ARN with its alias or version"));
-const workflowMap = z.strictObject({
-  recover: z.optional(functionArn),
-  maintain: z.optional(functionArn),
-  prune: z.optional(functionArn),
-});
+const workflowMap = z.partialRecord(z.enum(WORKFLOW_NAMES), functionArn);
 
 /**
  * @param environment `ETCD_MEDIC_CLUSTER`: the cluster's configuration; `ETCD_MEDIC_WORKFLOWS`: workflow -> ARN; both

@@ -5,6 +5,7 @@ import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
 import middy from '@middy/core';
 import type { Command } from '../contract/command.ts';
 import { SetupError } from '../contract/errors.ts';
+import { functionName } from '../contract/names.ts';
 import { type DispatchEnvironment, readEnvironment } from './environment.ts';
 import { executionName } from './execution-name.ts';
 import { type Dispatch, parseTrigger } from './parse.ts';
@@ -54,7 +55,7 @@ export const handler = middy<unknown, DispatchResult>()
       const { executionArn = null, alreadyStarted, refusals } = await startWorkflow(start, { tryUntil });
       const { name, command } = start;
       const { workflow, dryRun } = command;
-      const lookAt = `Lambda, etcd-medic-${cluster.name}-${workflow}, Durable executions, ${name}`;
+      const lookAt = `Lambda, ${functionName(cluster.name, workflow)}, Durable executions, ${name}`;
       started.push({ workflow, dryRun, executionName: name, executionArn, lookAt });
       logger.info(alreadyStarted ? 'already started' : 'started', {
         command,

@@ -2,9 +2,10 @@
 
 import * as z from 'zod/mini';
 import { type AlarmRoute, ownAlarms } from '../contract/alarm-routes.ts';
-import { type Command, parseCommand, STARTED_WORKFLOWS } from '../contract/command.ts';
+import { type Command, parseCommand } from '../contract/command.ts';
 import { InvalidInputError } from '../contract/errors.ts';
 import { validate } from '../contract/validate.ts';
+import { WORKFLOW_NAMES } from '../contract/workflows.ts';
 import { type AlarmTransition, readAction, readMessage, readStateChange, type UnreadableAlert } from './alarms.ts';
 import { excerpt, isObject, refuseOutlandish } from './json.ts';
 import { timestamp } from './timestamp.ts';
@@ -104,7 +105,7 @@ function isAlert(state: AlarmTransition['state']): boolean {
 /** A schedule's input or a person's command. */
 function readOrder(event: object, { cluster, requestId }: DispatchContext): Dispatch {
   const schema = z.strictObject({
-    workflow: z.enum(STARTED_WORKFLOWS),
+    workflow: z.enum(WORKFLOW_NAMES),
     cluster: z.optional(
       z.literal(cluster, `${excerpt(cluster)}, the cluster that this function belongs to, or nothing`),
     ),
@@ -140,8 +141,9 @@ function isScheduledEvent(event: object): boolean {
 }
 
 function withoutInput(): InvalidInputError {
+  const names = WORKFLOW_NAMES.map((name) => JSON.stringify(name));
   return new InvalidInputError('scheduled event', [
-    'workflow: found nothing, because the schedule has no input of its own, expected "recover" or "maintain" or "prune": ' +
+    `workflow: found nothing, because the schedule has no input of its own, expected ${names.join(' or ')}: ` +
       'give the schedule an input as docs/triggers.md shows',
   ]);
 }

@@ -4,6 +4,7 @@ import { EventBridgeClient, PutEventsCommand } from '@aws-sdk/client-eventbridge
 import { clientDefaults, isSetupProblem } from '../aws/client.ts';
 import { PublishError } from '../aws/events.ts';
 import { SetupError } from '../contract/errors.ts';
+import { ESCALATION, EVENT_SOURCE } from '../contract/event-names.ts';
 import type { RunReport } from '../contract/report.ts';
 
 /**
@@ -17,8 +18,8 @@ export async function escalate(bus: string, report: RunReport, execution: string
   const client = new EventBridgeClient(clientDefaults);
   const entry = {
     EventBusName: bus,
-    Source: 'etcd-medic',
-    DetailType: 'Etcd Medic Escalation',
+    Source: EVENT_SOURCE,
+    DetailType: ESCALATION,
     Detail: JSON.stringify(report),
     Resources: [execution],
     Time: new Date(report.finishedAt),

@@ -3,7 +3,9 @@
 
 import { needsAPerson, rehearsalFailed } from '../aws/events.ts';
 import { redact } from '../contract/errors.ts';
-import type { Outcome, RunReport } from '../contract/report.ts';
+import { functionName } from '../contract/names.ts';
+import type { Outcome, Reporter, RunReport } from '../contract/report.ts';
+import { WORKFLOWS } from '../contract/workflows.ts';
 import { describeMembers, describePruned, list } from './figures.ts';
 import type { Message } from './topic.ts';
 
@@ -30,12 +32,9 @@ const WORDS: Readonly<Record<Outcome, string>> = {
   failed: 'Failed',
 };
 
-const WORKFLOWS: Readonly<Record<RunReport['workflow'], string>> = {
-  recover: 'recovery from NOSPACE',
-  maintain: 'maintenance',
-  prune: 'pruning of reports',
-  probe: 'probe',
-};
+function subjectOf(reporter: Reporter): string {
+  return reporter === 'probe' ? 'probe' : WORKFLOWS[reporter].subject;
+}
 
 /** The source of a run's trigger where nobody knows it any more. */
 export const UNKNOWN_SOURCE = 'unknown';
@@ -58,7 +57,7 @@ function failedSteps({ steps }: RunReport): string[] {
 export function composeMessage(report: RunReport, place: Place): Message {
   const failed = rehearsalFailed(report);
   const word = `${needsAPerson(report) ? 'ACT NOW - ' : ''}${failed ? 'Rehearsal failed' : WORDS[report.outcome]}`;
-  const subject = `${word}: ${report.cluster}, ${WORKFLOWS[report.workflow]}`;
+  const subject = `${word}: ${report.cluster}, ${subjectOf(report.workflow)}`;
   const parts = [
     failed ? REHEARSED : '',
     cut(report.reason, MAX_REASON_LENGTH),
@@ -78,7 +77,7 @@ function facts({ cluster, workflow, outcome, trigger, dryRun, startedAt, finishe
   const took = duration(Date.parse(finishedAt) - Date.parse(startedAt));
   return [
     `Cluster: ${cluster}`,
-    `What: ${trigger.rehearsal ? 'rehearsal, ' : dryRun ? 'dry run, ' : ''}${WORKFLOWS[workflow]}`,
+    `What: ${trigger.rehearsal ? 'rehearsal, ' : dryRun ? 'dry run, ' : ''}${subjectOf(workflow)}`,
     `Result: ${WORDS[outcome].toLowerCase()}`,
     ...(trigger.source === UNKNOWN_SOURCE ? [] : [`Started by: ${startedBy(trigger)}`]),
     `When: ${startedAt.slice(0, 16).replace('T', ' ')} UTC, took ${took}`,
@@ -96,7 +95,7 @@ function whatToDo(report: RunReport, { switchParameter }: Place): string {
   const { cluster, workflow, outcome, trigger, dryRun } = report;
   const turn = (value: string) => `aws ssm put-parameter --overwrite --name ${switchParameter} --value ${value}`;
   const press = (order: object) =>
-    `press Test on etcd-medic-${cluster}-dispatch (Lambda console) with ${JSON.stringify(order)}`;
+    `press Test on ${functionName(cluster, 'dispatch')} (Lambda console) with ${JSON.stringify(order)}`;
   // The alarm is on already, and one that stays on starts nothing.
   if (outcome === 'planned' && !dryRun && trigger.kind === 'alarm') {
     return ['To have it done, turn the switch:', turn('auto'), `then ${press({ workflow })}`].join('\n');
@@ -122,14 +121,14 @@ const CONSOLES: Readonly<Record<string, string>> = {
 };
 
 function whereToLook({ cluster, workflow }: RunReport, { execution, topicArn }: Place): string {
-  const functionName = `etcd-medic-${cluster}-${workflow}`;
+  const name = functionName(cluster, workflow);
   const [, partition = '', , region = ''] = topicArn.split(':');
   const host = CONSOLES[partition];
   // The name is the last but one part of the ARN, and what the console lists executions by.
   const run = execution === undefined ? '' : `, ${execution.split('/').at(-2)}`;
   return [
-    `Step by step: Lambda, ${functionName}, Durable executions${run}`,
-    ...(host === undefined ? [] : [`https://${host}/lambda/home?region=${region}#/functions/${functionName}`]),
+    `Step by step: Lambda, ${name}, Durable executions${run}`,
+    ...(host === undefined ? [] : [`https://${host}/lambda/home?region=${region}#/functions/${name}`]),
   ].join('\n');
 }
 

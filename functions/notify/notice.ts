@@ -1,11 +1,12 @@
 // Tells what an event from EventBridge is about: a run that ended with a report, one that died, or nothing to act on.
 
 import * as z from 'zod/mini';
-import { STARTED_WORKFLOWS } from '../contract/command.ts';
 import { InvalidInputError } from '../contract/errors.ts';
-import { DEATHS, ESCALATION, FINISHED, STATUS_CHANGE } from '../contract/event-names.ts';
+import { DEATHS, ESCALATION, EVENT_SOURCE, FINISHED, STATUS_CHANGE } from '../contract/event-names.ts';
+import { functionName } from '../contract/names.ts';
 import type { RunReport } from '../contract/report.ts';
 import { validate } from '../contract/validate.ts';
+import { WORKFLOW_NAMES, type WorkflowName } from '../contract/workflows.ts';
 import { parseReport } from './report.ts';
 
 /**
@@ -15,7 +16,7 @@ import { parseReport } from './report.ts';
 export interface Death {
   /** The execution's ARN, as the lease has it for its owner. */
   readonly execution: string;
-  readonly workflow: Exclude<RunReport['workflow'], 'probe'>;
+  readonly workflow: WorkflowName;
   readonly status: (typeof DEATHS)[number];
   /** ISO 8601; undefined where the event doesn't say. */
   readonly startedAt: string | undefined;
@@ -39,17 +40,17 @@ const envelope = z.object({
 /** @throws InvalidInputError for what isn't understood: which field, what was found, what was expected */
 export function parseNotice(event: unknown, cluster: string): Notice {
   const { source, 'detail-type': type, time, resources, detail } = validate(envelope, event, 'event');
-  if (source === 'etcd-medic' && type === ESCALATION) {
+  if (source === EVENT_SOURCE && type === ESCALATION) {
     return ignore(`"${ESCALATION}": people are told by the event of the run's end`);
   }
-  if (source === 'etcd-medic' && FINISHED.includes(type)) {
+  if (source === EVENT_SOURCE && FINISHED.includes(type)) {
     const report = parseReport(detail, `event "${type}", detail`);
     if (report.cluster !== cluster) return ignore(`the report is of cluster ${report.cluster}, not of ${cluster}`);
     return { kind: 'report', report, execution: resources?.find((arn) => EXECUTION_ARN.test(arn)) };
   }
   if (source === 'aws.lambda' && type === STATUS_CHANGE) return readStatusChange(detail, time, cluster);
   throw new InvalidInputError('event', [
-    `source, detail-type: found ${JSON.stringify(source)}, ${JSON.stringify(type)}, expected "etcd-medic" with ` +
+    `source, detail-type: found ${JSON.stringify(source)}, ${JSON.stringify(type)}, expected "${EVENT_SOURCE}" with ` +
       `${FINISHED.map((finished) => `"${finished}"`).join(', ')}, or "aws.lambda" with "${STATUS_CHANGE}"`,
   ]);
 }
@@ -76,9 +77,9 @@ const statusChange = z.object({
 function readStatusChange(detail: unknown, time: string, cluster: string): Notice {
   const change = validate(statusChange, detail, `event "${STATUS_CHANGE}", detail`);
   const execution = change.durableExecutionArn;
-  const [, functionName] = EXECUTION_ARN.exec(execution) ?? [];
-  const workflow = STARTED_WORKFLOWS.find((name) => functionName === `etcd-medic-${cluster}-${name}`);
-  if (workflow === undefined) return ignore(`${functionName} is no workflow of cluster ${cluster}`);
+  const [, ofFunction] = EXECUTION_ARN.exec(execution) ?? [];
+  const workflow = WORKFLOW_NAMES.find((name) => ofFunction === functionName(cluster, name));
+  if (workflow === undefined) return ignore(`${ofFunction} is no workflow of cluster ${cluster}`);
   const status = DEATHS.find((death) => death === change.status);
   if (status === undefined) return ignore(`an execution that is ${change.status} is in order`);
   const startedAt = moment(change.startTimestamp);

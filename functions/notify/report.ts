@@ -1,7 +1,7 @@
 // Reads a RunReport that comes from outside: from the bus, or from the table.
 import * as z from 'zod/mini';
 import { TRIGGER_KINDS } from '../contract/command.ts';
-import { OUTCOMES, type RunReport, STEP_OUTCOMES, WORKFLOWS } from '../contract/report.ts';
+import { OUTCOMES, REPORTERS, type RunReport, STEP_OUTCOMES } from '../contract/report.ts';
 import { validate } from '../contract/validate.ts';
 
 const sizes = z.object({ dbSize: z.number(), dbSizeInUse: z.number(), alarms: z.array(z.string()) });
@@ -45,7 +45,7 @@ const pruned = z.object({
 const moment = z.iso.datetime({ offset: true });
 const report = z.object({
   cluster: z.string(),
-  workflow: z.enum(WORKFLOWS),
+  workflow: z.enum(REPORTERS),
   outcome: z.enum(OUTCOMES),
   reason: z.string(),
   trigger: z.object({

@@ -1,39 +1,12 @@
 // The buttons: each one has CloudWatch call dispatch, with the permissions of the person who presses it.
-import type { Command } from '../contract/command.ts';
+import { WORKFLOWS, type WorkflowName } from '../contract/workflows.ts';
 import { type Html, html } from './html.ts';
 import type { Situation } from './situation.ts';
 
-interface Order {
-  readonly dryRun: string;
-  readonly forReal: string;
-  /** What CloudWatch asks before it starts the run. */
-  question(cluster: string): string;
-}
-
-const ORDERS: Readonly<Record<Command['workflow'], Order>> = {
-  recover: {
-    dryRun: 'Dry run: recover',
-    forReal: 'Recover…',
-    question: (cluster) =>
-      `Start a recovery of ${cluster}? Where NOSPACE is raised it compacts, defragments the members one by one and disarms the alarm.`,
-  },
-  maintain: {
-    dryRun: 'Dry run: maintenance',
-    forReal: 'Maintain…',
-    question: (cluster) =>
-      `Start maintenance of ${cluster} now? It compacts and defragments the members that are worth it, one by one.`,
-  },
-  prune: {
-    dryRun: 'Dry run: prune',
-    forReal: 'Prune…',
-    question: (cluster) => `Delete the stale reports of ${cluster} now? They can't be brought back.`,
-  },
-};
-
 /** What dispatch answers is shown over the page, which stays as it is. */
 export function drawActions({ workflows, cluster, dispatchArn, mode }: Situation): Html {
-  const button = (workflow: Command['workflow'], dryRun: boolean) => {
-    const order = ORDERS[workflow];
+  const button = (workflow: WorkflowName, dryRun: boolean) => {
+    const order = WORKFLOWS[workflow].buttons;
     const confirmation = dryRun ? '' : html` confirmation="${order.question(cluster)}"`;
     return html`<a class="btn em-button${!dryRun && ' em-real'}">${dryRun ? order.dryRun : order.forReal}</a><cwdb-action
       action="call" display="popup" endpoint="${dispatchArn}"${confirmation}>${JSON.stringify({ workflow, dryRun })}</cwdb-action>`;

@@ -1,16 +1,12 @@
 // What the page calls workflows and members.
 import type { ProbedMember } from '../contract/probe-record.ts';
+import { isWorkflow, WORKFLOWS } from '../contract/workflows.ts';
 import { cut } from './html.ts';
 
-const WORKFLOWS: ReadonlyMap<string, string> = new Map([
-  ['recover', 'Recovery'],
-  ['maintain', 'Maintenance'],
-  ['prune', 'Pruning'],
-  ['probe', 'Probe'],
-]);
-
-export function nameOf(workflow: string): string {
-  return WORKFLOWS.get(workflow) ?? cut(workflow, 20);
+/** @param reporter a workflow or the probe; perhaps one of a newer version, as it calls itself */
+export function nameOf(reporter: string): string {
+  if (reporter === 'probe') return 'Probe';
+  return isWorkflow(reporter) ? WORKFLOWS[reporter].title : cut(reporter, 20);
 }
 
 /**

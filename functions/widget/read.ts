@@ -1,8 +1,10 @@
 // Reads what the page shows: the probe's last look, the lease and the last runs from the state table, and the switch.
 import { type AttributeValue, DynamoDBClient, GetItemCommand, QueryCommand } from '@aws-sdk/client-dynamodb';
 import { readSwitch } from '../aws/switch.ts';
+import { scheduleOf } from '../contract/configuration.ts';
 import { describeError } from '../contract/errors.ts';
 import { PROBE_RECORD } from '../contract/probe-record.ts';
+import { workflowsOf } from '../contract/workflows.ts';
 import type { WidgetEnvironment } from './environment.ts';
 import { parseLook, parseReport } from './records.ts';
 import type { HeldLease, Situation } from './situation.ts';
@@ -56,11 +58,11 @@ export async function readSituation(environment: WidgetEnvironment, now: number)
       lease,
       runs: runs?.reports ?? [],
       mode,
-      schedules: [
-        ...(cluster.kubernetes ? [{ workflow: 'prune', schedule: cluster.prune.schedule } as const] : []),
-        { workflow: 'maintain', schedule: cluster.maintain.schedule },
-      ],
-      workflows: ['recover', 'maintain', ...(cluster.kubernetes ? (['prune'] as const) : [])],
+      schedules: workflowsOf(cluster).flatMap((workflow) => {
+        const nightly = scheduleOf(cluster, workflow);
+        return nightly ? [{ workflow, schedule: nightly.schedule }] : [];
+      }),
+      workflows: workflowsOf(cluster),
       dispatchArn,
       problems,
     };

@@ -4,7 +4,7 @@ import * as z from 'zod/mini';
 import { TRIGGER_KINDS } from '../contract/command.ts';
 import { describeError, InvalidInputError } from '../contract/errors.ts';
 import type { ProbeLook } from '../contract/probe-record.ts';
-import { OUTCOMES, WORKFLOWS } from '../contract/report.ts';
+import { OUTCOMES, REPORTERS } from '../contract/report.ts';
 import { validate } from '../contract/validate.ts';
 
 type Item = Readonly<Record<string, AttributeValue>>;
@@ -44,7 +44,7 @@ const sizes = z.optional(z.object({ dbSize: bytes, dbSizeInUse: bytes, alarms: z
 
 const reportSchema = z.object({
   cluster: z.string(),
-  workflow: z.enum(WORKFLOWS),
+  workflow: z.enum(REPORTERS),
   outcome: z.enum(OUTCOMES),
   reason: z.string(),
   trigger: z.object({ kind: z.enum(TRIGGER_KINDS), source: z.string() }),

@@ -25,6 +25,10 @@ const cluster = clusterWith({
 const build = (registry: 'create' | 'existing', configured = cluster) =>
   smallStack((stack) => new ConsoleEvents(stack, 'ConsoleEvents', { cluster: configured, functions: NAMES, registry }));
 
+const EVENTS = path.resolve(import.meta.dirname, '../../events');
+const files = readdirSync(EVENTS).map((file) => file.replace('.json', ''));
+const sampleText = (file: string) => readFileSync(path.join(EVENTS, `${file}.json`), 'utf8');
+
 /** As the console and `sam remote test-event` read it. */
 const contentSchema = z.object({
   openapi: z.literal('3.0.0'),
@@ -86,13 +90,18 @@ describe('ConsoleEvents', () => {
 
   it('is made of files that are there; every file about a single function’s press is used', () => {
     const used = Object.values(CONSOLE_EVENTS).flatMap((events): readonly string[] => Object.values(events));
-    const files = readdirSync(path.resolve(import.meta.dirname, '../../events')).map((file) =>
-      file.replace('.json', ''),
-    );
 
     expect(used.filter((file) => !files.includes(file))).toEqual([]);
-    const presses = files.filter((file) => /^(manual|probe|widget|issue|notify)/.test(file));
+    const presses = files.filter((file) => /^(probe|widget|issue|notify)/.test(file));
     expect(presses.toSorted()).toEqual(used.toSorted());
+  });
+
+  it('orders of dispatch what the samples of a person’s commands do', () => {
+    const orders = Object.values(eventsOf(cluster, 'dispatch'));
+    const samples = files.filter((file) => file.startsWith('manual-')).map((file) => JSON.parse(sampleText(file)));
+
+    expect(samples.length).toBeGreaterThan(0);
+    expect(orders).toEqual(expect.arrayContaining(samples));
   });
 });
 

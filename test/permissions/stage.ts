@@ -11,6 +11,7 @@ import type { Command } from '../../functions/contract/command.ts';
 import { parseCluster } from '../../functions/contract/configuration.ts';
 import { signingDocumentName } from '../../functions/contract/purposes.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
+import { WORKFLOW_NAMES, type WorkflowName } from '../../functions/contract/workflows.ts';
 import { startWorkflow } from '../../functions/dispatch/start.ts';
 import type { SessionOptions } from '../../functions/prune/session.ts';
 import type { VersionedSecret } from '../../lab/aws/secret-versions.ts';
@@ -21,6 +22,7 @@ import { manageNodes } from '../../lab/control-plane/managed-nodes.ts';
 import { NODE_TAG } from '../../lab/control-plane/node.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import type { OperationChange } from '../../lab/execution/local-operations.ts';
+import { workflowHandler } from '../../lab/execution/workflow-handler.ts';
 import type { Rule } from '../../lab/kubernetes/api-server.ts';
 import { createOwners } from '../../lab/kubernetes/sample-cluster.ts';
 import { type StandInApiServer, startStandIn } from '../../lab/kubernetes/stand-in.ts';
@@ -35,7 +37,6 @@ const SPEED = 25;
 /** Of the user that the certificate is for; docs/rbac.yaml's own are tested elsewhere. */
 const PRUNES: readonly Rule[] = [{ verbs: ['get', 'list', 'delete'], apiGroups: ['*'], resources: ['*'] }];
 
-type Workflow = Command['workflow'];
 type Plain = 'credentials' | 'dispatch' | 'probe' | 'notify' | 'widget';
 
 export interface Stage extends AsyncDisposable {
@@ -56,7 +57,7 @@ export interface Stage extends AsyncDisposable {
   /** The probe forgets what it knew, as a new instance does. */
   coldStart(): Promise<void>;
   /** Runs a workflow to its end, as if dispatch had started it. */
-  run(workflow: Workflow, command?: Partial<Command>): Promise<RunReport>;
+  run(workflow: WorkflowName, command?: Partial<Command>): Promise<RunReport>;
   /** Waits for everything that was started. */
   settled(): Promise<void>;
   /** From here on this process calls AWS as the tests do, and as no function. */
@@ -139,7 +140,7 @@ export async function startStage(options: StageOptions = {}): Promise<Stage> {
       const command: Command = { cluster: CLUSTER, workflow, trigger, dryRun: false, ...changes };
       const before = aws.lambda.executions.length;
       asTest();
-      await startWorkflow({ functionArn: aliases[workflow], name: crypto.randomUUID(), command });
+      await startWorkflow({ functionArn: aliases.get(workflow) ?? '', name: crypto.randomUUID(), command });
       const { status, result, error } = (await aws.lambda.executions[before]?.result) ?? {};
       if (status !== 'SUCCEEDED') throw new Error(`${workflow} failed: ${error?.message}`);
       return result as RunReport;
@@ -217,25 +218,23 @@ async function registerWorkflows(
   aws: AwsStandIn,
   deployed: Deployed,
   { pruneSession, onOperation }: StageOptions,
-): Promise<Record<Workflow, string>> {
-  const handlers = {
-    recover: (await import('../../functions/recover/handler.ts')).handler,
-    maintain: (await import('../../functions/maintain/handler.ts')).handler,
-    prune: (await import('../../functions/prune/handler.ts')).pruneHandler(pruneSession),
-  };
-  const register = (workflow: Workflow) => {
+): Promise<ReadonlyMap<WorkflowName, string>> {
+  const { pruneHandler } = await import('../../functions/prune/handler.ts');
+  const register = async (workflow: WorkflowName): Promise<[WorkflowName, string]> => {
     const fn = functionOf(deployed, workflow);
-    return aws.lambda.register(fn.name, {
+    const handler = workflow === 'prune' ? pruneHandler(pruneSession) : await workflowHandler(workflow);
+    const alias = aws.lambda.register(fn.name, {
       durable: (event, context) => {
         // A run that waits for another does nothing meanwhile, so that one set of variables is enough.
         enter(fn, deployed);
-        return handlers[workflow](event, context);
+        return handler(event, context);
       },
       options: { speed: SPEED, remainingTimeMs: () => 900_000, ...(onOperation && { onOperation }) },
       overTheWire: true,
     });
+    return [workflow, alias];
   };
-  return { recover: register('recover'), maintain: register('maintain'), prune: register('prune') };
+  return new Map(await Promise.all(WORKFLOW_NAMES.map(register)));
 }
 
 /** Of a function that is told all of them. */

@@ -1,25 +1,20 @@
 // A secret that has no credentials in it, as before the first certificate was issued or after a slip of the hand: every
 // function that reads one ends with a sentence that says which secret it is and what it lacks, and has changed nothing.
-import type { DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { NOT_ISSUED_YET } from '../../functions/aws/credentials.ts';
 import type { Command } from '../../functions/contract/command.ts';
-import type { RunReport } from '../../functions/contract/report.ts';
-import { handler as maintain } from '../../functions/maintain/handler.ts';
+import { REPORTERS, type Reporter, type RunReport } from '../../functions/contract/report.ts';
+import type { WorkflowName } from '../../functions/contract/workflows.ts';
 import { handler as probe } from '../../functions/probe/handler.ts';
-import { handler as prune } from '../../functions/prune/handler.ts';
-import { handler as recover } from '../../functions/recover/handler.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
 import { runLocally } from '../../lab/execution/local-execution.ts';
+import { workflowHandler } from '../../lab/execution/workflow-handler.ts';
 
 vi.hoisted(() => {
   process.env.POWERTOOLS_LOG_LEVEL = 'SILENT';
   process.env.POWERTOOLS_METRICS_DISABLED = 'true';
 });
 
-type Reader = Command['workflow'] | 'probe';
-const DURABLE: Readonly<Record<Command['workflow'], DurableLambdaHandler>> = { recover, maintain, prune };
-const READERS = ['recover', 'maintain', 'prune', 'probe'] as const;
 /** Nobody listens there: who gets as far as asking says something else. */
 const NOWHERE = 'https://127.0.0.1:1';
 
@@ -63,19 +58,19 @@ beforeEach(() => {
   });
 });
 
-function run(reader: Reader): Promise<RunReport> {
+function run(reader: Reporter): Promise<RunReport> {
   return reader === 'probe' ? probe({}) : runDurable(reader);
 }
 
-async function runDurable(workflow: Command['workflow']): Promise<RunReport> {
+async function runDurable(workflow: WorkflowName): Promise<RunReport> {
   const command: Command = { cluster: 'demo', workflow, trigger: { kind: 'manual', source: 'test' }, dryRun: false };
   const options = { skipTime: true, remainingTimeMs: () => 900_000 };
-  const { result, error } = await runLocally(DURABLE[workflow], command, options);
+  const { result, error } = await runLocally(await workflowHandler(workflow), command, options);
   if (error !== undefined) throw new Error(`${workflow} failed: ${error.message}`);
   return result as RunReport;
 }
 
-describe.each(READERS)('%s, where its secret', (reader) => {
+describe.each(REPORTERS)('%s, where its secret', (reader) => {
   it.each(EMPTY)('%s, fails and says so', async (_, text, problem) => {
     if (text === undefined) aws.secretsManager.create(secretArn);
     else aws.secretsManager.secrets.set(secretArn, text);
@@ -90,7 +85,7 @@ describe.each(READERS)('%s, where its secret', (reader) => {
   });
 });
 
-describe.each(READERS)('%s, where no certificate has been issued yet', (reader) => {
+describe.each(REPORTERS)('%s, where no certificate has been issued yet', (reader) => {
   it('names the order that issues the one it lacks', async () => {
     aws.secretsManager.secrets.set(secretArn, JSON.stringify(NOT_ISSUED_YET));
 
