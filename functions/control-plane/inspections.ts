@@ -28,10 +28,10 @@ export interface Inspections {
 
 /** Asks all of them at once, those that are online. */
 export async function inspectNodes(recovery: ReachableRun, nodes: readonly ObservedNode[]): Promise<Inspections> {
-  const { journal, context, configuration } = recovery;
+  const { journal, configuration } = recovery;
   const online = nodes.filter((node) => node.online).map(({ instanceId }) => instanceId);
   // Asked more than once a run: what was found out before is not what is so now.
-  const stepId = `${context.executionContext.durableExecutionArn} inspect nodes ${journal.steps.length}`;
+  const stepId = `${journal.executionArn} inspect nodes ${journal.steps.length}`;
   const command = {
     document: documentName(configuration.name, 'InspectNode'),
     instanceIds: online,

@@ -1,12 +1,10 @@
 // What a workflow's run has to work with: its command, its journal, and how to reach the members.
-import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { Command } from '../contract/command.ts';
 import type { ClusterConfiguration } from '../contract/configuration.ts';
 import type { Journal } from '../engine/journal.ts';
 import type { EtcdCluster } from '../etcd/discovery.ts';
 
 export interface RunContext {
-  readonly context: DurableContext;
   readonly command: Command;
   readonly configuration: ClusterConfiguration;
   readonly journal: Journal;

@@ -3,6 +3,7 @@
 
 import { EtcdMedicError } from '../contract/errors.ts';
 import type { Journal } from '../engine/journal.ts';
+import type { Planned } from '../engine/plan.ts';
 import type { RecordedStep } from '../engine/step.ts';
 import { DEFAULT_DEADLINES } from '../etcd/member-client.ts';
 import { type CompactionEnds, type CompactionProgress, compactEach } from './compaction.ts';
@@ -49,17 +50,45 @@ export interface SweepSetting {
   readonly emergency?: boolean | undefined;
 }
 
-/** What looks on while the members are swept; each answers why the sweep is to end there, or undefined. */
-export interface SweepWatch {
-  /** Before each member. To be answered from a durable step, as the sweep's own decisions are. */
-  readonly before?: (target: Voter) => Promise<string | undefined>;
-  /** After each member that was defragmented. */
-  readonly after?: (target: Voter, file: Defragmented) => Promise<string | undefined>;
+/** One member's turn, as a plan has it: `move-leader` stands directly before its member's defragmentation (R3). */
+export type SweepStep =
+  | { readonly action: 'move-leader'; readonly fromMemberId: string }
+  | { readonly action: 'defragment'; readonly memberId: string };
+
+/** R3: in the order given, but the leader last, after its leadership was moved. */
+export function turnsOf(memberIds: readonly string[], leaderId: string | undefined): SweepStep[] {
+  const last = memberIds.filter((id) => id === leaderId);
+  return [...memberIds.filter((id) => id !== leaderId), ...last].flatMap((memberId): SweepStep[] => [
+    ...(memberId === leaderId ? [{ action: 'move-leader', fromMemberId: memberId } as const] : []),
+    { action: 'defragment', memberId },
+  ]);
+}
+
+export function isTurn(step: Planned): step is SweepStep {
+  return step.action === 'move-leader' || step.action === 'defragment';
+}
+
+/** What looks on while the members are swept. */
+export interface SweepWatch<Early> {
+  /**
+   * In each member's turn, before anything is done to it, by steps of this journal.
+   * @returns why the turn is not taken, as JSON; undefined where it is
+   */
+  readonly before?: (target: Voter, journal: Journal) => Promise<Early | undefined>;
   /**
    * R3: whether the last one may lead on while it is defragmented. To be answered from what durable steps said.
    * @default never
    */
   readonly mayLead?: (target: Voter) => boolean;
+}
+
+export interface TakenTurn<Early> {
+  readonly memberId: string;
+  /** Undefined: it was not defragmented. */
+  readonly file?: Defragmented | undefined;
+  /** The turns that are left, in their order. */
+  readonly left: readonly SweepStep[];
+  readonly early?: Early | undefined;
 }
 
 /** How one member's defragmentation went, for the report. */
@@ -79,6 +108,9 @@ export class Sweep {
   readonly skipped: Record<string, string> = {};
   readonly #setting: SweepSetting;
   #dbSizes: Readonly<Record<string, number>> | undefined;
+  #putBack = 0;
+  /** Whoever was put back because something holds its defragmentation. */
+  readonly #held = new Set<string>();
 
   constructor(setting: SweepSetting) {
     this.#setting = setting;
@@ -101,55 +133,63 @@ export class Sweep {
   }
 
   /**
-   * In the order given, but whoever leads when its turn comes goes last (R3), after its leadership was moved away
-   * unless it may lead on.
-   * @returns why `watch` ended it early; undefined when all are through
-   * @throws Stop when a member did not end well; GuardError
+   * One member's turn: its leadership is moved first where the plan says so, unless it may lead on. Whoever leads all
+   * the same when its turn comes goes last, and so does whoever is held, by somebody's Snapshot stream say.
+   * @param turns those after it
+   * @throws Stop when it did not end well; GuardError
    */
-  async defragment(memberIds: readonly string[], watch: SweepWatch = {}): Promise<string | undefined> {
-    const { voters, skipsHeld = false } = this.#setting;
-    const queue = memberIds.map((id) => this.#voter(id));
-    // Every member may be put back once for leading at its turn: more often, and the cluster is electing again and
-    // again.
-    let putBack = 0;
-    const held = new Set<string>();
-    for (let target = queue.shift(); target !== undefined; target = queue.shift()) {
-      const early = await watch.before?.(target);
-      if (early !== undefined) return early;
-      const mayLead = voters.length === 1 || (queue.length === 0 && watch.mayLead?.(target) === true);
-      if (queue.length === 0 && !mayLead) await this.#moveLeaderAway(target);
-      // Somebody's backup may be through by the time that the others are.
-      const waits = queue.length === 0 || held.has(target.id);
-      const result = await this.#defragmentOne(target, mayLead, waits ? HELD_LOOKS : 0);
-      const skipped = result.outcome === 'skipped' ? result.data : undefined;
-      if (skipped?.kind === 'leads') {
-        if (++putBack > memberIds.length) {
-          throw new Stop(`R3: the leadership keeps changing: ${result.detail}. ${this.done()}`);
-        }
-        queue.push(target);
-        continue;
-      }
-      if (skipped?.kind === 'held') {
-        if (!waits) {
-          held.add(target.id);
-          queue.push(target);
-          continue;
-        }
-        if (!skipsHeld) {
-          throw new Stop(
-            `R14: the sweep stopped at ${target.name}: ${result.detail}. It was waited for in vain: ${skipped.remedy}, then run again. ${this.done()}`,
-          );
-        }
-        this.skipped[target.id] = result.detail;
-        continue;
-      }
-      if (result.outcome !== 'done') {
-        throw new Stop(`R14: the sweep stopped at ${target.name}: ${result.detail}. ${this.done()}`);
-      }
-      const enough = await watch.after?.(target, result.data);
-      if (enough !== undefined) return enough;
+  async turn<Early = never>(
+    step: SweepStep,
+    turns: readonly SweepStep[],
+    { before, mayLead = () => false }: SweepWatch<Early> = {},
+  ): Promise<TakenTurn<Early>> {
+    const { journal, voters, skipsHeld = false } = this.#setting;
+    const moves = step.action === 'move-leader';
+    const memberId = moves ? step.fromMemberId : step.memberId;
+    const target = this.#voter(memberId);
+    const left = moves ? turns.slice(1) : turns;
+    const isLast = left.length === 0;
+    const leadsOn = voters.length === 1 || (isLast && mayLead(target));
+    // Somebody's backup may be through by the time that the others are.
+    const waits = isLast || this.#held.has(memberId);
+    const end = await journal.fold(`turn of ${memberId}`, async (inner) => {
+      const early = await before?.(target, inner);
+      if (early !== undefined) return { early };
+      const stopped = moves && !leadsOn ? await this.#moveLeaderAway(inner, target) : undefined;
+      if (stopped !== undefined) return { stopped };
+      return { taken: await this.#defragment(inner, target, leadsOn, waits ? HELD_LOOKS : 0) };
+    });
+    if ('early' in end) return { memberId, left, early: end.early };
+    if ('stopped' in end) throw new Stop(`${end.stopped}. ${this.done()}`);
+    const { taken } = end;
+    if (taken.outcome === 'done') {
+      this.defragmented[memberId] = { defragmented: true, durationMs: taken.data.withinMs };
+      return { memberId, left, file: taken.data };
     }
-    return undefined;
+    const ids = left.flatMap((turn) => (turn.action === 'defragment' ? [turn.memberId] : []));
+    const leader = left.find((turn) => turn.action === 'move-leader')?.fromMemberId;
+    const skipped = taken.outcome === 'skipped' ? taken.data : undefined;
+    if (skipped?.kind === 'leads') {
+      // Every member may be put back once for it: more often, and the cluster is electing again and again.
+      if (++this.#putBack > voters.length) {
+        throw new Stop(`R3: the leadership keeps changing: ${taken.detail}. ${this.done()}`);
+      }
+      return { memberId, left: turnsOf([...ids, memberId], memberId) };
+    }
+    if (skipped?.kind === 'held') {
+      if (!waits) {
+        this.#held.add(memberId);
+        return { memberId, left: turnsOf([...ids, memberId], leader) };
+      }
+      if (!skipsHeld) {
+        throw new Stop(
+          `R14: the sweep stopped at ${target.name}: ${taken.detail}. It was waited for in vain: ${skipped.remedy}, then run again. ${this.done()}`,
+        );
+      }
+      this.skipped[memberId] = taken.detail;
+      return { memberId, left };
+    }
+    throw new Stop(`R14: the sweep stopped at ${target.name}: ${taken.detail}. ${this.done()}`);
   }
 
   /** R14: which is done and which is not, as a sentence. */
@@ -160,30 +200,31 @@ export class Sweep {
     return `Defragmented: ${done.join(', ') || 'none'}; not: ${left.join(', ') || 'none'}.`;
   }
 
-  async #moveLeaderAway(target: Voter): Promise<void> {
-    const { journal, cluster, voters } = this.#setting;
+  /** @returns why it could not be moved */
+  async #moveLeaderAway(journal: Journal, target: Voter): Promise<string | undefined> {
+    const { cluster, voters } = this.#setting;
     const name = { report: 'move leader', operation: `move leader from ${target.id}` };
-    const moved = await patiently(this.#setting, name, { quiet: true }, (attempt) =>
+    const { outcome, detail } = await patiently({ ...this.#setting, journal }, name, {}, (attempt) =>
       moveLeaderAway(cluster, voters, target, attempt),
     );
-    if (moved.outcome !== 'nothing-to-do') journal.note('move leader', moved);
-    if (moved.outcome === 'failed' || moved.outcome === 'refused') throw new Stop(`${moved.detail}. ${this.done()}`);
+    return outcome === 'failed' || outcome === 'refused' ? detail : undefined;
   }
 
-  async #defragmentOne(target: Voter, mayLead: boolean, heldLooks: number): Promise<RecordedStep<TurnEnds>> {
+  async #defragment(
+    journal: Journal,
+    target: Voter,
+    mayLead: boolean,
+    heldLooks: number,
+  ): Promise<RecordedStep<TurnEnds>> {
     const { cluster, voters } = this.#setting;
     const dbSizeBefore = this.#dbSizes?.[target.id];
     if (dbSizeBefore === undefined) throw new Error(`${target.name} was not measured after a compaction`);
     const name = { report: `defragment ${target.name}`, operation: `defragment ${target.id}` };
     // A member that refuses its defragmentation (no space on its disk, say) is not asked again.
     const options = { neededMs: turnNeedsMs, againSeconds: LOOK_AGAIN_SECONDS, accidents: 0 };
-    const step = await patiently<TurnEnds, TurnProgress>(this.#setting, name, options, (attempt) =>
+    return patiently<TurnEnds, TurnProgress>({ ...this.#setting, journal }, name, options, (attempt) =>
       takeTurn(cluster, voters, target, { dbSizeBefore, mayLead, heldLooks }, attempt),
     );
-    if (step.outcome === 'done') {
-      this.defragmented[target.id] = { defragmented: true, durationMs: step.data.withinMs };
-    }
-    return step;
   }
 
   #voter(id: string): Voter {

@@ -1,5 +1,5 @@
 // What the handlers of all workflows share: whose cluster it is, the lease, and where the report goes.
-import type { DurableContext, DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
+import type { DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
 import { publishReport } from '../aws/events.ts';
 import { recordRun } from '../aws/history.ts';
 import { createLease } from '../aws/lease.ts';
@@ -14,7 +14,6 @@ import { durableWorkflow } from './pipeline.ts';
 /** One run, as a workflow's own part gets it. */
 export interface ClusterRun {
   readonly command: Command;
-  readonly context: DurableContext;
   readonly environment: RunEnvironment;
   readonly journal: Journal;
 }
@@ -43,7 +42,7 @@ export function clusterWorkflow(work: (run: ClusterRun) => Promise<Conclusion>):
       bus: bus === undefined ? undefined : async (report) => void (await publishReport({ bus, report, execution })),
     };
     return conduct({ command, context, lease, borrowed: command.parent !== undefined, sinks }, (journal) =>
-      work({ command, context, environment, journal }),
+      work({ command, environment, journal }),
     );
   });
 }

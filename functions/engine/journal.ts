@@ -55,6 +55,7 @@ const FRESH_MS = 3_000;
 export class Journal {
   readonly steps: ReportStep[] = [];
   #askedAtMs = 0;
+  #beganAt = new Date(0).toISOString();
   #changing = false;
   readonly #context: DurableContext;
   readonly #guard: Guard;
@@ -129,8 +130,7 @@ export class Journal {
       async (recorded) => {
         const before = recorded ?? undefined;
         this.#renewedMs ??= before?.renewedMs;
-        const leftMs = this.#context.lambdaContext.getRemainingTimeInMillis();
-        return lookOnce<E, Memory>(polling, before, leftMs, (number, neededMs) =>
+        return lookOnce<E, Memory>(polling, before, this.leftMs, (number, neededMs) =>
           this.#attempt(polling, Math.max(neededMs, STEP_NEEDS_MS), before?.changing, async (attempt) => {
             const seen = await look({ ...attempt, look: number, memory: before?.memory });
             return withRecord(seen, { memory: seen.memory ?? before?.memory });
@@ -149,6 +149,53 @@ export class Journal {
     return this.#ended(name, polling, state);
   }
 
+  /**
+   * Folds what belongs together, a member's turn say: in the console it is a context of its own, and once it has ended
+   * the service keeps its end alone. So a replay does not run `work` again, and whatever is to be known later has to be
+   * in its result (JSON); lines, lease and changes come over by themselves.
+   * @param work has this journal's steps made by the one that it is given. It throws for what nobody foresees, and
+   *   GuardError
+   * @throws GuardError
+   */
+  async fold<Result>(name: string, work: (journal: Journal) => Promise<Result>): Promise<Result> {
+    const folded = await this.#context.runInChildContext<Folded<Result>>(operationName(name), async (context) => {
+      const inner = this.#inside(context);
+      const end = await work(inner).then(
+        (result) => ({ result }),
+        (error: unknown) => {
+          if (!(error instanceof GuardError)) throw error;
+          return { refusal: { message: error.message, switchedOff: error.switchedOff } };
+        },
+      );
+      return { ...end, steps: inner.steps, renewedMs: inner.#renewedMs, changing: inner.#changing };
+    });
+    this.steps.push(...folded.steps);
+    this.#renewedMs = folded.renewedMs ?? this.#renewedMs;
+    if (folded.changing) this.#changing = true;
+    if ('result' in folded) return folded.result;
+    throw new GuardError(folded.refusal.message, folded.refusal);
+  }
+
+  /** Costs nothing meanwhile. */
+  async wait(name: string, seconds: number): Promise<void> {
+    await this.#context.wait(operationName(name), { seconds });
+  }
+
+  /** Has another function work durably for this run, and waits for what it comes to. @throws what the service says */
+  async invoke<Input, Output>(name: string, functionArn: string, input: Input): Promise<Output> {
+    return this.#context.invoke<Input, Output>(operationName(name), functionArn, input);
+  }
+
+  /** Of this run. */
+  get executionArn(): string {
+    return this.#context.executionContext.durableExecutionArn;
+  }
+
+  /** Of this invocation, in milliseconds. */
+  get leftMs(): number {
+    return this.#context.lambdaContext.getRemainingTimeInMillis();
+  }
+
   /** Whether a change of this run's may have been made by now. */
   get changing(): boolean {
     return this.#changing;
@@ -159,8 +206,20 @@ export class Journal {
     name: string,
     { outcome, detail, startedAt, durationMs = 0 }: Pick<ReportStep, 'outcome' | 'detail'> & Partial<StepRecord>,
   ): void {
-    const began = startedAt ?? this.steps.at(-1)?.startedAt ?? new Date(0).toISOString();
+    const began = startedAt ?? this.#lastStartedAt;
     this.steps.push({ name, startedAt: began, durationMs, outcome, detail });
+  }
+
+  get #lastStartedAt(): string {
+    return this.steps.at(-1)?.startedAt ?? this.#beganAt;
+  }
+
+  #inside(context: DurableContext): Journal {
+    const inner = new Journal(context, this.#guard);
+    inner.#beganAt = this.#lastStartedAt;
+    inner.#renewedMs = this.#renewedMs;
+    inner.#switchedOff = this.#switchedOff;
+    return inner;
   }
 
   /**
@@ -221,6 +280,12 @@ export class Journal {
 }
 
 type Forbidden = { readonly outcome: 'failed' | 'skipped'; readonly detail: string; readonly unguarded: true };
+
+/** What is recorded of steps that were folded. */
+type Folded<Result> = Pick<Journal, 'steps' | 'changing'> & { readonly renewedMs: number | undefined } & (
+    | { readonly result: Result }
+    | { readonly refusal: { readonly message: string; readonly switchedOff: boolean } }
+  );
 
 /** An error becomes `failed` with the error's words. */
 async function settled<Answer extends AnyResult>(work: () => Promise<Answer>) {

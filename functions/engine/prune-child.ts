@@ -1,5 +1,4 @@
 // Pruning as a part of another run: the prune function works as that run's durable child, under its lease (R9).
-import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { Command } from '../contract/command.ts';
 import { describeError } from '../contract/errors.ts';
 import type { RunReport } from '../contract/report.ts';
@@ -19,7 +18,6 @@ export const WAKING_TRIES = 7;
 
 export interface PruneOrder {
   readonly journal: Journal;
-  readonly context: DurableContext;
   /** Of the run that orders it. */
   readonly command: Command;
   /** The prune function's ARN with its alias; undefined: not configured. */
@@ -37,7 +35,7 @@ export type ChildPruning =
  * costs nothing.
  * @throws GuardError when the lease is lost before it begins
  */
-export async function pruneFirst({ journal, context, command, pruneFunction }: PruneOrder): Promise<ChildPruning> {
+export async function pruneFirst({ journal, command, pruneFunction }: PruneOrder): Promise<ChildPruning> {
   if (pruneFunction === undefined) {
     journal.note('prune', { outcome: 'not-configured', detail: 'no prune function: not configured' });
     return { kind: 'not-configured' };
@@ -46,9 +44,9 @@ export async function pruneFirst({ journal, context, command, pruneFunction }: P
     await confirm();
     return { outcome: 'done', detail: 'the lease is held' };
   });
-  const parent = command.parent ?? context.executionContext.durableExecutionArn;
+  const parent = command.parent ?? journal.executionArn;
   const order: Command = { ...command, workflow: 'prune', parent };
-  const ended = await invokeAwake(context, pruneFunction, order);
+  const ended = await invokeAwake(journal, pruneFunction, order);
   const finished = await journal.step('after prune', { guarded: false, quiet: true }, async () => ({
     outcome: 'done',
     detail: 'ended',
@@ -61,17 +59,17 @@ export async function pruneFirst({ journal, context, command, pruneFunction }: P
 }
 
 async function invokeAwake(
-  context: DurableContext,
+  journal: Journal,
   pruneFunction: string,
   order: Command,
 ): Promise<Exclude<ChildPruning, { kind: 'not-configured' }>> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return { kind: 'report', report: await context.invoke<Command, RunReport>('prune', pruneFunction, order) };
+      return { kind: 'report', report: await journal.invoke<Command, RunReport>('prune', pruneFunction, order) };
     } catch (error) {
       const problem = describeError(error);
       if (attempt === WAKING_TRIES || !ASLEEP.test(problem)) return { kind: 'failed', problem };
-      await context.wait('the prune function wakes', { seconds: WAKING_PAUSE_SECONDS });
+      await journal.wait('the prune function wakes', WAKING_PAUSE_SECONDS);
     }
   }
 }

@@ -11,12 +11,14 @@ import { nameOf, type Observation } from '../control-plane/observation.ts';
 import { type Patience, patiently } from '../control-plane/patience.ts';
 import type { ReachableRun } from '../control-plane/run-context.ts';
 import { snapshotFirst } from '../control-plane/snapshot-first.ts';
-import { Stop, Sweep, type SweptMember } from '../control-plane/sweep.ts';
+import { isTurn, Stop, Sweep, type SweepStep, type SweptMember } from '../control-plane/sweep.ts';
 import type { Voter } from '../control-plane/voters.ts';
-import { GuardError } from '../engine/journal.ts';
+import { GuardError, type Journal } from '../engine/journal.ts';
+import { carryOut } from '../engine/plan.ts';
 import { pruneFirst } from '../engine/prune-child.ts';
 import { checkBefore, commitCanary, timeWrites } from './checks.ts';
 import { decide, type Judgement, type MaintenancePlan } from './decide.ts';
+import { type NightStep, sweepPlan } from './plan.ts';
 import { mayDefragmentAsLeader, type SeenRate } from './stall.ts';
 import { windowOver } from './window.ts';
 
@@ -72,11 +74,11 @@ export interface Night {
  * Never throws for what speaks against going on: that is `ended`, and what is done stays done.
  * @throws GuardError where the switch was turned before the first change
  */
-export async function act(night: Night): Promise<Acted> {
+export async function act(night: Night, plan: readonly NightStep[]): Promise<Acted> {
   const acting = new Acting(night);
   let ended: Ending | undefined;
   try {
-    await acting.carryOut();
+    await carryOut(plan, (step, left) => acting.perform(step, left));
   } catch (error) {
     if (error instanceof Ended) ended = error.ending;
     else if (error instanceof Stop) ended = { outcome: 'escalated', reason: error.message };
@@ -87,6 +89,13 @@ export async function act(night: Night): Promise<Acted> {
   }
   const { defragmented, skipped, pruned, unpruned, compactedTo, judgements, judged } = acting;
   return { defragmented, skipped, pruned, unpruned, compactedTo, judgements, judged, ended };
+}
+
+/** Why a member's turn is not taken. */
+interface Early {
+  /** The window is. */
+  readonly isOver: boolean;
+  readonly detail: string;
 }
 
 /** Ends the night where it is. */
@@ -110,12 +119,19 @@ class Acting {
   judged: Observation | undefined;
   /** Where raft's log was when the revision was noted: from then on its entries are counted (R17). */
   #noted: { readonly raftIndex: bigint; readonly atMs: number } | undefined;
+  /** Noted at the beginning: what is compacted to. */
+  #revision = '';
+  /** What the members are swept by. */
+  #seen: Observation;
+  #sweep: Sweep;
   /** Of the members before, newest first. */
   readonly #tonight: SeenRate[] = [];
   readonly #night: Night;
 
   constructor(night: Night) {
     this.#night = night;
+    this.#seen = night.observation;
+    this.#sweep = this.#newSweep(night.observation);
   }
 
   /** Who is away is waited for in the window only. */
@@ -123,25 +139,29 @@ class Acting {
     return { journal: this.#night.reached.journal, untilMs: this.#night.windowEndMs };
   }
 
-  /** @throws Ended, Stop, GuardError */
-  async carryOut(): Promise<void> {
-    await this.#snapshot();
-    await this.#prune();
-    const revision = await this.#noteRevision();
-    await this.#growOld();
-    await this.#compact(revision);
-    await this.#countAgain(revision);
-    const plan = await this.#judge('sizes', this.#night.rates);
-    if (plan.kind !== 'steps') return;
-    await this.#sweep(plan.memberIds);
-    if (!plan.tries) return;
-    const tried = this.judgements.filter(({ memberId }) => this.defragmented[memberId] !== undefined);
-    const { judged } = this;
-    const others = await this.#judge('sizes, after the first', [...this.#tonight, ...this.#night.rates]);
-    if (others.kind === 'steps') await this.#sweep(others.memberIds);
-    // The one that was tried is told as it was found: what is left of its file is no reason to have left it alone.
-    this.judgements = this.judgements.map((now) => tried.find(({ memberId }) => memberId === now.memberId) ?? now);
-    this.judged = judged;
+  /** @returns what is left to be done, where that has changed. @throws Ended, Stop, GuardError */
+  async perform(step: NightStep, left: readonly NightStep[]): Promise<readonly NightStep[] | undefined> {
+    switch (step.action) {
+      case 'snapshot':
+        return this.#snapshot();
+      case 'prune':
+        return this.#prune();
+      case 'revision':
+        this.#revision = await this.#noteRevision();
+        return this.#growOld(step.ageSeconds);
+      case 'compact':
+        return this.#compact(this.#revision);
+      case 'canary':
+        await this.#countAgain(this.#revision);
+        return this.#judge('sizes', this.#night.rates);
+      case 'move-leader':
+      case 'defragment':
+        return this.#takeTurn(step, left);
+      case 'judge-others':
+        return this.#judgeOthers();
+      case 'leave':
+        return undefined;
+    }
   }
 
   /** R14: which is done and which is not. */
@@ -152,7 +172,7 @@ class Acting {
   }
 
   /** R13: before anything is changed, the pruning included. */
-  async #snapshot(): Promise<void> {
+  async #snapshot(): Promise<undefined> {
     const { reached, observation } = this.#night;
     const unsaved = await snapshotFirst({ ...reached, untilMs: this.#patience.untilMs }, votersOf(observation));
     if (unsaved !== undefined) throw new Ended({ outcome: 'escalated', reason: unsaved });
@@ -162,10 +182,8 @@ class Acting {
    * A pruning that fails says so in a report of its own; one without a report may not even have begun. What history
    * there is can be cleared all the same.
    */
-  async #prune(): Promise<void> {
-    const { reached } = this.#night;
-    if (!reached.configuration.maintain.prune) return;
-    const pruning = await pruneFirst(reached);
+  async #prune(): Promise<undefined> {
+    const pruning = await pruneFirst(this.#night.reached);
     if (pruning.kind === 'report') this.pruned = pruning.report.pruned;
     else if (pruning.kind === 'failed') this.unpruned = pruning.problem;
   }
@@ -176,10 +194,10 @@ class Acting {
   }
 
   /** Whoever reads at the noted revision now has so long to finish before it is compacted. */
-  async #growOld(): Promise<void> {
+  async #growOld(ageSeconds: number): Promise<undefined> {
     const { reached, observation } = this.#night;
-    const { journal, cluster, configuration } = reached;
-    for (let seconds = configuration.maintain.revisionAgeSeconds; seconds > 0; ) {
+    const { journal, cluster } = reached;
+    for (let seconds = ageSeconds; seconds > 0; ) {
       const polling = { everySeconds: AGING_LOOK_SECONDS, withinSeconds: seconds, quiet: true };
       const seen = await journal.poll('the revision grows old', polling, async ({ look }) => {
         // It was looked at just now, and will be once more before the compaction.
@@ -194,9 +212,10 @@ class Acting {
     }
   }
 
-  async #compact(revision: string): Promise<void> {
+  async #compact(revision: string): Promise<undefined> {
     const observation = await this.#lookAgain('observe again');
-    await this.#newSweep(observation).compact(BigInt(revision));
+    this.#sweep = this.#newSweep(observation);
+    await this.#sweep.compact(BigInt(revision));
     this.compactedTo = revision;
   }
 
@@ -215,7 +234,8 @@ class Acting {
     });
   }
 
-  async #judge(name: string, rates: readonly SeenRate[]): Promise<Exclude<MaintenancePlan, { kind: 'refusal' }>> {
+  /** What is to be done by the sizes that are seen now. */
+  async #judge(name: string, rates: readonly SeenRate[]): Promise<readonly NightStep[]> {
     const { reached, nodesProblem } = this.#night;
     let observation = await this.#lookAgain(name);
     let plan = this.#decide(observation, rates);
@@ -225,57 +245,77 @@ class Acting {
     }
     this.judgements = plan.judgements;
     this.judged = observation;
-    return plan;
+    this.#seen = observation;
+    this.#sweep = this.#newSweep(observation, sizesOf(observation));
+    this.defragmented = Object.assign(this.#sweep.defragmented, this.defragmented);
+    this.skipped = Object.assign(this.#sweep.skipped, this.skipped);
+    return sweepPlan(plan, observation);
   }
 
-  async #sweep(memberIds: readonly string[]): Promise<void> {
-    const observation = this.judged ?? this.#night.observation;
-    const sweep = this.#newSweep(observation);
-    this.defragmented = Object.assign(sweep.defragmented, this.defragmented);
-    this.skipped = Object.assign(sweep.skipped, this.skipped);
-    const { reached, rates } = this.#night;
-    const { journal, cluster } = reached;
-    const voters = votersOf(observation);
-    const tonight = this.#tonight;
-    const mayLead = ({ id }: Voter) => {
-      const { dbSizeInUse: live, defragmentsBeside } = observation.members.find((member) => member.id === id) ?? {};
-      // R17: what took its time beside reads and writes is no stall, and nobody knows the pause at its end.
-      return live !== undefined && !defragmentsBeside && mayDefragmentAsLeader(id, live, tonight, rates);
-    };
-    await sweep.defragment(memberIds, {
-      mayLead,
-      after: async ({ id }, { dbSize, tookMs }) => {
-        // One whose end was only found by looking has taken who knows how long.
-        tonight.unshift({ memberId: id, bytesPerMs: tookMs === undefined ? 0 : dbSize / tookMs });
-        return undefined;
-      },
-      before: async (target) => {
-        if (!mayLead(target)) await this.#letDisksSettle(target, sweep);
-        const name = { report: `check before ${target.name}`, operation: `check before ${target.id}` };
-        const check = await patiently(this.#patience, name, { quiet: true }, (attempt) =>
-          checkBefore(cluster, voters, this.#night.windowEndMs, attempt),
-        );
-        if (check.outcome === 'done') return undefined;
-        journal.note(name.report, check);
-        if (check.outcome === 'skipped') {
-          const left = memberIds.filter((id) => sweep.defragmented[id] === undefined);
-          const names = left.map((id) => nameOf(observation.members, id)).join(', ');
-          const reason = `${capital(check.detail)}, so ${names} ${left.length === 1 ? 'is' : 'are'} left for the next night.`;
-          throw new Ended({ outcome: 'maintained', reason });
-        }
-        throw new Ended({
-          outcome: 'escalated',
-          reason: `The sweep stopped before ${target.name}: ${check.detail}. ${sweep.done()}`,
-        });
-      },
+  /** By how long the first one took. */
+  async #judgeOthers(): Promise<readonly NightStep[]> {
+    const tried = this.judgements.filter(({ memberId }) => this.defragmented[memberId] !== undefined);
+    const { judged } = this;
+    const others = await this.#judge('sizes, after the first', [...this.#tonight, ...this.#night.rates]);
+    // The one that was tried is told as it was found: what is left of its file is no reason to have left it alone.
+    this.judgements = this.judgements.map((now) => tried.find(({ memberId }) => memberId === now.memberId) ?? now);
+    this.judged = judged;
+    return others;
+  }
+
+  async #takeTurn(step: SweepStep, left: readonly NightStep[]): Promise<readonly NightStep[]> {
+    const turn = await this.#sweep.turn(step, left.filter(isTurn), {
+      mayLead: (target) => this.#mayLead(target),
+      before: (target, journal) => this.#checkBefore(target, journal),
     });
+    const { memberId, file, early } = turn;
+    if (early !== undefined) throw new Ended(this.#endBefore(memberId, early, turn.left));
+    if (file !== undefined) {
+      // One whose end was only found by looking has taken who knows how long.
+      this.#tonight.unshift({ memberId, bytesPerMs: file.tookMs === undefined ? 0 : file.dbSize / file.tookMs });
+    }
+    return [...turn.left, ...left.filter((each) => !isTurn(each))];
+  }
+
+  #mayLead({ id }: Voter): boolean {
+    const { dbSizeInUse: live, defragmentsBeside } = this.#seen.members.find((member) => member.id === id) ?? {};
+    // R17: what took its time beside reads and writes is no stall, and nobody knows the pause at its end.
+    if (live === undefined || defragmentsBeside) return false;
+    return mayDefragmentAsLeader(id, live, this.#tonight, this.#night.rates);
+  }
+
+  /** @returns why the member's turn is not taken */
+  async #checkBefore(target: Voter, journal: Journal): Promise<Early | undefined> {
+    const { cluster } = this.#night.reached;
+    if (!this.#mayLead(target)) await this.#letDisksSettle(target, journal);
+    const voters = votersOf(this.#seen);
+    const name = { report: `check before ${target.name}`, operation: `check before ${target.id}` };
+    const check = await patiently({ ...this.#patience, journal }, name, { quiet: true }, (attempt) =>
+      checkBefore(cluster, voters, this.#night.windowEndMs, attempt),
+    );
+    if (check.outcome === 'done') return undefined;
+    journal.note(name.report, check);
+    return { isOver: check.outcome === 'skipped', detail: check.detail };
+  }
+
+  #endBefore(memberId: string, { isOver, detail }: Early, turns: readonly SweepStep[]): Ending {
+    const { members } = this.#seen;
+    if (!isOver) {
+      const reason = `The sweep stopped before ${nameOf(members, memberId)}: ${detail}. ${this.#sweep.done()}`;
+      return { outcome: 'escalated', reason };
+    }
+    const others = turns.flatMap((turn) => (turn.action === 'defragment' ? [turn.memberId] : []));
+    const left = [...new Set([...Object.keys(this.skipped), memberId, ...others])];
+    const names = left.map((id) => nameOf(members, id)).join(', ');
+    const reason = `${capital(detail)}, so ${names} ${left.length === 1 ? 'is' : 'are'} left for the next night.`;
+    return { outcome: 'maintained', reason };
   }
 
   /** Before the leadership is moved for the leader's turn. Never longer than a minute: a disk may always be slow. */
-  async #letDisksSettle(target: Voter, { defragmented }: Sweep): Promise<void> {
-    const leads = this.judged?.members.some(({ id, isLeader }) => id === target.id && isLeader);
-    if (!leads || Object.keys(defragmented).length === 0) return;
-    const { journal, cluster } = this.#night.reached;
+  async #letDisksSettle(target: Voter, journal: Journal): Promise<void> {
+    const leads = this.#seen.members.some(({ id, isLeader }) => id === target.id && isLeader);
+    if (!leads || Object.keys(this.defragmented).length === 0) return;
+    const { cluster } = this.#night.reached;
     const polling = { everySeconds: SETTLE_SECONDS, withinSeconds: SETTLE_WITHIN_SECONDS };
     await journal.poll('disks settle', polling, async ({ look }) => {
       if (look === 1) return { outcome: 'unknown', detail: 'their last defragmentation has just ended', again: true };
@@ -320,16 +360,15 @@ class Acting {
     throw new Ended({ outcome, reason: `${plan.rule}: ${plan.reason} ${this.done()}` });
   }
 
-  #newSweep(observation: Observation): Sweep {
+  /** @param dbSizes of the look that the members were judged by; undefined where it is the sweep that compacts */
+  #newSweep(observation: Observation, dbSizes?: Readonly<Record<string, number>>): Sweep {
     const { cluster } = this.#night.reached;
-    // Those of the compaction's end where it is the sweep that compacts; else of the look that the members were judged
-    // by, after it.
-    const dbSizes =
-      observation === this.judged
-        ? Object.fromEntries(observation.members.map(({ id, dbSize = 0 }) => [id, dbSize]))
-        : undefined;
     return new Sweep({ ...this.#patience, cluster, voters: votersOf(observation), dbSizes, skipsHeld: true });
   }
+}
+
+function sizesOf({ members }: Observation): Readonly<Record<string, number>> {
+  return Object.fromEntries(members.map(({ id, dbSize = 0 }) => [id, dbSize]));
 }
 
 function capital(sentence: string): string {

@@ -4,6 +4,7 @@ import type { MaintenancePolicy } from '../contract/configuration.ts';
 import { formatBytes } from '../contract/report.ts';
 import { flawInWords, hasFlaw, MOST_ENTRIES_BEHIND } from '../contract/versions.ts';
 import { diskProblem, nameOf, type Observation, type ObservedMember, troubles } from '../control-plane/observation.ts';
+import type { Refusal } from '../engine/plan.ts';
 import { estimateStall, MEASURED_BYTES_PER_MS, type SeenRate, type StallEstimate } from './stall.ts';
 
 /**
@@ -26,13 +27,7 @@ export interface Judgement {
 }
 
 export type MaintenancePlan =
-  | {
-      readonly kind: 'refusal';
-      /** `refused`: another run, or the same one later, will do. `escalated`: a person has to decide. */
-      readonly outcome: 'refused' | 'escalated';
-      readonly rule: string;
-      readonly reason: string;
-    }
+  | Refusal
   /** No member is to be defragmented; compacting is worth it every night. */
   | { readonly kind: 'nothing-to-do'; readonly judgements: readonly Judgement[] }
   | {

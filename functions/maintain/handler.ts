@@ -6,11 +6,10 @@ import { clusterWorkflow } from '../engine/cluster-workflow.ts';
 import { maintain } from './workflow.ts';
 
 export const handler = withSession(
-  clusterWorkflow(({ command, context, environment, journal }) => {
+  clusterWorkflow(({ command, environment, journal }) => {
     const { cluster: configuration, table, snapshotBucket, switchParameter, pruneFunction } = environment;
     const session = currentSession();
     return maintain({
-      context,
       configuration,
       command,
       table,

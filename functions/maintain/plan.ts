@@ -1,46 +1,97 @@
-// A night's maintenance in words, for a dry run: what would be done, as far as today's numbers tell.
+// A night's plan, as far as the numbers tell: what `act` goes over, and its words for a dry run.
 
 import type { MaintenancePolicy } from '../contract/configuration.ts';
 import { formatBytes, type PlannedStep } from '../contract/report.ts';
 import { nameOf, type Observation } from '../control-plane/observation.ts';
 import { planSnapshot } from '../control-plane/snapshot-first.ts';
-import type { MaintenancePlan } from './decide.ts';
+import { type SweepStep, turnsOf } from '../control-plane/sweep.ts';
+import type { Judgement, MaintenancePlan } from './decide.ts';
 import type { Maintenance } from './maintenance.ts';
 import { LEADER_STALL_MS } from './stall.ts';
 
-/** @returns one entry a step, in the order in which they would run, and one for each member that is left alone */
-export function describePlan(
-  plan: Exclude<MaintenancePlan, { kind: 'refusal' }>,
-  observation: Observation,
-  maintenance: Pick<Maintenance, 'configuration' | 'snapshotBucket' | 'pruneFunction'>,
-): PlannedStep[] {
-  const { maintain: policy } = maintenance.configuration;
-  const names = (ids: readonly string[]) => ids.map((id) => nameOf(observation.members, id)).join(', ');
-  const voters = observation.members.filter(({ isLearner }) => !isLearner).map(({ id }) => id);
-  const sweep = plan.kind === 'steps' ? plan.memberIds : [];
+export type NightStep =
+  | { readonly action: 'snapshot' | 'prune' }
+  /** It is noted, and grows old before anything is compacted to it. */
+  | { readonly action: 'revision'; readonly ageSeconds: number; readonly now: string }
+  | { readonly action: 'compact'; readonly memberIds: readonly string[] }
+  /** By the sizes after it the rest of the plan is made anew: until then they are a forecast. */
+  | { readonly action: 'canary' }
+  | SweepStep
+  /** The rest of the plan is made anew, by how long the first member took. */
+  | { readonly action: 'judge-others' }
+  | { readonly action: 'leave'; readonly name: string; readonly reason: string };
+
+type Decided = Exclude<MaintenancePlan, { kind: 'refusal' }>;
+
+/** In the order in which they would run; and who is left alone. */
+export function nightPlan(decided: Decided, observation: Observation, policy: MaintenancePolicy): readonly NightStep[] {
+  const voters = observation.members.filter(({ isLearner }) => !isLearner);
   return [
-    planSnapshot(maintenance),
-    ...planPruning(policy, maintenance.pruneFunction),
-    { name: 'revision', detail: `note it and wait ${policy.revisionAgeSeconds} s; now it is ${observation.revision}` },
-    { name: 'compact', detail: `physically, to the noted revision, on ${names(voters)}` },
-    { name: 'canary', detail: 'write and delete one key through every voter, then look at the sizes again' },
-    ...sweep.flatMap((id) => {
-      const { reason = '', gainBytes = 0 } = plan.judgements.find(({ memberId }) => memberId === id) ?? {};
-      const isLeader = observation.members.some((member) => member.id === id && member.isLeader);
-      const unless = `unless the stalls before it show that its own is below ${LEADER_STALL_MS / 1000} s`;
-      const move = { name: 'move leader', detail: `from ${names([id])} to a healthy, caught-up voter, ${unless}` };
-      const detail = `as of now ${formatBytes(gainBytes)} come back: ${reason}`;
-      return [...(isLeader && voters.length > 1 ? [move] : []), { name: `defragment ${names([id])}`, detail }];
-    }),
-    ...plan.judgements
-      .filter(({ verdict }) => verdict !== 'defragment')
-      .map(({ name, reason }) => ({ name: `leave ${name}`, detail: `as of now ${reason}` })),
+    { action: 'snapshot' },
+    ...(policy.prune ? [{ action: 'prune' } as const] : []),
+    { action: 'revision', ageSeconds: policy.revisionAgeSeconds, now: observation.revision },
+    { action: 'compact', memberIds: voters.map(({ id }) => id) },
+    { action: 'canary' },
+    ...sweepPlan(decided, observation),
   ];
 }
 
-function planPruning({ prune }: MaintenancePolicy, pruneFunction: string | undefined): PlannedStep[] {
-  if (!prune) return [];
-  return [{ name: 'prune', detail: pruneFunction === undefined ? NO_PRUNING : 'delete stale reports first' }];
+/** The part of it that rests on the members' sizes. */
+export function sweepPlan(decided: Decided, { members }: Observation): readonly NightStep[] {
+  const voters = members.filter(({ isLearner }) => !isLearner);
+  const leader = voters.length > 1 ? voters.find(({ isLeader }) => isLeader)?.id : undefined;
+  const left = decided.judgements.filter(({ verdict }) => verdict !== 'defragment');
+  return [
+    ...(decided.kind === 'steps' ? turnsOf(decided.memberIds, leader) : []),
+    ...(decided.kind === 'steps' && decided.tries ? [{ action: 'judge-others' } as const] : []),
+    ...left.map(({ name, reason }) => ({ action: 'leave', name, reason }) as const),
+  ];
+}
+
+/** The plan in words, for a dry run. */
+export function describePlan(
+  decided: Decided,
+  observation: Observation,
+  maintenance: Pick<Maintenance, 'configuration' | 'snapshotBucket' | 'pruneFunction'>,
+): PlannedStep[] {
+  const names = (ids: readonly string[]) => ids.map((id) => nameOf(observation.members, id)).join(', ');
+  const describe = (step: NightStep): PlannedStep => {
+    switch (step.action) {
+      case 'snapshot':
+        return planSnapshot(maintenance);
+      case 'prune':
+        return {
+          name: 'prune',
+          detail: maintenance.pruneFunction === undefined ? NO_PRUNING : 'delete stale reports first',
+        };
+      case 'revision':
+        return { name: 'revision', detail: `note it and wait ${step.ageSeconds} s; now it is ${step.now}` };
+      case 'compact':
+        return { name: 'compact', detail: `physically, to the noted revision, on ${names(step.memberIds)}` };
+      case 'canary':
+        return {
+          name: 'canary',
+          detail: 'write and delete one key through every voter, then look at the sizes again',
+        };
+      case 'move-leader': {
+        const unless = `unless the stalls before it show that its own is below ${LEADER_STALL_MS / 1000} s`;
+        const detail = `from ${names([step.fromMemberId])} to a healthy, caught-up voter, ${unless}`;
+        return { name: 'move leader', detail };
+      }
+      case 'defragment':
+        return describeDefragmentation(step.memberId, decided.judgements, names([step.memberId]));
+      case 'judge-others':
+        return { name: 'sizes', detail: 'look at them again, and judge the others by how long the first took' };
+      case 'leave':
+        return { name: `leave ${step.name}`, detail: `as of now ${step.reason}` };
+    }
+  };
+  return nightPlan(decided, observation, maintenance.configuration.maintain).map(describe);
+}
+
+function describeDefragmentation(memberId: string, judgements: readonly Judgement[], name: string): PlannedStep {
+  const { reason = '', gainBytes = 0 } = judgements.find((judgement) => judgement.memberId === memberId) ?? {};
+  return { name: `defragment ${name}`, detail: `as of now ${formatBytes(gainBytes)} come back: ${reason}` };
 }
 
 /** What stands in a report where `maintain.prune` is set and cannot be done. */

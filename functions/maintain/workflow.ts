@@ -18,7 +18,7 @@ import { type Acted, act, type Night } from './act.ts';
 import { decide, isFull, type Judgement, type MaintenancePlan } from './decide.ts';
 import { readRates } from './history.ts';
 import type { Maintenance } from './maintenance.ts';
-import { describePlan } from './plan.ts';
+import { describePlan, type NightStep, nightPlan } from './plan.ts';
 import type { SeenRate } from './stall.ts';
 import { windowEnd, windowOver } from './window.ts';
 
@@ -88,7 +88,8 @@ async function observeAndAct(maintenance: Maintenance, known: Known): Promise<Co
   if (over !== undefined) {
     return { outcome: 'refused', reason: `Too late: ${over}. Nothing was changed.`, members: unchanged };
   }
-  return carryOut({ reached, observation, rates, windowEndMs, nodesProblem: problem });
+  const night = { reached, observation, rates, windowEndMs, nodesProblem: problem };
+  return goOver(nightPlan(plan, observation, policy), night);
 }
 
 function planned(
@@ -122,9 +123,9 @@ async function earlierRates({ journal, table, configuration }: Maintenance): Pro
   return step.data ?? [];
 }
 
-async function carryOut(night: Night): Promise<Conclusion> {
+async function goOver(plan: readonly NightStep[], night: Night): Promise<Conclusion> {
   const { reached, observation: before } = night;
-  const acted = await act(night);
+  const acted = await act(night, plan);
   const patient = acted.ended === undefined || acted.ended.outcome === 'maintained';
   const verified = await look(reached, 'verify', before.nodes, { patient, guarded: false });
   const after = verified.observation;

@@ -62,7 +62,7 @@ export class Acting {
    * @throws GuardError
    */
   async deleteStale(kind: ReportKind, stale: number, onProgress: (progress: Progress) => void): Promise<void> {
-    const { journal, context } = this.#pruning;
+    const { journal } = this.#pruning;
     const name = `delete ${kind.name}`;
     let progress: Progress = { ...NOTHING, missing: 0, denied: undefined, left: stale, stopped: undefined };
     let away = 0;
@@ -78,7 +78,7 @@ export class Acting {
         away = data.deleted > 0 ? 1 : away + 1;
         if (away < AWAY_ATTEMPTS) {
           progress = { ...progress, stopped: undefined };
-          await context.wait('the API server', { seconds: AWAY_AGAIN_SECONDS });
+          await journal.wait('the API server', AWAY_AGAIN_SECONDS);
         }
       }
       onProgress(progress);

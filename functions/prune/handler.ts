@@ -6,10 +6,10 @@ import { prune } from './workflow.ts';
 
 /** @param options for tests, which have less patience */
 export function pruneHandler(options: SessionOptions = {}): DurableLambdaHandler {
-  const workflow = clusterWorkflow(({ command, context, environment, journal }) => {
+  const workflow = clusterWorkflow(({ command, environment, journal }) => {
     const { cluster: configuration, switchParameter } = environment;
     const session = currentPruneSession();
-    return prune({ context, configuration, dryRun: command.dryRun, journal, switchParameter, session });
+    return prune({ configuration, dryRun: command.dryRun, journal, switchParameter, session });
   });
   return withPruneSession(workflow, options);
 }

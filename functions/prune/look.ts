@@ -99,10 +99,10 @@ async function whoseTrouble({ journal, api }: Reached, { name }: ReportKind, tro
 }
 
 async function look(
-  { api, session, context, configuration: { prune } }: Reached,
+  { api, session, journal, configuration: { prune } }: Reached,
   kind: ReportKind,
 ): Promise<StepResult<SurveyEnds>> {
-  const untilMs = Date.now() + context.lambdaContext.getRemainingTimeInMillis() - SURVEY_LEAVES_MS;
+  const untilMs = Date.now() + journal.leftMs - SURVEY_LEAVES_MS;
   try {
     const { client, directory } = await api();
     const memory = memoryFor(prune.maxDeletes);

@@ -1,5 +1,4 @@
 // What a pruning works with, and how patient it is.
-import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { ClusterConfiguration } from '../contract/configuration.ts';
 import type { Journal } from '../engine/journal.ts';
 import type { Api, PruneSession } from './session.ts';
@@ -14,7 +13,6 @@ export const AWAY_AGAIN_SECONDS = 30;
 export const AWAY_WITHIN_SECONDS = (AWAY_ATTEMPTS - 1) * AWAY_AGAIN_SECONDS;
 
 export interface Pruning {
-  readonly context: DurableContext;
   readonly configuration: ClusterConfiguration;
   readonly dryRun: boolean;
   readonly journal: Journal;

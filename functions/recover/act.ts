@@ -4,17 +4,20 @@ import type { PrunedResource } from '../contract/report.ts';
 import { formatBytes } from '../contract/report.ts';
 import type { Defragmented } from '../control-plane/defragmentation.ts';
 import { canary, disarm, lookForAlarms } from '../control-plane/disarm.ts';
-import { type LiveShare, tooMuchLiveData, whatFillsIt } from '../control-plane/live-data.ts';
+import { tooMuchLiveData, whatFillsIt } from '../control-plane/live-data.ts';
 import { look } from '../control-plane/look.ts';
 import { votersOf } from '../control-plane/members.ts';
-import type { Observation } from '../control-plane/observation.ts';
+import { nameOf, type Observation } from '../control-plane/observation.ts';
 import { AWAY_SECONDS, patiently } from '../control-plane/patience.ts';
 import type { ReachableRun } from '../control-plane/run-context.ts';
-import { Stop, Sweep, type SweptMember } from '../control-plane/sweep.ts';
+import { snapshotFirst } from '../control-plane/snapshot-first.ts';
+import { isTurn, Stop, Sweep, type SweepStep, type SweptMember } from '../control-plane/sweep.ts';
 import type { Voter } from '../control-plane/voters.ts';
 import { GuardError } from '../engine/journal.ts';
+import { carryOut } from '../engine/plan.ts';
 import { pruneFirst } from '../engine/prune-child.ts';
-import type { RecoveryStep } from './decide.ts';
+import { sweepOf } from './decide.ts';
+import type { ActStep, FullMember } from './plan.ts';
 
 const WATCH_INTERVAL_SECONDS = 15;
 /** From one look to the next where the watch is over and nobody answers. */
@@ -25,36 +28,42 @@ export interface Acted {
   readonly defragmented: Readonly<Record<string, SweptMember>>;
   /** What was pruned, where live data had to go. */
   readonly pruned: readonly PrunedResource[] | undefined;
+  /** R13: why nothing was changed; undefined: something was, or should have been. */
+  readonly unsaved: string | undefined;
   /** Why the run stopped before its end, and what a person should do; undefined when every step ended well. */
   readonly stopped: string | undefined;
 }
 
 /**
- * Never throws for a step that fails: that is `stopped`, and what is done stays done.
- * @throws GuardError where the switch was turned before the first change
+ * Never throws for a step that fails: that is `unsaved` or `stopped`, and what is done stays done.
+ * @throws GuardError before the snapshot, and where the switch was turned before the first change
  */
-export async function act(
-  recovery: ReachableRun,
-  steps: readonly RecoveryStep[],
-  observation: Observation,
-): Promise<Acted> {
+export async function act(recovery: ReachableRun, plan: readonly ActStep[], observation: Observation): Promise<Acted> {
   const acting = new Acting(recovery, observation);
   let stopped: string | undefined;
   try {
-    await acting.carryOut(steps);
+    await carryOut(plan, (step, left) => acting.perform(step, left));
   } catch (error) {
     if (!(error instanceof Stop || error instanceof GuardError)) throw error;
     // R16: with nothing changed yet it is as if the switch had been turned before the run.
-    if (error instanceof GuardError && error.switchedOff && !recovery.journal.changing) throw error;
+    const asBefore = !acting.saved || (error instanceof GuardError && error.switchedOff && !recovery.journal.changing);
+    if (error instanceof GuardError && asBefore) throw error;
     stopped = error instanceof GuardError ? `${error.message}. ${acting.sweep.done()}` : error.message;
   }
-  return { defragmented: acting.defragmented, pruned: acting.pruned, stopped };
+  const { defragmented, pruned, unsaved } = acting;
+  return { defragmented, pruned, unsaved, stopped };
 }
 
 class Acting {
   sweep: Sweep;
   defragmented: Readonly<Record<string, SweptMember>> = {};
   pruned: readonly PrunedResource[] | undefined;
+  unsaved: string | undefined;
+  /** The snapshot is taken, or is not to be. */
+  saved = false;
+  #pruning: string | undefined;
+  /** Whose file was the first to be seen without its history, by this sweep. */
+  #measured = false;
   readonly #recovery: ReachableRun;
   readonly #observation: Observation;
   readonly #voters: readonly Voter[];
@@ -66,57 +75,70 @@ class Acting {
     this.sweep = this.#newSweep();
   }
 
-  /** @throws Stop, GuardError */
-  async carryOut(steps: readonly RecoveryStep[]): Promise<void> {
-    const toDefragment = steps.flatMap((step) => (step.action === 'defragment' ? [step.memberId] : []));
-    for (const step of steps) {
-      // The sweep keeps its own order, because the leader may change under it; it moves the leadership itself.
-      if (step.action === 'compact') await this.#makeRoom(BigInt(step.revision), toDefragment);
-      else if (step.action === 'disarm') await this.#disarm();
-      else if (step.action === 'canary') await this.#canary();
-      else if (step.action === 'watch') await this.#watch(step.seconds);
+  /** @returns what is left to be done, where that has changed. @throws Stop, GuardError */
+  async perform(step: ActStep, left: readonly ActStep[]): Promise<readonly ActStep[] | undefined> {
+    switch (step.action) {
+      case 'left-out':
+        return undefined;
+      case 'snapshot':
+        this.unsaved = await snapshotFirst(this.#recovery, this.#voters);
+        this.saved = true;
+        return this.unsaved === undefined ? undefined : [];
+      case 'compact':
+        await armedIfStopped(() => this.sweep.compact(BigInt(step.revision)));
+        return undefined;
+      case 'move-leader':
+      case 'defragment':
+        return this.#takeTurn(step, left);
+      case 'prune':
+        return this.#pruneAndSweepAgain(step, left);
+      case 'disarm':
+        return this.#disarm();
+      case 'canary':
+        return this.#canary();
+      case 'watch':
+        return this.#watch(step.seconds);
     }
   }
 
-  /** Compacts and defragments; where that shows that the data itself is too much, prunes and does it once more. */
-  async #makeRoom(revision: bigint, toDefragment: readonly string[]): Promise<void> {
-    const full = await this.#compactAndDefragment(revision, toDefragment);
-    if (full === undefined) return;
-    const { mayHelp, words } = await this.#prune();
-    if (!mayHelp) throw await this.#stopFullOfLiveData(full, words);
-    const after = await this.#lookAgain();
-    this.sweep = this.#newSweep();
-    // Also who was already done: the pruned reports are in its file as well.
-    const stillFull = await this.#compactAndDefragment(BigInt(after.revision), toDefragment);
-    if (stillFull !== undefined) throw await this.#stopFullOfLiveData(stillFull, words);
+  async #takeTurn(step: SweepStep, left: readonly ActStep[]): Promise<readonly ActStep[]> {
+    const after = left.filter((each) => !isTurn(each));
+    const turn = await armedIfStopped(() => this.sweep.turn(step, left.filter(isTurn)));
+    this.defragmented = { ...this.defragmented, ...this.sweep.defragmented };
+    const full = turn.file && this.#fullOfLiveData(turn.memberId, turn.file);
+    if (full === undefined) return [...turn.left, ...after];
+    if (this.#pruning !== undefined) throw await this.#stopFullOfLiveData(full, this.#pruning);
+    const others = turn.left.flatMap((each) => (each.action === 'defragment' ? [each.memberId] : []));
+    return [{ action: 'prune', full, memberIds: [...Object.keys(this.sweep.defragmented), ...others] }, ...after];
   }
 
-  /** @returns how full of live data it is, where that is too much; the sweep has ended after its first member then */
-  async #compactAndDefragment(revision: bigint, memberIds: readonly string[]): Promise<FullMember | undefined> {
+  /**
+   * `dbSizeInUse` is stale after a compaction, so the first defragmented file is the measure of what is live: it was
+   * done after the barrier, by this run or by somebody else.
+   */
+  #fullOfLiveData(memberId: string, { dbSize }: Defragmented): FullMember | undefined {
+    if (this.#measured) return undefined;
+    this.#measured = true;
     const quotas = this.#observation.members.map(({ quota, isLearner }) =>
       quota.kind === 'limit' && !isLearner ? quota.bytes : undefined,
     );
-    let full: FullMember | undefined;
-    let measured = false;
-    // `dbSizeInUse` is stale after a compaction, so the first defragmented file is the measure of what is live: it was
-    // done after the barrier, by this run or by somebody else.
-    const after = async (target: Voter, { dbSize }: Defragmented): Promise<string | undefined> => {
-      if (measured) return undefined;
-      measured = true;
-      const share = tooMuchLiveData(dbSize, quotas);
-      full = share && { ...share, voter: target };
-      return full && 'full of live data';
-    };
-    try {
-      await this.sweep.compact(revision);
-      await this.sweep.defragment(memberIds, { after });
-    } catch (error) {
-      if (error instanceof Stop) throw new Stop(`${error.message} The alarm stays armed.`);
-      throw error;
-    } finally {
-      this.defragmented = { ...this.defragmented, ...this.sweep.defragmented };
-    }
-    return full;
+    const share = tooMuchLiveData(dbSize, quotas);
+    return share && { ...share, memberId };
+  }
+
+  /** Prunes, and has all swept once more: the pruned reports are in the file of who was already done, too. */
+  async #pruneAndSweepAgain(
+    { full, memberIds }: Extract<ActStep, { action: 'prune' }>,
+    left: readonly ActStep[],
+  ): Promise<readonly ActStep[]> {
+    const { mayHelp, words } = await this.#prune();
+    if (!mayHelp) throw await this.#stopFullOfLiveData(full, words);
+    const { members, revision } = await this.#lookAgain();
+    this.#pruning = words;
+    this.#measured = false;
+    this.sweep = this.#newSweep();
+    const voters = members.filter(({ isLearner }) => !isLearner);
+    return [...sweepOf(voters, revision, memberIds), ...left];
   }
 
   /**
@@ -146,8 +168,9 @@ class Acting {
     throw new Stop(`R2: stale reports were pruned, then ${seen.detail}. ${this.sweep.done()} The alarm stays armed.`);
   }
 
-  async #stopFullOfLiveData({ voter, liveBytes, quotaBytes }: FullMember, unhelped: string): Promise<Stop> {
+  async #stopFullOfLiveData({ memberId, liveBytes, quotaBytes }: FullMember, unhelped: string): Promise<Stop> {
     const { journal, cluster } = this.#recovery;
+    const voter = { id: memberId, name: nameOf(this.#voters, memberId) };
     const options = { guarded: false };
     const filling = await journal.step('what fills it', options, async () => whatFillsIt(await cluster(), voter));
     const share = Math.round((100 * liveBytes) / quotaBytes);
@@ -156,7 +179,7 @@ class Acting {
     );
   }
 
-  async #disarm(): Promise<void> {
+  async #disarm(): Promise<undefined> {
     const { journal, cluster, configuration } = this.#recovery;
     const quotaBytes = configuration.etcd.quotaBytes;
     const step = await patiently({ journal, emergency: true }, 'disarm', {}, (attempt) =>
@@ -165,7 +188,7 @@ class Acting {
     if (step.outcome === 'failed' || step.outcome === 'refused') throw new Stop(`${step.detail}. ${this.sweep.done()}`);
   }
 
-  async #canary(): Promise<void> {
+  async #canary(): Promise<undefined> {
     const { journal, cluster } = this.#recovery;
     const step = await patiently({ journal, emergency: true }, 'canary', {}, (attempt) =>
       canary(cluster, this.#voters, attempt),
@@ -177,7 +200,7 @@ class Acting {
   }
 
   /** Where nobody answers at its end, it goes on until somebody does. */
-  async #watch(seconds: number): Promise<void> {
+  async #watch(seconds: number): Promise<undefined> {
     if (seconds === 0) return;
     const { journal, cluster } = this.#recovery;
     const watchedAt = (number: number) => Math.min((number - 1) * WATCH_INTERVAL_SECONDS, seconds);
@@ -213,6 +236,11 @@ class Acting {
   }
 }
 
-interface FullMember extends LiveShare {
-  readonly voter: Voter;
+async function armedIfStopped<Result>(sweeping: () => Promise<Result>): Promise<Result> {
+  try {
+    return await sweeping();
+  } catch (error) {
+    if (error instanceof Stop) throw new Stop(`${error.message} The alarm stays armed.`);
+    throw error;
+  }
 }

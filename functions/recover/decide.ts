@@ -10,6 +10,8 @@ import {
   troubles,
 } from '../control-plane/observation.ts';
 import { silentNodes } from '../control-plane/silent-nodes.ts';
+import { type SweepStep, turnsOf } from '../control-plane/sweep.ts';
+import type { Refusal } from '../engine/plan.ts';
 
 /**
  * A voter whose file is already this small a share of its own quota isn't defragmented in an emergency: it can't be
@@ -25,13 +27,10 @@ export interface RecoveryPolicy {
   readonly copiesFirst?: boolean | undefined;
 }
 
-/**
- * One step of a plan. The steps run in this order; `move-leader` stands directly before its member's defragmentation.
- */
+/** What is done about NOSPACE, in this order. */
 export type RecoveryStep =
   | { readonly action: 'compact'; readonly revision: string; readonly memberIds: readonly string[] }
-  | { readonly action: 'defragment'; readonly memberId: string }
-  | { readonly action: 'move-leader'; readonly fromMemberId: string }
+  | SweepStep
   | { readonly action: 'disarm'; readonly memberIds: readonly string[] }
   | { readonly action: 'canary' }
   | { readonly action: 'watch'; readonly seconds: number };
@@ -48,13 +47,7 @@ export type Plan =
       /** A sentence for each silence of which it can't be told whose it is. */
       readonly unknown: readonly string[];
     }
-  | {
-      readonly kind: 'refusal';
-      /** `refused`: run again when what is named has changed. `escalated`: a person has to decide. */
-      readonly outcome: 'refused' | 'escalated';
-      readonly rule: string;
-      readonly reason: string;
-    }
+  | Refusal
   | { readonly kind: 'steps'; readonly steps: readonly RecoveryStep[] };
 
 /** Decides on the recovery from NOSPACE (docs/rules.md, R1 to R4, R6 to R8, R11, R17). */
@@ -258,26 +251,31 @@ function refuseSmallDisk({ disks }: Observation, voters: readonly ObservedMember
 }
 
 function recovery({ alarms, revision }: Observation, voters: readonly ObservedMember[], policy: RecoveryPolicy): Plan {
-  const toDefragment = inSweepOrder(voters.filter((voter) => !isSmallEnough(voter)));
-  const steps: RecoveryStep[] = [];
-  if (toDefragment.length > 0) {
-    steps.push({ action: 'compact', revision, memberIds: voters.map(({ id }) => id) });
-    for (const member of toDefragment) {
-      if (member.isLeader && voters.length > 1) steps.push({ action: 'move-leader', fromMemberId: member.id });
-      steps.push({ action: 'defragment', memberId: member.id });
-    }
-  }
-  steps.push(
+  const toDefragment = voters.filter((voter) => !isSmallEnough(voter)).map(({ id }) => id);
+  const steps: RecoveryStep[] = [
+    ...(toDefragment.length > 0 ? sweepOf(voters, revision, toDefragment) : []),
     { action: 'disarm', memberIds: [...new Set(alarms.map(({ memberId }) => memberId))].sort() },
     { action: 'canary' },
     { action: 'watch', seconds: policy.watchSeconds },
-  );
+  ];
   return { kind: 'steps', steps };
 }
 
-/** R3: followers first, by name so that two runs go the same way, the leader last. */
-function inSweepOrder(voters: readonly ObservedMember[]): ObservedMember[] {
-  return [...voters].sort((a, b) => Number(a.isLeader) - Number(b.isLeader) || a.name.localeCompare(b.name));
+/** R4, R3: every voter gets the barrier; then followers first, by name so that two runs go the same way. */
+export function sweepOf(
+  voters: readonly ObservedMember[],
+  revision: string,
+  memberIds: readonly string[],
+): RecoveryStep[] {
+  const inOrder = voters.filter(({ id }) => memberIds.includes(id)).sort((a, b) => a.name.localeCompare(b.name));
+  const leader = voters.length > 1 ? voters.find(({ isLeader }) => isLeader)?.id : undefined;
+  return [
+    { action: 'compact', revision, memberIds: voters.map(({ id }) => id) },
+    ...turnsOf(
+      inOrder.map(({ id }) => id),
+      leader,
+    ),
+  ];
 }
 
 function isSmallEnough({ dbSize, quota }: ObservedMember): boolean {

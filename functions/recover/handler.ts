@@ -5,11 +5,10 @@ import { clusterWorkflow } from '../engine/cluster-workflow.ts';
 import { recover } from './workflow.ts';
 
 export const handler = withSession(
-  clusterWorkflow(({ command, context, environment, journal }) => {
+  clusterWorkflow(({ command, environment, journal }) => {
     const { cluster: configuration, snapshotBucket, switchParameter, pruneFunction } = environment;
     const session = currentSession();
     return recover({
-      context,
       configuration,
       command,
       pruneFunction,

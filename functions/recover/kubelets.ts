@@ -36,7 +36,7 @@ const LOOK_DEADLINES = { statusMs: 2_000, healthMs: 2_000 };
  */
 export async function restartKubelets(
   recovery: ReachableRun,
-  plan: Extract<Plan, { kind: 'restart-kubelets' }>,
+  plan: Omit<Extract<Plan, { kind: 'restart-kubelets' }>, 'kind'>,
   { nodes = [] }: Observation,
 ): Promise<KubeletRestarts> {
   for (const { name, instanceId } of plan.offline) {
@@ -77,7 +77,7 @@ function added(one: KubeletRestarts, other: KubeletRestarts): KubeletRestarts {
 }
 
 async function restartGroup(
-  { journal, context, configuration }: ReachableRun,
+  { journal, configuration }: ReachableRun,
   group: readonly ObservedNode[],
 ): Promise<KubeletRestarts> {
   const names = group.map(({ name }) => name).join(', ');
@@ -85,7 +85,7 @@ async function restartGroup(
     document: documentName(configuration.name, 'RestartKubelet'),
     instanceIds: group.map(({ instanceId }) => instanceId),
     parameters: { KubeletUnit: configuration.nodes?.kubeletUnit ?? 'kubelet' },
-    stepId: `${context.executionContext.durableExecutionArn} restart ${names}`,
+    stepId: `${journal.executionArn} restart ${names}`,
     timeoutSeconds: DELIVERY_TIMEOUT_SECONDS,
   };
   const name = ofNodes('restart kubelet on', group);

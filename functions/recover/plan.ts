@@ -1,4 +1,4 @@
-// The plan in words, for a dry run, and the parts of a recovery that this cluster's configuration leaves out.
+// A recovery's plan: what was decided, with what a run of this configuration does around it; and its words.
 import { formatBytes, type PlannedStep } from '../contract/report.ts';
 import { flawInWords, hasFlaw } from '../contract/versions.ts';
 import { nameOf, type Observation } from '../control-plane/observation.ts';
@@ -6,46 +6,73 @@ import type { RunContext } from '../control-plane/run-context.ts';
 import { planSnapshot } from '../control-plane/snapshot-first.ts';
 import type { Plan, RecoveryStep } from './decide.ts';
 
+/** What act goes over. */
+export type ActStep =
+  /** What this configuration leaves out, which is told at the run's beginning. */
+  | { readonly action: 'left-out'; readonly name: string; readonly detail: string }
+  | { readonly action: 'snapshot' }
+  | RecoveryStep
+  /** Only ever found on the way: the live data alone is too much, for these members. */
+  | { readonly action: 'prune'; readonly full: FullMember; readonly memberIds: readonly string[] };
+
+/** Whose file is full of what is live. Bytes. */
+export interface FullMember {
+  readonly memberId: string;
+  readonly liveBytes: number;
+  readonly quotaBytes: number;
+}
+
+export type KubeletStep =
+  | ({ readonly action: 'restart-kubelets' } & Omit<RestartKubelets, 'kind'>)
+  /** Look again, and decide on what is found then. */
+  | { readonly action: 'observe' };
+
+type RestartKubelets = Extract<Plan, { kind: 'restart-kubelets' }>;
+type Steps = Extract<Plan, { kind: 'steps' }>;
+
+type Parts = Pick<RunContext, 'configuration' | 'snapshotBucket' | 'pruneFunction'>;
+
 /** What a recovery would do with the reports, where the data itself turns out to be too much. */
 export function missingParts({
   configuration,
   pruneFunction,
-}: Pick<RunContext, 'configuration' | 'pruneFunction'>): PlannedStep[] {
+}: Pick<Parts, 'configuration' | 'pruneFunction'>): Extract<ActStep, { action: 'left-out' }>[] {
   if (configuration.kubernetes !== undefined && pruneFunction !== undefined) return [];
   const what = configuration.kubernetes === undefined ? '`kubernetes`' : 'prune function';
-  return [{ name: 'prune', detail: `no ${what}: not configured; should live data alone be too much, nobody prunes` }];
+  const detail = `no ${what}: not configured; should live data alone be too much, nobody prunes`;
+  return [{ action: 'left-out', name: 'prune', detail }];
 }
 
-/** @returns one entry a step, in the order in which they would run */
-export function describePlan(
-  plan: Extract<Plan, { kind: 'steps' | 'restart-kubelets' }>,
-  observation: Observation,
-  {
-    configuration,
-    snapshotBucket,
-    pruneFunction,
-  }: Pick<RunContext, 'configuration' | 'snapshotBucket' | 'pruneFunction'>,
-): PlannedStep[] {
-  if (plan.kind === 'restart-kubelets') {
-    const how = plan.together ? 'at the same time, because the quorum is lost' : 'one by one, while the quorum is held';
-    const restarts = plan.nodes.map(({ name, instanceId }) => ({
-      name: `restart kubelet ${name}`,
-      detail: `${instanceId}, ${how}`,
-    }));
-    const left = plan.unknown.map((detail) => ({ name: 'restart kubelets', detail: `none for this: ${detail}` }));
-    return [...restarts, ...left, { name: 'observe', detail: 'look again, and decide on what is found then' }];
-  }
-  const snapshot = planSnapshot({ configuration, snapshotBucket });
-  return [
-    ...missingParts({ configuration, pruneFunction }),
-    snapshot,
-    ...plan.steps.map((step) => describeStep(step, observation)),
-  ];
+/** R13: the snapshot comes before anything in etcd is changed. */
+export function actPlan({ steps }: Steps, parts: Parts): readonly ActStep[] {
+  return [...missingParts(parts), { action: 'snapshot' }, ...steps];
 }
 
-function describeStep(step: RecoveryStep, { members }: Observation): PlannedStep {
+export function kubeletPlan({ kind: _, ...restart }: RestartKubelets): readonly KubeletStep[] {
+  return [{ action: 'restart-kubelets', ...restart }, { action: 'observe' }];
+}
+
+/** The plan in words, for a dry run. */
+export function describePlan(plan: Steps | RestartKubelets, observation: Observation, parts: Parts): PlannedStep[] {
+  const steps = plan.kind === 'steps' ? actPlan(plan, parts) : kubeletPlan(plan);
+  return steps.flatMap((step) => describeStep(step, observation, parts));
+}
+
+function describeStep(
+  step: ActStep | KubeletStep,
+  { members }: Observation,
+  parts: Parts,
+): PlannedStep | PlannedStep[] {
   const names = (ids: readonly string[]) => ids.map((id) => nameOf(members, id)).join(', ');
   switch (step.action) {
+    case 'left-out':
+      return { name: step.name, detail: step.detail };
+    case 'restart-kubelets':
+      return describeRestarts(step);
+    case 'observe':
+      return { name: 'observe', detail: 'look again, and decide on what is found then' };
+    case 'snapshot':
+      return planSnapshot(parts);
     case 'compact':
       return { name: 'compact', detail: `physically, to revision ${step.revision}, on ${names(step.memberIds)}` };
     case 'move-leader':
@@ -59,6 +86,8 @@ function describeStep(step: RecoveryStep, { members }: Observation): PlannedStep
           : '';
       return { name: `defragment ${names([step.memberId])}`, detail: `its file has ${formatBytes(dbSize)}${unless}` };
     }
+    case 'prune':
+      return { name: 'prune', detail: `delete stale reports: ${names([step.full.memberId])} is full of live data` };
     case 'disarm':
       return {
         name: 'disarm',
@@ -69,4 +98,12 @@ function describeStep(step: RecoveryStep, { members }: Observation): PlannedStep
     case 'watch':
       return { name: 'watch', detail: `the alarm list for ${step.seconds} s` };
   }
+}
+
+function describeRestarts({ together, nodes, unknown }: Omit<RestartKubelets, 'kind'>): PlannedStep[] {
+  const how = together ? 'at the same time, because the quorum is lost' : 'one by one, while the quorum is held';
+  return [
+    ...nodes.map(({ name, instanceId }) => ({ name: `restart kubelet ${name}`, detail: `${instanceId}, ${how}` })),
+    ...unknown.map((detail) => ({ name: 'restart kubelets', detail: `none for this: ${detail}` })),
+  ];
 }

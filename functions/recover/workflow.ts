@@ -7,22 +7,23 @@ import { inspectDisks } from '../control-plane/disks.ts';
 import { whatFillsIt } from '../control-plane/live-data.ts';
 import { locateEtcd, unreadable, withoutEndpoints } from '../control-plane/locate.ts';
 import { awayIn, isTypedInVain, look } from '../control-plane/look.ts';
-import { reportMember, votersOf } from '../control-plane/members.ts';
+import { reportMember } from '../control-plane/members.ts';
 import { listNodes } from '../control-plane/nodes.ts';
 import type { KubeletRestarts, Observation } from '../control-plane/observation.ts';
 import { observeNobody } from '../control-plane/observe.ts';
 import { missingRights } from '../control-plane/rights.ts';
 import type { ReachableRun, RunContext } from '../control-plane/run-context.ts';
-import { copiesFirst, snapshotFirst } from '../control-plane/snapshot-first.ts';
+import { copiesFirst } from '../control-plane/snapshot-first.ts';
 import { type Unwell, unwell } from '../control-plane/verify.ts';
 import type { Conclusion } from '../engine/conduct.ts';
 import { GuardError } from '../engine/journal.ts';
 import { readMode } from '../engine/mode.ts';
+import { carryOut } from '../engine/plan.ts';
 import { CHEAP_RIGHTS, RIGHTS } from '../etcd/rights.ts';
 import { act } from './act.ts';
 import { decide, type Plan } from './decide.ts';
 import { restartKubelets } from './kubelets.ts';
-import { describePlan, missingParts } from './plan.ts';
+import { actPlan, describePlan, kubeletPlan, missingParts } from './plan.ts';
 
 /** What a run knows by now, for a report that has to be made in the middle of it. */
 interface Known {
@@ -82,8 +83,12 @@ async function observeAndAct(recovery: RunContext, known: Known): Promise<Conclu
   for (let waited = false; !standsStill; ) {
     const told = known.observation?.nodes ?? nodes;
     if (plan?.kind === 'restart-kubelets' && known.observation !== undefined) {
-      kubelets = await restartKubelets(reached, plan, known.observation);
-      seen = await look(reached, 'observe again', told, { ofNobody });
+      const found = known.observation;
+      await carryOut(kubeletPlan(plan), async (step) => {
+        if (step.action === 'observe') seen = await look(reached, 'observe again', told, { ofNobody });
+        else kubelets = await restartKubelets(reached, step, found);
+        return undefined;
+      });
     } else if (!waited && isAboutAway(plan, known.observation) && !isTypedInVain(recovery.command, seen)) {
       // Nothing can be done about it but to wait: a kubelet may be about to start it again.
       waited = true;
@@ -121,7 +126,7 @@ async function observeAndAct(recovery: RunContext, known: Known): Promise<Conclu
     const why = recovery.command.dryRun ? 'A dry run' : standing;
     return { outcome: 'planned', reason: nothingChanged(why, steps), members, plan: steps };
   }
-  return carryOut(reached, plan, observation);
+  return recoverByPlan(reached, plan, observation);
 }
 
 /** Whether it says no only because a voter is away that may come back, or nobody could be read at all. */
@@ -138,18 +143,16 @@ function nothingChanged(why: string, steps: readonly PlannedStep[]): string {
   return `${why}: nothing was changed. ${steps.length} steps are planned.`;
 }
 
-async function carryOut(
+async function recoverByPlan(
   recovery: ReachableRun,
   plan: Extract<Plan, { kind: 'steps' }>,
   observation: Observation,
 ): Promise<Conclusion> {
-  // R13: before anything in etcd is changed.
-  const unsaved = await snapshotFirst(recovery, votersOf(observation));
-  if (unsaved !== undefined) {
+  const acted = await act(recovery, actPlan(plan, recovery), observation);
+  if (acted.unsaved !== undefined) {
     const members = observation.members.map((member) => reportMember(member, observation, observation));
-    return { outcome: 'escalated', reason: `${unsaved} The alarm stays armed.`, members };
+    return { outcome: 'escalated', reason: `${acted.unsaved} The alarm stays armed.`, members };
   }
-  const acted = await act(recovery, plan.steps, observation);
   // Who has stopped with words does not wait to add some more.
   const patient = acted.stopped === undefined;
   const verified = await look(recovery, 'verify', observation.nodes, { patient, guarded: false });

@@ -32,7 +32,7 @@ async function pruneWith(answers: readonly ChainedInvokeEnd[]) {
     const lease = createLease({ table: aws.table, cluster: 'demo', owner, workflow: 'maintain', ttlMs: LEASE_TTL_MS });
     const sinks = { history: undefined, bus: undefined };
     return conduct({ command, context, lease, sinks }, async (journal) => {
-      const ended = await pruneFirst({ journal, context, command, pruneFunction: ARN });
+      const ended = await pruneFirst({ journal, command, pruneFunction: ARN });
       return { outcome: 'maintained', reason: ended.kind === 'failed' ? ended.problem : ended.kind, members: [] };
     });
   });
