@@ -1,9 +1,11 @@
 // Report: what a run found and did, in numbers for the record and in words for a person.
+import type { ReportKind } from '../contract/kinds.ts';
 import { formatBytes, type Outcome, type PlannedStep, type PrunedResource } from '../contract/report.ts';
 import type { Denied } from './batch.ts';
 import { describeReasons, format } from './guard.ts';
 import type { Found } from './look.ts';
 import type { Progress } from './progress.ts';
+import type { Surveyed } from './survey.ts';
 
 /** One kind, from the look at it to what became of it. */
 export interface Handled extends Found {
@@ -42,16 +44,25 @@ export function prunedResource({ kind, surveyed, trouble, guarded, progress }: H
   };
 }
 
-/** A line for each kind of which something is stale. */
-export function planOf(all: readonly Handled[]): PlannedStep[] {
-  return all.flatMap(({ kind, surveyed, guarded }) => {
+export type PruneStep =
+  | { readonly action: 'delete'; readonly kind: ReportKind; readonly surveyed: Surveyed }
+  | { readonly action: 'leave'; readonly kind: ReportKind; readonly why: string };
+
+/** A step for each kind of which something is stale. */
+export function planOf(all: readonly Handled[]): readonly PruneStep[] {
+  return all.flatMap(({ kind, surveyed, guarded }): PruneStep[] => {
     if (surveyed === undefined || surveyed.stale === 0) return [];
-    if (guarded !== undefined) return [{ name: `leave ${kind.name}`, detail: guarded }];
-    const { stale, listed, reasons, staleBytes } = surveyed;
-    const bytes = staleBytes === undefined ? '' : `; about ${formatBytes(staleBytes)} in etcd`;
-    const detail = `${format(stale)} of ${format(listed)}: ${describeReasons(reasons)}${bytes}`;
-    return [{ name: `delete ${kind.name}`, detail }];
+    if (guarded !== undefined) return [{ action: 'leave', kind, why: guarded }];
+    return [{ action: 'delete', kind, surveyed }];
   });
+}
+
+export function describeStep(step: PruneStep): PlannedStep {
+  if (step.action === 'leave') return { name: `leave ${step.kind.name}`, detail: step.why };
+  const { stale, listed, reasons, staleBytes } = step.surveyed;
+  const bytes = staleBytes === undefined ? '' : `; about ${formatBytes(staleBytes)} in etcd`;
+  const detail = `${format(stale)} of ${format(listed)}: ${describeReasons(reasons)}${bytes}`;
+  return { name: `delete ${step.kind.name}`, detail };
 }
 
 const MISSING =

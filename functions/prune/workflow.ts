@@ -5,9 +5,11 @@ import { kindsToPrune } from '../contract/kinds.ts';
 import type { Conclusion } from '../engine/conduct.ts';
 import { GuardError } from '../engine/journal.ts';
 import { type Mode, readMode } from '../engine/mode.ts';
+import { carryOut } from '../engine/plan.ts';
 import { Acting } from './act.ts';
 import {
   describeDone,
+  describeStep,
   endingOf,
   type Handled,
   planOf,
@@ -81,7 +83,7 @@ async function decide(
     return { outcome, reason: [looked, ...untold(handled), ...passedOver].join(' '), members, pruned };
   }
   if (pruning.dryRun || mode === 'observe') {
-    const plan = planOf(handled);
+    const plan = planOf(handled).map(describeStep);
     const why = pruning.dryRun ? 'A dry run' : standing;
     const blocked = handled.filter(({ guarded }) => guarded !== undefined).length;
     const but = blocked === 0 ? '' : ` Of ${blocked} kinds too many seem stale to delete them unasked.`;
@@ -102,13 +104,14 @@ async function act(pruning: Reached, handled: readonly Handled[]): Promise<Concl
     pruned: all().map(prunedResource),
   });
   try {
-    for (const { kind, surveyed, guarded } of handled) {
-      if (surveyed === undefined || surveyed.stale === 0 || guarded !== undefined) continue;
-      if (acting.isSpent()) break;
+    await carryOut(planOf(handled), async (step) => {
+      if (step.action === 'leave') return undefined;
+      if (acting.isSpent()) return [];
+      const { kind, surveyed } = step;
       await acting.deleteStale(kind, surveyed.stale, (now) => progress.set(kind.name, now));
       const why = progress.get(kind.name)?.stopped?.why;
-      if (why === 'time' || why === 'count' || why === 'away' || why === 'fatal') break;
-    }
+      return why === 'time' || why === 'count' || why === 'away' || why === 'fatal' ? [] : undefined;
+    });
   } catch (error) {
     if (!(error instanceof GuardError)) throw error;
     return conclude({ outcome: 'escalated', reason: `${error.message}. ${describeDone(all())}` });

@@ -106,6 +106,20 @@ describe.each(servers())('pruning, on $name', ({ start }) => {
     expect(of(report)).toMatchObject({ stale: 26, deleted: 0, skipped: 0 });
   });
 
+  it('does what a dry run has planned, in that order, and leaves alone what that leaves alone', async () => {
+    await createReports(api);
+    await createAll(api, REPORT, staleReports(60));
+
+    const dry = await runPrune(api, { dryRun: true });
+    const real = await runPrune(api);
+
+    const planned = dry.plan?.map(({ name }) => name) ?? [];
+    expect(planned).toContain(`leave ${VULNERABILITY_REPORTS}`);
+    const deletes = real.steps.map(({ name }) => name).filter((name) => name.startsWith('delete '));
+    expect(deletes.length).toBeGreaterThan(3);
+    expect(deletes).toEqual(planned.filter((name) => name.startsWith('delete ')));
+  });
+
   it('R12: leaves alone what was rewritten, deleted or given a finalizer after it was listed, and counts it', async () => {
     await createAll(api, REPORT, staleReports(6));
     await using connection = connect();
