@@ -9,7 +9,7 @@ export const UNIT = [
   'test/control-plane/{choose-snapshot-source,node-match,verify}.test.ts',
   'test/dispatch/{handler,parse}.test.ts',
   'test/engine/operations.test.ts',
-  'test/etcd/translate.test.ts',
+  'test/etcd/{metrics,translate}.test.ts',
   'test/house/**/*.test.ts',
   'test/kubernetes/pace.test.ts',
   'test/lib/metric-math.test.ts',

@@ -29,6 +29,8 @@ export interface ProbeLook {
   readonly at: string;
   readonly durationMs: number;
   readonly members: readonly ProbedMember[];
+  /** Hexadecimal ids of the members that have ever answered the probe. Left out by earlier versions of this program. */
+  readonly answered?: readonly string[];
   /** Alarms of who is no member any more: writes are refused for their sake, too. */
   readonly strayAlarms: readonly Alarm[];
   /** Why nobody could be asked; `null` where at least one member answered. */

@@ -84,8 +84,8 @@ export const VERSION_RULES = {
   'removed-members-return': {
     flawed: [{ from: '3.5.1', mendedIn: '3.5.26' }],
     what: 'may bring members back that were removed, or make voters learners again, on the way to 3.6',
-    maintenance: 'a voter that the probe has never seen answer is named with this',
-    emergency: 'a voter that the probe has never seen answer is named with this',
+    maintenance: 'the probe names whoever it has never seen answer with this',
+    emergency: 'the probe names whoever it has never seen answer with this',
     sources: [
       'https://etcd.io/blog/2025/zombie_members_upgrade/',
       'https://etcd.io/blog/2025/upgrade_from_3.5_to_3.6_issue',
@@ -138,6 +138,12 @@ export function flawInWords(version: string | undefined, flaw: VersionFlaw): str
 export function mayDefragmentBeside(version: string | undefined): boolean {
   const [, major, minor] = VERSION.exec(version ?? '') ?? [];
   return Number(major) > 3 || (Number(major) === 3 && Number(minor) >= 8);
+}
+
+/** Whether a cluster with such a member has begun its way to 3.6, from which on other data says who its members are. */
+export function isFrom36(version: string | undefined): boolean {
+  const [, major, minor] = VERSION.exec(version ?? '') ?? [];
+  return Number(major) > 3 || (Number(major) === 3 && Number(minor) >= 6);
 }
 
 /** What it counts as; undefined where it is no version. */

@@ -34,7 +34,7 @@ export async function probe(configuration: ClusterConfiguration, options: ProbeO
 
   const seen = await look(configuration, memory);
   const durationMs = Date.now() - at.getTime();
-  const { outcome, reason } = judge(seen);
+  const { outcome, reason } = judge(seen, memory.answered);
   if (outcome !== 'healthy') memory.expire();
   const members = probedMembers(seen);
   for (const problem of seen.remembered) {
@@ -51,14 +51,16 @@ export async function probe(configuration: ClusterConfiguration, options: ProbeO
       : step('metrics', published, 'skipped', dryRun ? 'a dry run' : 'switched off by POWERTOOLS_METRICS_DISABLED'),
   );
 
-  const record = {
+  const record = (answered: readonly string[]) => ({
     at: at.toISOString(),
     durationMs,
     members,
+    answered,
     strayAlarms: strayAlarms(seen),
     problem: problemOf(seen),
-  };
-  steps.push(await store(dryRun, table, () => storeLook({ table: table ?? '', cluster, look: record })));
+  });
+  const write = (answered: readonly string[]) => storeLook({ table: table ?? '', cluster, look: record(answered) });
+  steps.push(await store(dryRun, table, () => storeAnswered(memory, members, write)));
   return {
     cluster,
     workflow: 'probe',
@@ -71,6 +73,26 @@ export async function probe(configuration: ClusterConfiguration, options: ProbeO
     members: members.map(reportMember),
     steps,
   };
+}
+
+/**
+ * R17: who has ever answered is kept in the record, and by the process from its first record on. That one may take two
+ * writes: the first tells what the record of the process before had.
+ */
+async function storeAnswered(
+  memory: ProbeMemory,
+  members: readonly ProbedMember[],
+  write: (answered: readonly string[]) => Promise<readonly string[]>,
+): Promise<void> {
+  // Who is no member any more has to answer again, should it come back. Where nobody answers nobody has left.
+  const kept = (ids: Iterable<string>) =>
+    [...new Set(ids)].filter((id) => members.length === 0 || members.some((member) => member.id === id)).sort();
+  const answering = members.flatMap(({ id, healthy }) => (healthy ? [id] : []));
+  const known = kept([...(memory.answered ?? []), ...answering]);
+  const before = await write(known);
+  const all = kept([...known, ...before]);
+  if (all.length > known.length) await write(all);
+  memory.answered = new Set(all);
 }
 
 async function store(dryRun: boolean, table: string | undefined, write: () => Promise<void>): Promise<ReportStep> {

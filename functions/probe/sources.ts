@@ -21,6 +21,8 @@ const PATIENCE_MS = 2_500;
 export class ProbeMemory {
   readonly #endpoints: LastKnown<readonly string[]>;
   readonly #tls: LastKnown<TlsMaterial | undefined>;
+  /** Hexadecimal ids of who has ever answered; undefined: not known before the first record is written. */
+  answered: ReadonlySet<string> | undefined;
 
   constructor(options = { maxAgeMs: MAX_AGE_MS, patienceMs: PATIENCE_MS }) {
     this.#endpoints = new LastKnown({ ...options, what: 'the nodes, from Systems Manager' });

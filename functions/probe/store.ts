@@ -1,4 +1,5 @@
 // Writes the probe's last look into the state table, over the one before.
+import * as z from 'zod/mini';
 import { isSetupProblem } from '../aws/client.ts';
 import { EtcdMedicError, redact, SetupError } from '../contract/errors.ts';
 import { PROBE_RECORD, type ProbeLook } from '../contract/probe-record.ts';
@@ -17,23 +18,30 @@ export interface StoreLookOptions {
   readonly look: ProbeLook;
 }
 
+/** Of the look before, whoever wrote it. */
+const before = z.object({ answered: z.optional(z.array(z.string())) });
+
 /**
+ * @returns who had answered by the look before, as it said; nobody where there was none, or none that can be read
  * @throws SetupError when there is no such table or it must not be written to
  * @throws LookNotStoredError when the table did not answer in time
  */
-export async function storeLook({ table, cluster, look }: StoreLookOptions): Promise<void> {
+export async function storeLook({ table, cluster, look }: StoreLookOptions): Promise<readonly string[]> {
   const { DynamoDBClient, PutItemCommand } = await import('@aws-sdk/client-dynamodb');
   const client = new DynamoDBClient({ maxAttempts: 2 });
   // R15: an endpoint or a problem may hold what must not be shown.
   const json = JSON.stringify(look, (_key, value: unknown) => (typeof value === 'string' ? redact(value) : value));
   try {
-    await client.send(
+    const { Attributes } = await client.send(
       new PutItemCommand({
         TableName: table,
+        // So that nobody has to read the table besides.
+        ReturnValues: 'ALL_OLD',
         Item: { cluster: { S: cluster }, record: { S: PROBE_RECORD }, at: { S: look.at }, look: { S: json } },
       }),
       { abortSignal: AbortSignal.timeout(STORE_DEADLINE_MS) },
     );
+    return answeredBefore(Attributes?.look?.S);
   } catch (cause) {
     const message = `the look at ${cluster} could not be written to table ${table}`;
     throw isSetupProblem(cause)
@@ -41,5 +49,16 @@ export async function storeLook({ table, cluster, look }: StoreLookOptions): Pro
       : new LookNotStoredError(message, { cause });
   } finally {
     client.destroy();
+  }
+}
+
+function answeredBefore(json: string | undefined): readonly string[] {
+  if (json === undefined) return [];
+  try {
+    const { data } = before.safeParse(JSON.parse(json));
+    return data?.answered ?? [];
+  } catch (error) {
+    if (error instanceof SyntaxError) return [];
+    throw error;
   }
 }

@@ -2,6 +2,7 @@
 import type { Alarm } from '../contract/alarm.ts';
 import type { ProbedMember } from '../contract/probe-record.ts';
 import type { Outcome } from '../contract/report.ts';
+import { isFrom36, VERSION_RULES } from '../contract/versions.ts';
 import type { Observation, ObservedMember } from '../control-plane/observation.ts';
 import { nameOf } from '../control-plane/observation.ts';
 import type { Look } from './look.ts';
@@ -87,13 +88,15 @@ export interface Verdict {
   readonly reason: string;
 }
 
-export function judge(look: Look): Verdict {
+/** @param answered hexadecimal ids of who has ever answered the probe; undefined: not known */
+export function judge(look: Look, answered?: ReadonlySet<string>): Verdict {
   if (look.kind === 'blind') return { outcome: 'failed', reason: `The probe can't look at etcd: ${look.problem}` };
   if (look.kind === 'nobody') return { outcome: 'escalated', reason: `Nobody answers: ${look.problem}` };
   const { observation } = look;
   const troubles = [
     ...raisedAlarms(observation),
     ...away(observation),
+    ...strangers(observation, answered),
     ...unknownQuotas(observation),
     ...look.refusedRights.map((text) => `A recovery would be refused at ${text}.`),
   ];
@@ -122,6 +125,19 @@ function away({ members }: Observation): string[] {
   return members
     .filter(({ isLearner, healthy }) => !isLearner && !healthy)
     .map(({ id, problem }) => `${nameOf(members, id)} is away: ${problem}.`);
+}
+
+/** R17: a member that was removed may be back on the way from 3.5 to 3.6, and counts for the quorum. */
+function strangers({ members }: Observation, answered: ReadonlySet<string> | undefined): string[] {
+  if (answered === undefined || !members.some(({ version }) => isFrom36(version))) return [];
+  const { what, flawed } = VERSION_RULES['removed-members-return'];
+  const [{ from, mendedIn }] = flawed;
+  return members
+    .filter(({ id, healthy }) => !healthy && !answered.has(id))
+    .map(
+      ({ id }) =>
+        `${nameOf(members, id)} has never answered the probe: an etcd from ${from} to before ${mendedIn} ${what} (R17). Where nobody has added it, remove it: etcdctl member remove ${id}.`,
+    );
 }
 
 /** R8: a recovery of such a cluster would be refused, and nobody is warned before it is full. */
