@@ -1,18 +1,14 @@
 // The credentials function: issues etcd-medic's client certificates, by hand and as the rotation function of their
 // secrets.
-import { Logger } from '@aws-lambda-powertools/logger';
-import { describeError, InvalidInputError, redact } from '../contract/errors.ts';
+import { createLogger } from '../aws/logger.ts';
+import { describeError, InvalidInputError } from '../contract/errors.ts';
 import { type CredentialsEnvironment, type Issuance, readEnvironment } from './environment.ts';
 import { type IssueOrder, parseEvent, type RotationStep } from './event.ts';
 import { type IssueReport, issue } from './issue.ts';
 import { createCredentials, finishRotation, type Rotation, testCredentials } from './rotate.ts';
 import { IssuedSecret } from './secret.ts';
 
-const logger = new Logger({
-  serviceName: process.env.POWERTOOLS_SERVICE_NAME ?? 'etcd-medic-credentials',
-  // R15: whatever comes in.
-  jsonReplacerFn: (_key, value) => (typeof value === 'string' ? redact(value) : value),
-});
+const logger = createLogger(process.env.POWERTOOLS_SERVICE_NAME ?? 'etcd-medic-credentials');
 
 /**
  * @param event `{ "issue": "etcd" | "kubernetes" }`, or a step of Secrets Manager's rotation

@@ -1,8 +1,7 @@
 // The function behind every trigger: reads the event, starts the workflows that it asks for, and says what it did and
 // why.
-import { Logger } from '@aws-lambda-powertools/logger';
-import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
-import middy from '@middy/core';
+import { createLogger } from '../aws/logger.ts';
+import { onRequest } from '../aws/request.ts';
 import type { Command } from '../contract/command.ts';
 import { SetupError } from '../contract/errors.ts';
 import { functionName } from '../contract/names.ts';
@@ -26,47 +25,45 @@ export interface DispatchResult {
   readonly ignored: readonly string[];
 }
 
-const logger = new Logger({ serviceName: 'etcd-medic-dispatch' });
+const logger = createLogger('etcd-medic-dispatch');
 
 /** For what comes after the last try: an error that is told is worth more than one second of trying. */
 const AFTERWARDS_MS = 3_000;
 
 /** Errors are thrown on, so that Lambda tries the event again and then keeps it in the dead-letter queue. */
-export const handler = middy<unknown, DispatchResult>()
-  .use(injectLambdaContext(logger, { resetKeys: true }))
-  .handler(async (event, context) => {
-    const leftMs = context.getRemainingTimeInMillis() - LAST_TRY_MS - AFTERWARDS_MS;
-    const tryUntil = Date.now() + Math.min(TRY_FOR_MS, leftMs);
-    const { cluster, workflows } = readEnvironment(process.env);
-    logger.appendKeys({ cluster: cluster.name });
-    const decisions = parseTrigger(event, {
-      cluster: cluster.name,
-      alarms: cluster.alarms,
-      requestId: context.awsRequestId,
-    });
-
-    const ignored = decisions.flatMap((decision) => (decision.kind === 'ignore' ? [decision.reason] : []));
-    for (const reason of ignored) logger.info('ignored', { reason });
-
-    // All are looked up before the first is started: an event is not carried out by half for want of configuration.
-    const orders = decisions.flatMap((decision) => (decision.kind === 'start' ? [toOrder(decision, workflows)] : []));
-    const started: DispatchResult['started'][number][] = [];
-    for (const { cause, ...start } of orders) {
-      const { executionArn = null, alreadyStarted, refusals } = await startWorkflow(start, { tryUntil });
-      const { name, command } = start;
-      const { workflow, dryRun } = command;
-      const lookAt = `Lambda, ${functionName(cluster.name, workflow)}, Durable executions, ${name}`;
-      started.push({ workflow, dryRun, executionName: name, executionArn, lookAt });
-      logger.info(alreadyStarted ? 'already started' : 'started', {
-        command,
-        cause,
-        executionName: name,
-        executionArn,
-        ...(refusals.length > 0 && { refusals }),
-      });
-    }
-    return { started, ignored };
+export const handler = onRequest<DispatchResult>(logger, async (event, context) => {
+  const leftMs = context.getRemainingTimeInMillis() - LAST_TRY_MS - AFTERWARDS_MS;
+  const tryUntil = Date.now() + Math.min(TRY_FOR_MS, leftMs);
+  const { cluster, workflows } = readEnvironment(process.env);
+  logger.appendKeys({ cluster: cluster.name });
+  const decisions = parseTrigger(event, {
+    cluster: cluster.name,
+    alarms: cluster.alarms,
+    requestId: context.awsRequestId,
   });
+
+  const ignored = decisions.flatMap((decision) => (decision.kind === 'ignore' ? [decision.reason] : []));
+  for (const reason of ignored) logger.info('ignored', { reason });
+
+  // All are looked up before the first is started: an event is not carried out by half for want of configuration.
+  const orders = decisions.flatMap((decision) => (decision.kind === 'start' ? [toOrder(decision, workflows)] : []));
+  const started: DispatchResult['started'][number][] = [];
+  for (const { cause, ...start } of orders) {
+    const { executionArn = null, alreadyStarted, refusals } = await startWorkflow(start, { tryUntil });
+    const { name, command } = start;
+    const { workflow, dryRun } = command;
+    const lookAt = `Lambda, ${functionName(cluster.name, workflow)}, Durable executions, ${name}`;
+    started.push({ workflow, dryRun, executionName: name, executionArn, lookAt });
+    logger.info(alreadyStarted ? 'already started' : 'started', {
+      command,
+      cause,
+      executionName: name,
+      executionArn,
+      ...(refusals.length > 0 && { refusals }),
+    });
+  }
+  return { started, ignored };
+});
 
 function toOrder(
   { command, cause }: Extract<Dispatch, { kind: 'start' }>,

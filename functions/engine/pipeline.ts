@@ -7,11 +7,10 @@ import {
   type DurableLogger,
   withDurableExecution,
 } from '@aws/durable-execution-sdk-js';
-import { Logger } from '@aws-lambda-powertools/logger';
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
-import middy, { type MiddlewareObj } from '@middy/core';
+import { createLogger } from '../aws/logger.ts';
 import { type Command, parseCommand } from '../contract/command.ts';
-import { describeError, redact } from '../contract/errors.ts';
+import { describeError } from '../contract/errors.ts';
 import type { Outcome, RunReport } from '../contract/report.ts';
 
 /** Where the metrics go when nothing else is set, and the log's `service`. */
@@ -34,21 +33,20 @@ export type WorkflowCore = (command: Command, context: DurableContext, tools: Wo
  * into metrics. An event that isn't a command fails the execution with InvalidInputError, and nothing was changed.
  */
 export function durableWorkflow(core: WorkflowCore): DurableLambdaHandler {
-  return withDurableExecution(
-    middy<unknown, RunReport, Error, DurableContext>({
-      // Middy's own early timeout would fail the whole execution, not just this invocation.
-      timeoutEarlyInMillis: 0,
-    })
-      .use(logFailure)
-      .handler(async (event: unknown, context: DurableContext) => {
-        const command = parseCommand(event);
-        const logger = configureLogger(command, context);
-        logger.info('run started', { trigger: command.trigger, dryRun: command.dryRun });
-        const report = await runCore(core, command, context);
-        logger.info('run finished', { outcome: report.outcome, reason: report.reason });
-        return report;
-      }),
-  );
+  return withDurableExecution(async (event: unknown, context: DurableContext) => {
+    try {
+      const command = parseCommand(event);
+      const logger = configureLogger(command, context);
+      logger.info('run started', { trigger: command.trigger, dryRun: command.dryRun });
+      const report = await runCore(core, command, context);
+      logger.info('run finished', { outcome: report.outcome, reason: report.reason });
+      return report;
+    } catch (error) {
+      // The engine keeps the error and CloudWatch shows it; this line puts it among the run's others.
+      context.logger.error('run failed', { problem: describeError(error) });
+      throw error;
+    }
+  });
 }
 
 async function runCore(core: WorkflowCore, command: Command, context: DurableContext): Promise<RunReport> {
@@ -71,12 +69,8 @@ async function runCore(core: WorkflowCore, command: Command, context: DurableCon
 
 function configureLogger({ cluster, workflow }: Command, context: DurableContext): WorkflowTools['logger'] {
   const { durableExecutionArn: executionArn } = context.executionContext;
-  const customLogger = new Logger({
-    serviceName: process.env.POWERTOOLS_SERVICE_NAME ?? DEFAULT_NAME,
-    persistentKeys: { cluster, workflow, executionArn },
-    // R15: whatever a caller hands in.
-    jsonReplacerFn: (_key, value) => (typeof value === 'string' ? redact(value) : value),
-  });
+  const service = process.env.POWERTOOLS_SERVICE_NAME ?? DEFAULT_NAME;
+  const customLogger = createLogger(service, { cluster, workflow, executionArn });
   context.configureLogger({ customLogger, modeAware: true });
   return context.logger;
 }
@@ -118,10 +112,3 @@ function reclaimedBytes({ members }: RunReport): number {
   const reclaimed = members.map(({ before, after }) => (before && after ? before.dbSize - after.dbSize : 0));
   return reclaimed.reduce((sum, bytes) => sum + Math.max(0, bytes), 0);
 }
-
-/** The engine keeps the error and CloudWatch shows it; this line puts it among the run's others. */
-const logFailure: MiddlewareObj<unknown, RunReport, Error, DurableContext> = {
-  onError: ({ context, error }) => {
-    context.logger.error('run failed', { problem: describeError(error) });
-  },
-};

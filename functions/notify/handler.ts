@@ -1,7 +1,6 @@
 // The notify function: tells people how runs end, and puts in order what runs that died have left.
-import { Logger } from '@aws-lambda-powertools/logger';
-import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
-import middy from '@middy/core';
+import { createLogger } from '../aws/logger.ts';
+import { onRequest } from '../aws/request.ts';
 import { describeError } from '../contract/errors.ts';
 import { announce, isRoutine } from './announce.ts';
 import { settle } from './death.ts';
@@ -19,19 +18,17 @@ export interface NotifyResult {
   readonly ignored: string | null;
 }
 
-const logger = new Logger({ serviceName: 'etcd-medic-notify' });
+const logger = createLogger('etcd-medic-notify');
 
 /** Errors are thrown on, so that Lambda tries the event again and then keeps it in the dead-letter queue. */
-export const handler = middy<unknown, NotifyResult>()
-  .use(injectLambdaContext(logger, { resetKeys: true }))
-  .handler(async (event) => {
-    const environment = readEnvironment(process.env);
-    logger.appendKeys({ cluster: environment.cluster.name });
-    const notice = parseNotice(event, environment.cluster.name);
-    if (notice.kind === 'ignore') return ignore(notice.reason);
-    if (notice.kind === 'death') return tellOfDeath(environment, notice.death);
-    return tell(environment, notice);
-  });
+export const handler = onRequest<NotifyResult>(logger, async (event) => {
+  const environment = readEnvironment(process.env);
+  logger.appendKeys({ cluster: environment.cluster.name });
+  const notice = parseNotice(event, environment.cluster.name);
+  if (notice.kind === 'ignore') return ignore(notice.reason);
+  if (notice.kind === 'death') return tellOfDeath(environment, notice.death);
+  return tell(environment, notice);
+});
 
 async function tell(
   environment: NotifyEnvironment,

@@ -1,9 +1,10 @@
 // The probe function: looks at etcd every minute. Its answer, a RunReport, is for a person who presses Test or calls it
 // by hand.
-import { Logger } from '@aws-lambda-powertools/logger';
+
 import * as z from 'zod/mini';
+import { createLogger } from '../aws/logger.ts';
 import type { Trigger } from '../contract/command.ts';
-import { redact, SetupError } from '../contract/errors.ts';
+import { SetupError } from '../contract/errors.ts';
 import type { RunReport } from '../contract/report.ts';
 import { validate } from '../contract/validate.ts';
 import { readEnvironment } from './environment.ts';
@@ -11,11 +12,7 @@ import { probe } from './probe.ts';
 import { ProbeMemory } from './sources.ts';
 import { LookNotStoredError } from './store.ts';
 
-const logger = new Logger({
-  serviceName: process.env.POWERTOOLS_SERVICE_NAME ?? 'etcd-medic-probe',
-  // R15: whatever a caller hands in.
-  jsonReplacerFn: (_key, value) => (typeof value === 'string' ? redact(value) : value),
-});
+const logger = createLogger(process.env.POWERTOOLS_SERVICE_NAME ?? 'etcd-medic-probe');
 
 /** Outlives an invocation, so that the next ones know what a service does not tell at the moment. */
 const memory = new ProbeMemory();

@@ -1,7 +1,6 @@
 // The function behind the dashboard's custom widget: answers with a page about the cluster, and changes nothing.
-import { Logger } from '@aws-lambda-powertools/logger';
-import { injectLambdaContext } from '@aws-lambda-powertools/logger/middleware';
-import middy from '@middy/core';
+import { createLogger } from '../aws/logger.ts';
+import { onRequest } from '../aws/request.ts';
 import { readEnvironment } from './environment.ts';
 import { readEvent } from './event.ts';
 import { drawPage } from './page.ts';
@@ -15,15 +14,13 @@ It takes no parameters. It reads the probe's last look, the lease and the histor
 Parameter Store; it changes nothing. Its buttons call the function \`dispatch\` with your own permissions.
 `;
 
-const logger = new Logger({ serviceName: 'etcd-medic-widget' });
+const logger = createLogger('etcd-medic-widget');
 
 /** Returns HTML; for `{ "describe": true }` markdown. */
-export const handler = middy<unknown, string>()
-  .use(injectLambdaContext(logger, { resetKeys: true }))
-  .handler(async (event) => {
-    const frame = readEvent(event);
-    if (frame === 'describe') return DOCUMENTATION;
-    const situation = await readSituation(readEnvironment(process.env), Date.now());
-    for (const problem of situation.problems) logger.warn('incomplete', { problem });
-    return drawPage(situation, frame);
-  });
+export const handler = onRequest<string>(logger, async (event) => {
+  const frame = readEvent(event);
+  if (frame === 'describe') return DOCUMENTATION;
+  const situation = await readSituation(readEnvironment(process.env), Date.now());
+  for (const problem of situation.problems) logger.warn('incomplete', { problem });
+  return drawPage(situation, frame);
+});
