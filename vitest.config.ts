@@ -17,7 +17,7 @@ export const UNIT = [
   'test/nodes/agent-version.test.ts',
   'test/permissions/iam.test.ts',
   'test/probe/last-known.test.ts',
-  'test/prune/{duration,guard,stale,stale.property}.test.ts',
+  'test/prune/{absence,duration,guard,limits,stale,stale.property}.test.ts',
   'test/recover/decide.test.ts',
   'test/widget/{event,next-runs,page,timeline,verdict}.test.ts',
 ];

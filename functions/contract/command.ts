@@ -26,6 +26,8 @@ const commandSchema = z.strictObject({
   workflow: z.enum(WORKFLOW_NAMES),
   trigger: triggerSchema,
   dryRun: z._default(z.boolean(), false),
+  /** Of a pruning: etcd refuses writes and waits for it, so that it is not held to what a night may delete. */
+  emergency: z.optional(z.literal(true)),
   /** The durable execution on whose behalf this runs: under its lease, which it goes on holding (R9). */
   parent: z.optional(z.string().check(z.regex(/^arn:aws/, "a durable execution's ARN"))),
 });

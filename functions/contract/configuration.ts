@@ -119,6 +119,7 @@ const wholeNumber = (from: number, to: number, of: string) =>
 /** The most that a configuration may say; a run's durable operations are counted with them. */
 export const MOST_REVISION_AGE_SECONDS = 3_600;
 export const MOST_PRUNE_MINUTES = 180;
+export const MOST_DELETES = 1_000_000;
 export const MOST_STALE_COUNT = 10_000_000;
 
 const freeShareAbove = share;
@@ -174,8 +175,29 @@ const pruneKind = z.strictObject({
   maxStaleShare: z.optional(share),
 });
 
+const counts = z._default(z.boolean(), true);
+/** Why a report is stale; docs/pruning.md says what each means. `false`: that is no reason here. */
+const reasons = z.strictObject({
+  'owner-gone': counts,
+  'owner-superseded': counts,
+  'owner-scaled-to-zero': counts,
+  'ttl-passed': counts,
+  'producer-gone': counts,
+  leftover: counts,
+  'unowned-ephemeral': counts,
+  'idle-ephemeral': counts,
+});
+
 const prune = z.strictObject({
   schedule: z._default(schedule, { cron: '30 1 * * ? *', timeZone: 'UTC' }),
+  reasons: z._default(reasons, () => reasons.parse({})),
+  /** An ephemeral report that nobody has written for so long is stale, whoever owns it. */
+  ephemeralHours: z._default(z.number().check(z.gte(1, 'at least 1 hour')), 1),
+  /**
+   * Where a workload has no replicas, though its revision is the current one: after so many days its reports are stale.
+   * Left out: never, since it may be back in the morning.
+   */
+  scaledToZeroDays: z.optional(z.number().check(z.gte(1, 'at least 1 day'))),
   /** By `<plural>.<group>`, such as `vulnerabilityreports.aquasecurity.github.io`. */
   kinds: z._default(
     z.record(
@@ -184,11 +206,16 @@ const prune = z.strictObject({
     ),
     {},
   ),
-  /** How many reports one run may delete. */
-  maxDeletes: z._default(wholeNumber(1, 1_000_000, 'reports'), 20_000),
-  /** How long one run may go on deleting. */
+  /**
+   * How many reports one run may delete, and for how long it may go on. While etcd refuses writes, a recovery takes as
+   * many and as long as what is stale needs, where that is more.
+   */
+  maxDeletes: z._default(wholeNumber(1, MOST_DELETES, 'reports'), 20_000),
   maxMinutes: z._default(wholeNumber(1, MOST_PRUNE_MINUTES, 'minutes'), 30),
-  /** Where a larger share of a kind seems stale, or more reports than `maxStaleCount`, a person has to look first. */
+  /**
+   * Where a larger share of a kind seems stale by its owners, or more reports than `maxStaleCount` by owners or by the
+   * absence of an operator, a person has to look first. What a report itself says has no such limit.
+   */
   maxStaleShare: z._default(share, 0.5),
   maxStaleCount: z._default(wholeNumber(1, MOST_STALE_COUNT, 'reports'), 200_000),
 });
@@ -356,6 +383,8 @@ export type MaintenancePolicy = ClusterConfiguration['maintain'];
 export type PruningPolicy = ClusterConfiguration['prune'];
 /** When it starts by itself: `false` is never. */
 export type Schedule = z.output<typeof schedule>;
+/** Why a report is stale. */
+export type StaleReason = keyof PruningPolicy['reasons'];
 export type EtcdCredentials = NonNullable<ClusterConfiguration['etcd']['credentials']>;
 
 /** Undefined: a workflow without a schedule of its own, which something else starts. */

@@ -42,8 +42,10 @@ export interface ReportKind {
   readonly producer: Producer | undefined;
   /** Other tools write this kind as well, so that only reports labelled as the producer's own are touched. */
   readonly shared: boolean;
-  /** Written for the moment, to be merged into a report: one without an owner is a remnant. */
+  /** Written for the moment, to be merged into a report: one without an owner, or left unwritten, is a remnant. */
   readonly ephemeral: boolean;
+  /** Ephemeral by its name; the Kyverno that writes it merges it anew each time, though, and leaves it there. */
+  readonly merged: boolean;
   /** Of an older Kyverno: nobody reads or deletes them where the cluster serves `reports.kyverno.io`. */
   readonly leftover: boolean;
   /** The annotation with a report's time to live, as a Go duration counted from its creation. */
@@ -55,7 +57,7 @@ export interface ReportKind {
   readonly maxStaleShare: number | undefined;
 }
 
-const plain = { shared: false, ephemeral: false, leftover: false, endsByTtl: false };
+const plain = { shared: false, ephemeral: false, merged: false, leftover: false, endsByTtl: false };
 
 function trivy(plural: string, facts: Partial<ReportKind> = {}): ReportKind {
   const versions = ['v1alpha1'];
@@ -93,7 +95,12 @@ export const KNOWN_KINDS: readonly ReportKind[] = [
   ...['reports', 'clusterreports'].map((plural) => kyverno(plural, 'openreports.io', ['v1alpha1'], { shared: true })),
   ...['admissionreports', 'clusteradmissionreports', 'backgroundscanreports', 'clusterbackgroundscanreports'].map(
     // Kyverno 1.12 served the later version, those before it only the earlier.
-    (plural) => kyverno(plural, 'kyverno.io', ['v2', 'v1alpha2'], { leftover: true }),
+    (plural) =>
+      kyverno(plural, 'kyverno.io', ['v2', 'v1alpha2'], {
+        leftover: true,
+        ephemeral: true,
+        merged: plural.endsWith('backgroundscanreports'),
+      }),
   ),
 ];
 

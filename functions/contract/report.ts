@@ -94,6 +94,11 @@ export interface PrunedResource {
   readonly missing?: number | undefined;
   /** Why they are stale: how many for each reason. */
   readonly reasons: Readonly<Record<string, number>>;
+  /**
+   * Of `reasons`, those that no report was deleted for, since a person has to look first; left out where there are
+   * none.
+   */
+  readonly held?: Readonly<Partial<Record<string, number>>> | undefined;
   /** Why others were kept, where that is worth knowing: how many for each reason. */
   readonly kept?: Readonly<Record<string, number>> | undefined;
   /** About how many bytes the stale ones take in etcd; measured on a few of them. */

@@ -13,7 +13,7 @@ export interface Workflow {
   readonly ordersPruning: boolean;
   /** What it sends to nodes. */
   readonly documents: readonly DocumentKind[];
-  /** It reads the reports of earlier runs. */
+  /** It reads what earlier runs have left: their reports, or which operators they found. */
   readonly readsHistory: boolean;
   /** The longest run, in hours, from its turn on; CloudFormation changes a timeout in place. */
   readonly hours: { readonly alone: number; readonly withPruning: number };
@@ -102,7 +102,8 @@ export const WORKFLOWS = {
     reaches: 'kubernetes',
     ordersPruning: false,
     documents: [],
-    readsHistory: false,
+    // Which operators they found.
+    readsHistory: true,
     hours: { alone: PRUNE_HOURS, withPruning: PRUNE_HOURS },
     startedBy: [],
     finishedEvent: 'Report Pruning Finished',

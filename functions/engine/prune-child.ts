@@ -20,6 +20,8 @@ export interface PruneOrder {
   readonly journal: Journal;
   /** Of the run that orders it. */
   readonly command: Command;
+  /** etcd refuses writes until it is done. @default false */
+  readonly emergency?: boolean;
   /** The prune function's ARN with its alias; undefined: not configured. */
   readonly pruneFunction: string | undefined;
 }
@@ -35,7 +37,12 @@ export type ChildPruning =
  * costs nothing.
  * @throws GuardError when the lease is lost before it begins
  */
-export async function pruneFirst({ journal, command, pruneFunction }: PruneOrder): Promise<ChildPruning> {
+export async function pruneFirst({
+  journal,
+  command,
+  pruneFunction,
+  emergency = false,
+}: PruneOrder): Promise<ChildPruning> {
   if (pruneFunction === undefined) {
     journal.note('prune', { outcome: 'not-configured', detail: 'no prune function: not configured' });
     return { kind: 'not-configured' };
@@ -45,7 +52,7 @@ export async function pruneFirst({ journal, command, pruneFunction }: PruneOrder
     return { outcome: 'done', detail: 'the lease is held' };
   });
   const parent = command.parent ?? journal.executionArn;
-  const order: Command = { ...command, workflow: 'prune', parent };
+  const order: Command = { ...command, workflow: 'prune', parent, ...(emergency && { emergency }) };
   const ended = await invokeAwake(journal, pruneFunction, order);
   const finished = await journal.step('after prune', { guarded: false, quiet: true }, async () => ({
     outcome: 'done',

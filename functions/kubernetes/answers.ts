@@ -34,11 +34,7 @@ const metadataList = z.object({
 });
 const scaledList = z.object({
   metadata: listMetadata,
-  items: nullable(
-    z.array(
-      z.object({ metadata: z.object({ uid: text }), spec: nullable(z.object({ replicas: nullable(z.number()) })) }),
-    ),
-  ),
+  items: nullable(z.array(z.object({ metadata, spec: nullable(z.object({ replicas: nullable(z.number()) })) }))),
 });
 const deleted = z.object({ metadata: nullable(z.object({ finalizers: nullable(z.array(z.string())) })) });
 const kindList = z.object({
@@ -90,7 +86,10 @@ export function readMetadataList(answer: Answer, call: ApiCall): Page<ObjectMeta
 export function readScaledList(answer: Answer, call: ApiCall): Page<ScaledOwner> {
   const list = read(answer, call, scaledList);
   return {
-    items: (list.items ?? []).map((item) => ({ uid: item.metadata.uid, replicas: item.spec?.replicas ?? 1 })),
+    items: (list.items ?? []).map((item) => {
+      const { uid, lastWrittenAt, annotations, ownerReferences } = plain(item.metadata);
+      return { uid, lastWrittenAt, annotations, ownerReferences, replicas: item.spec?.replicas ?? 1 };
+    }),
     continueToken: list.metadata.continue || undefined,
   };
 }

@@ -79,6 +79,10 @@ export interface ScaledOwner {
   readonly uid: string;
   /** `spec.replicas`; 1 where it is left out, as the API says. */
   readonly replicas: number;
+  /** The newest time in `managedFields`, or the creation where there is none. */
+  readonly lastWrittenAt: string;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly ownerReferences: readonly OwnerReference[];
 }
 
 /** One API server, over kept-alive connections. Every call waits out 429 and 5xx within its own limits. */

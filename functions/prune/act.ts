@@ -2,8 +2,10 @@
 
 import type { ReportKind } from '../contract/kinds.ts';
 import type { RecordedStep, StepResult } from '../engine/step.ts';
+import type { Unconfirmed } from './absence.ts';
 import { type BatchCounts, deleteBatch, NOTHING } from './batch.ts';
-import { guard } from './guard.ts';
+import { type Guarded, guard, isHeld, letThrough } from './guard.ts';
+import type { Limits } from './limits.ts';
 import { memoryFor } from './look.ts';
 import { OwnerDirectory } from './owners.ts';
 import {
@@ -45,30 +47,45 @@ export function batchSize(before: number): number {
   return BATCH_REPORTS * 2 ** Math.floor(before / BATCHES_OF_A_SIZE);
 }
 
+/** What is to be deleted of a kind. */
+export interface Order {
+  readonly kind: ReportKind;
+  /** How many, without those that are held back. */
+  readonly stale: number;
+  readonly held: Guarded['held'];
+}
+
 /** One run's deleting: its budget is for all kinds together. */
 export class Acting {
   readonly #pruning: Reached;
+  readonly #limits: Limits;
+  readonly #unconfirmed: Unconfirmed;
   /** Reports that are gone by this run, and those that in all likelihood are. */
   #spent = 0;
   #beganMs: number | undefined;
   #batches = 0;
 
-  constructor(pruning: Reached) {
+  /** @param unconfirmed whose absence does not count, and why */
+  constructor(pruning: Reached, limits: Limits, unconfirmed: Unconfirmed) {
     this.#pruning = pruning;
+    this.#limits = limits;
+    this.#unconfirmed = unconfirmed;
   }
 
   /**
    * @param onProgress told after every batch, so that it is known what was done even when the lease is lost.
    * @throws GuardError
    */
-  async deleteStale(kind: ReportKind, stale: number, onProgress: (progress: Progress) => void): Promise<void> {
-    const { journal } = this.#pruning;
+  async deleteStale({ kind, stale, held }: Order, onProgress: (progress: Progress) => void): Promise<void> {
+    const { journal, session } = this.#pruning;
+    const seen = session.candidates.get(kind.name);
+    if (seen !== undefined) session.candidates.set(kind.name, without(held, { ...seen, left: stale }));
     const name = `delete ${kind.name}`;
     let progress: Progress = { ...NOTHING, missing: 0, denied: undefined, left: stale, stopped: undefined };
     let away = 0;
     let first: RecordedStep<BatchEnds> | undefined;
     for (let batch = 1; progress.left > 0 && progress.stopped === undefined; batch++) {
-      const step = await this.#batch(`${name}, batch ${batch}`, kind, progress.left);
+      const step = await this.#batch(`${name}, batch ${batch}`, { kind, held, stale: progress.left });
       first ??= step;
       this.#beganMs ??= Date.parse(step.startedAt);
       const data: BatchData = step.data ?? { ...NOTHING, missing: 0, left: progress.left, ...unforeseen(step) };
@@ -91,33 +108,35 @@ export class Acting {
 
   /** The budget of reports, seen from the record alone, so that a replay sees the same. */
   isSpent(): boolean {
-    return this.#spent >= this.#pruning.configuration.prune.maxDeletes;
+    return this.#spent >= this.#limits.maxDeletes;
   }
 
-  #batch(name: string, kind: ReportKind, left: number): Promise<RecordedStep<BatchEnds>> {
+  #batch(name: string, order: Order): Promise<RecordedStep<BatchEnds>> {
     const { journal, session } = this.#pruning;
     // Where nothing is remembered, the kind is listed again first. This decides nothing but how long the step may wait.
-    const neededMs = BATCH_NEEDS_MS + (session.candidates.has(kind.name) ? 0 : SURVEY_NEEDS_MS);
+    const neededMs = BATCH_NEEDS_MS + (session.candidates.has(order.kind.name) ? 0 : SURVEY_NEEDS_MS);
     const spent = this.#spent;
     const most = batchSize(this.#batches++);
-    return journal.step<BatchEnds>(name, { neededMs, quiet: true }, () => this.#work(kind, left, spent, most));
+    return journal.step<BatchEnds>(name, { neededMs, quiet: true }, () => this.#work(order, spent, most));
   }
 
-  async #work(kind: ReportKind, left: number, spent: number, most: number): Promise<StepResult<BatchEnds>> {
-    const { session, api, configuration } = this.#pruning;
+  async #work(order: Order, spent: number, most: number): Promise<StepResult<BatchEnds>> {
+    const { kind, stale: left } = order;
+    const { session, api } = this.#pruning;
+    const { maxDeletes } = this.#limits;
     let missing = 0;
     try {
       // Asked before anything else: a run that is over has no use for another look, nor for its failing.
-      const over = this.#budget(configuration.prune.maxDeletes - spent);
+      const over = this.#budget(maxDeletes - spent);
       if (over !== undefined) return ended({ ...NOTHING, missing, left }, over);
       let candidates = session.candidates.get(kind.name);
       if (candidates === undefined) {
-        const again = await this.#lookAgain(kind);
+        const again = await this.#lookAgain(order);
         if ('why' in again) return ended({ ...NOTHING, missing, left }, again);
         candidates = again;
         missing = Math.max(0, left - candidates.left);
       }
-      const reports = Math.min(most, configuration.prune.maxDeletes - spent - missing);
+      const reports = Math.min(most, maxDeletes - spent - missing);
       const { alive, stopped } = await this.#dropAlive(kind, candidates.list, reports);
       if (stopped !== undefined) return ended({ ...NOTHING, missing, left: candidates.left }, stopped);
       const overNow = this.#budget(reports);
@@ -139,15 +158,18 @@ export class Acting {
   }
 
   /** A fresh invocation remembers nothing: what is there now is judged anew, and the guard asked again. */
-  async #lookAgain(kind: ReportKind): Promise<Candidates | Stopped> {
-    const { session, api, configuration } = this.#pruning;
+  async #lookAgain({ kind, held }: Order): Promise<Candidates | Stopped> {
+    const { session, api, emergency, configuration } = this.#pruning;
+    const { prune } = configuration;
     // With owners as they are now, so that what a batch found to live is not found stale again.
     const { client, directory } = session.withNewDirectory(await api());
-    const capacity = memoryFor(configuration.prune.maxDeletes);
-    const { surveyed, resource, candidates: list } = await survey(client, directory, kind, capacity);
-    const tooMany = guard(kind, surveyed, configuration.prune, 'half-way');
-    if (tooMany !== undefined) return { why: 'guard', detail: tooMany };
-    const candidates = { resource, list, left: surveyed.stale };
+    const capacity = memoryFor(prune.maxDeletes, emergency);
+    const { surveyed, resource, candidates: list } = await survey(client, directory, { kind, rules: prune, capacity });
+    const unconfirmed = kind.producer && this.#unconfirmed[kind.producer];
+    const tooMany = guard(kind, surveyed, prune, { unconfirmed, when: 'half-way' });
+    if (tooMany?.held.some((evidence) => !held.includes(evidence))) return { why: 'guard', detail: tooMany.why };
+    const left = letThrough(surveyed, { held });
+    const candidates = without(held, { resource, list, left });
     session.candidates.set(kind.name, candidates);
     return candidates;
   }
@@ -172,8 +194,11 @@ export class Acting {
     await directory.learn(owned, untilMs);
     const abandoned = next.some((candidate) => candidate.restsOn === 'producer');
     const producers = abandoned ? await directory.producers(untilMs) : undefined;
+    const rules = this.#pruning.configuration.prune;
     const stale = next.filter(({ restsOn, reason, ownerReferences = [] }) => {
-      if (restsOn === 'owners') return isStillWithoutOwner(ownerReferences, directory.owners, kind);
+      if (restsOn === 'owners') {
+        return isStillWithoutOwner(reason, ownerReferences, directory.owners, rules, Date.now());
+      }
       return restsOn === undefined || (producers !== undefined && isStillAbandoned(reason, producers, kind));
     });
     const [unreadable] = directory.unreadable;
@@ -190,8 +215,8 @@ export class Acting {
   }
 
   #budget(reports: number): Stopped | undefined {
-    if (reports <= 0) return budgetOf('count');
-    return this.#deadlineMs() <= Date.now() ? budgetOf('time') : undefined;
+    if (reports <= 0) return budgetOf('count', this.#limits);
+    return this.#deadlineMs() <= Date.now() ? budgetOf('time', this.#limits) : undefined;
   }
 
   #remember({ name }: ReportKind, candidates: Candidates, counts: BatchCounts, denied: number): void {
@@ -203,6 +228,10 @@ export class Acting {
   }
 
   #deadlineMs(): number {
-    return (this.#beganMs ?? Date.now()) + this.#pruning.configuration.prune.maxMinutes * 60_000;
+    return (this.#beganMs ?? Date.now()) + this.#limits.maxMinutes * 60_000;
   }
+}
+
+function without(held: Guarded['held'], { resource, list, left }: Candidates): Candidates {
+  return { resource, list: list.filter(({ reason }) => !isHeld(reason, held)), left };
 }

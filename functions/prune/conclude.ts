@@ -2,15 +2,17 @@
 import type { ReportKind } from '../contract/kinds.ts';
 import { formatBytes, type Outcome, type PlannedStep, type PrunedResource } from '../contract/report.ts';
 import type { Denied } from './batch.ts';
-import { describeReasons, format } from './guard.ts';
+import { describeReasons, format, type Guarded, letThrough, only } from './guard.ts';
+import type { Limits } from './limits.ts';
 import type { Found } from './look.ts';
 import type { Progress } from './progress.ts';
+import type { Evidence } from './stale.ts';
 import type { Surveyed } from './survey.ts';
 
 /** One kind, from the look at it to what became of it. */
 export interface Handled extends Found {
-  /** Why the guard did not let it be touched. */
-  readonly guarded: string | undefined;
+  /** What of it the guard did not let be touched. */
+  readonly guarded: Guarded | undefined;
   /** Undefined: nothing was to be deleted, or it was not begun. */
   readonly progress: Progress | undefined;
 }
@@ -18,7 +20,7 @@ export interface Handled extends Found {
 export function prunedResource({ kind, surveyed, trouble, guarded, progress }: Handled): PrunedResource {
   const notes = [
     trouble?.kind === 'not-served' ? 'not served by this cluster' : trouble?.detail,
-    guarded,
+    guarded?.why,
     progress?.stopped?.detail,
     surveyed && surveyed.finalizers.length > 0
       ? `stale ones with finalizers are left to whoever set them: ${surveyed.finalizers.join(', ')}`
@@ -38,6 +40,7 @@ export function prunedResource({ kind, surveyed, trouble, guarded, progress }: H
     skipped: progress ? progress.gone + progress.changed + progress.finalizers + deniedOf(progress) : 0,
     ...(progress && progress.missing > 0 && { missing: progress.missing }),
     reasons: surveyed?.reasons ?? {},
+    ...(surveyed && guarded && { held: only(surveyed.reasons, guarded.held) }),
     ...(Object.keys(kept).length > 0 && { kept }),
     ...(surveyed?.staleBytes !== undefined && { staleBytes: surveyed.staleBytes }),
     ...(notes.length > 0 && { note: notes.join('. ') }),
@@ -45,23 +48,36 @@ export function prunedResource({ kind, surveyed, trouble, guarded, progress }: H
 }
 
 export type PruneStep =
-  | { readonly action: 'delete'; readonly kind: ReportKind; readonly surveyed: Surveyed }
+  | {
+      readonly action: 'delete';
+      readonly kind: ReportKind;
+      readonly surveyed: Surveyed;
+      readonly toDelete: number;
+      /** What is not among them. */
+      readonly held: Guarded['held'];
+    }
   | { readonly action: 'leave'; readonly kind: ReportKind; readonly why: string };
 
 /** A step for each kind of which something is stale. */
 export function planOf(all: readonly Handled[]): readonly PruneStep[] {
   return all.flatMap(({ kind, surveyed, guarded }): PruneStep[] => {
     if (surveyed === undefined || surveyed.stale === 0) return [];
-    if (guarded !== undefined) return [{ action: 'leave', kind, why: guarded }];
-    return [{ action: 'delete', kind, surveyed }];
+    const toDelete = letThrough(surveyed, guarded);
+    return [
+      ...(toDelete > 0 ? [{ action: 'delete' as const, kind, surveyed, toDelete, held: guarded?.held ?? [] }] : []),
+      ...(guarded === undefined ? [] : [{ action: 'leave' as const, kind, why: guarded.why }]),
+    ];
   });
 }
 
 export function describeStep(step: PruneStep): PlannedStep {
   if (step.action === 'leave') return { name: `leave ${step.kind.name}`, detail: step.why };
+  const { toDelete } = step;
+  const held: readonly Evidence[] = step.held;
   const { stale, listed, reasons, staleBytes } = step.surveyed;
-  const bytes = staleBytes === undefined ? '' : `; about ${formatBytes(staleBytes)} in etcd`;
-  const detail = `${format(stale)} of ${format(listed)}: ${describeReasons(reasons)}${bytes}`;
+  const evidence = (['object', 'producer', 'owners'] as const).filter((each) => !held.includes(each));
+  const bytes = staleBytes === undefined ? '' : `; about ${formatBytes((staleBytes * toDelete) / stale)} in etcd`;
+  const detail = `${format(toDelete)} of ${format(listed)}: ${describeReasons(only(reasons, evidence))}${bytes}`;
   return { name: `delete ${step.kind.name}`, detail };
 }
 
@@ -83,8 +99,8 @@ export interface Ending {
 }
 
 /** How a run ended that got as far as deleting. */
-export function endingOf(all: readonly Handled[]): Ending {
-  const guarded = all.flatMap((one) => one.guarded ?? []);
+export function endingOf(all: readonly Handled[], limits: Limits): Ending {
+  const guarded = all.flatMap((one) => one.guarded?.why ?? []);
   const stops = all.flatMap(({ kind, progress }) =>
     progress?.stopped ? [{ ...progress.stopped, name: kind.name }] : [],
   );
@@ -95,7 +111,7 @@ export function endingOf(all: readonly Handled[]): Ending {
     ...unreadableIn(all),
     ...stops.filter(({ why }) => why === 'unreadable').map(({ detail }) => detail),
   ];
-  const done = `${describeDone(all)}${left(all)}`;
+  const done = `${describeDone(all)}${left(all, limits)}`;
   const reason = (...more: readonly string[]) => [done, ...more, ...refusals(all)].join(' ');
   if (broken.length > 0) {
     const why = broken.map(({ detail }) => detail).join('; ');
@@ -172,13 +188,16 @@ export function describeDone(all: readonly Handled[]): string {
   ].join(' ');
 }
 
-/** What this run did not get to, the guard's kinds aside. */
-function left(all: readonly Handled[]): string {
+/** What this run did not get to; what the guard holds is said by it. */
+function left(all: readonly Handled[], { maxDeletes, configured }: Limits): string {
   const reports = all.reduce((total, { surveyed, guarded, progress }) => {
-    if (guarded !== undefined) return total;
-    return total + (progress ? progress.left : (surveyed?.stale ?? 0));
+    return total + (progress ? progress.left : surveyed ? letThrough(surveyed, guarded) : 0);
   }, 0);
-  return reports === 0 ? '' : ` ${format(reports)} stale ${plural(reports)} are left for the next run.`;
+  if (reports === 0) return '';
+  const runs = Math.ceil(reports / maxDeletes);
+  const next = runs === 1 ? 'for the next run' : `for ${format(runs)} more runs`;
+  const so = runs > 1 && configured ? ` (prune.maxDeletes is ${format(maxDeletes)})` : '';
+  return ` ${format(reports)} stale ${plural(reports)} are left ${next}${so}.`;
 }
 
 function plural(reports: number): string {

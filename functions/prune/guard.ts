@@ -1,7 +1,7 @@
-// R12, the blast radius: where more of a kind seems stale than one run may delete unasked, a person has to look first.
-import type { PruningPolicy } from '../contract/configuration.ts';
+// R12, the blast radius: what evidence may be wrong for a whole kind at once, a person has to look at first.
+import type { PruningPolicy, StaleReason } from '../contract/configuration.ts';
 import type { ReportKind } from '../contract/kinds.ts';
-import type { KeepReason, StaleReason } from './stale.ts';
+import { EVIDENCE, type Evidence, type KeepReason } from './stale.ts';
 
 /** What one look at a kind has counted. */
 export interface Counts {
@@ -11,42 +11,125 @@ export interface Counts {
   readonly kept: Readonly<Partial<Record<KeepReason, number>>>;
 }
 
-export type GuardPolicy = Pick<PruningPolicy, 'maxStaleShare' | 'maxStaleCount'>;
+export type GuardPolicy = Pick<PruningPolicy, 'maxStaleShare' | 'maxStaleCount' | 'maxDeletes'>;
+
+/** What of a kind must not be touched; all else may. */
+export interface Guarded {
+  /** Reports whose reason rests on one of these. */
+  readonly held: readonly Exclude<Evidence, 'object'>[];
+  /** All that speaks against it, with numbers, reasons and what to set. */
+  readonly why: string;
+}
 
 /** Below this a share says nothing: two of three stale reports are a small cluster's ordinary Tuesday. */
 const SHARE_COUNTS_FROM = 50;
 
+export interface GuardOptions {
+  /** What is missing to know that the kind's producer is gone; undefined: that it is gone counts. */
+  readonly unconfirmed?: string | undefined;
+  /** `half-way`: asked again, so that this run may have deleted some already. @default 'before' */
+  readonly when?: 'before' | 'half-way';
+}
+
 /**
- * @param when `half-way`: asked again, so that this run may have deleted some already
- * @returns why this kind must not be touched, and what to set if it is right all the same; undefined where it may be
- *   pruned
+ * What a report says of itself is not held back, however much it is: no list can be wrong about it. Lists of owners,
+ * where they are wrong, are wrong about most of a kind; so a large share that rests on them is held.
+ * @returns undefined where all of the kind's stale reports may be deleted
  */
 export function guard(
   kind: ReportKind,
   counts: Counts,
   policy: GuardPolicy,
-  when: 'before' | 'half-way' = 'before',
-): string | undefined {
-  const { stale, reasons } = counts;
-  // Other tools' reports are none of this kind's own: they must not make the share look small.
-  const own = counts.listed - (counts.kept.foreign ?? 0);
+  { unconfirmed, when = 'before' }: GuardOptions = {},
+): Guarded | undefined {
+  const of = (evidence: Evidence) => countOf(counts, evidence);
+  const byOwners = of('owners');
+  const byProducer = of('producer');
+  // Neither other tools' reports nor those that say enough of themselves: they must not make the share look small.
+  const judged = counts.listed - (counts.kept.foreign ?? 0) - of('object') - byProducer;
+  const share = byOwners / judged;
   const maxStaleShare = kind.maxStaleShare ?? policy.maxStaleShare;
-  const seem = `${format(stale)} of ${format(own)} ${kind.name} (${percent(stale / own)}) seem stale: ${describeReasons(reasons)}`;
-  const so = when === 'before' ? 'none was deleted' : 'no more are deleted';
-  if (stale > policy.maxStaleCount) {
-    return `${seem}. That is more than prune.maxStaleCount (${format(policy.maxStaleCount)}), so ${so}: look at some of them, and if that is right set prune.maxStaleCount to ${stale} or more and run again`;
-  }
-  if (stale < SHARE_COUNTS_FROM || stale / own <= maxStaleShare) return undefined;
-  const enough = Math.ceil((100 * stale) / own) / 100;
-  return `${seem}. That is a larger share than maxStaleShare allows (${percent(maxStaleShare)}), so ${so}: look at some of them, and if that is right set prune.kinds["${kind.name}"].maxStaleShare to ${enough < 1 ? `${enough} or more` : enough} and run again`;
+  const missing = byProducer > 0 ? unconfirmed : undefined;
+  const tooMany = byOwners + byProducer > policy.maxStaleCount;
+  const tooLarge = byOwners >= SHARE_COUNTS_FROM && share > maxStaleShare;
+  if (missing === undefined && !tooMany && !tooLarge) return undefined;
+
+  const isHeld = {
+    owners: byOwners > 0 && (tooLarge || tooMany),
+    producer: byProducer > 0 && (tooMany || missing !== undefined),
+  };
+  const held = (['owners', 'producer'] as const).filter((evidence) => isHeld[evidence]);
+  const heldCounts = only(counts.reasons, held);
+  const heldCount = held.reduce((sum, evidence) => sum + of(evidence), 0);
+  const enough = Math.ceil((100 * byOwners) / judged) / 100;
+  const set = [
+    ...(tooMany ? [`prune.maxStaleCount to ${byOwners + byProducer} or more`] : []),
+    ...(tooLarge ? [`prune.kinds["${kind.name}"].maxStaleShare to ${enough < 1 ? `${enough} or more` : enough}`] : []),
+  ];
+  const runs = Math.ceil(heldCount / policy.maxDeletes);
+  const own = counts.listed - (counts.kept.foreign ?? 0);
+  const why = [
+    `${format(heldCount)} of ${format(own)} ${kind.name} (${percent(heldCount / own)}) seem stale by lists that may be wrong: ${describeReasons(heldCounts)}`,
+    ...(tooMany ? [`That is more than prune.maxStaleCount (${format(policy.maxStaleCount)})`] : []),
+    ...(tooLarge
+      ? [
+          `Of ${format(judged)} that are judged by their owners it is ${percent(share)}, a larger share than maxStaleShare allows (${percent(maxStaleShare)})`,
+        ]
+      : []),
+    ...(missing === undefined
+      ? []
+      : [
+          `That an operator is gone counts only where two looks, an hour to eight days apart, find no Deployment of it, and ${missing}: the nightly pruning and each rehearsal look; see whether ${kind.producer} is really uninstalled, and run again in an hour or more`,
+        ]),
+    `So ${when === 'before' ? 'none of them was deleted' : 'no more of them are deleted'}${set.length === 0 ? '' : `: look at some of them, and if that is right set ${set.join(' and ')} and run again`}`,
+    ...(runs > 1 ? [`At prune.maxDeletes (${format(policy.maxDeletes)}) a run that takes ${runs} runs`] : []),
+  ].join('. ');
+  return { held, why };
 }
 
+/** How many of the stale ones may be deleted. */
+export function letThrough(counts: Counts, guarded: Pick<Guarded, 'held'> | undefined): number {
+  return counts.stale - (guarded?.held ?? []).reduce((sum, evidence) => sum + countOf(counts, evidence), 0);
+}
+
+/** Whether a report that is stale for this reason may be deleted. */
+export function isHeld(reason: StaleReason, held: readonly Evidence[]): boolean {
+  return held.includes(EVIDENCE[reason]);
+}
+
+function countOf({ reasons }: Counts, evidence: Evidence): number {
+  return Object.values(only(reasons, [evidence])).reduce((sum, count) => sum + count, 0);
+}
+
+/** Those that rest on one of these. */
+export function only(reasons: Counts['reasons'], evidence: readonly Evidence[]): Partial<Record<StaleReason, number>> {
+  const entries = entriesOf(reasons).filter(([reason]) => evidence.includes(EVIDENCE[reason]));
+  return Object.fromEntries(entries);
+}
+
+function entriesOf(reasons: Counts['reasons']): readonly (readonly [StaleReason, number])[] {
+  return REASONS.flatMap((reason) => {
+    const count = reasons[reason] ?? 0;
+    return count > 0 ? [[reason, count] as const] : [];
+  });
+}
+
+const REASONS = [
+  'unowned-ephemeral',
+  'idle-ephemeral',
+  'leftover',
+  'producer-gone',
+  'owner-gone',
+  'owner-superseded',
+  'owner-scaled-to-zero',
+  'ttl-passed',
+] as const satisfies readonly StaleReason[];
+
 /** "300 owner-gone, 112 ttl-passed". */
-export function describeReasons(reasons: Readonly<Record<string, number>>): string {
-  const entries = Object.entries(reasons).filter(([, count]) => count > 0);
+export function describeReasons(reasons: Counts['reasons']): string {
   return (
-    entries
-      .sort(([, a], [, b]) => b - a)
+    entriesOf(reasons)
+      .toSorted(([, a], [, b]) => b - a)
       .map(([reason, count]) => `${format(count)} ${reason}`)
       .join(', ') || 'none'
   );

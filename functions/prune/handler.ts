@@ -7,9 +7,10 @@ import { prune } from './workflow.ts';
 /** @param options for tests, which have less patience */
 export function pruneHandler(options: SessionOptions = {}): DurableLambdaHandler {
   const workflow = clusterWorkflow(({ command, environment, journal }) => {
-    const { cluster: configuration, switchParameter } = environment;
+    const { cluster: configuration, switchParameter, table } = environment;
+    const { dryRun, emergency = false } = command;
     const session = currentPruneSession();
-    return prune({ configuration, dryRun: command.dryRun, journal, switchParameter, session });
+    return prune({ configuration, dryRun, emergency, journal, switchParameter, table, session });
   });
   return withPruneSession(workflow, options);
 }

@@ -99,14 +99,14 @@ async function whoseTrouble({ journal, api }: Reached, { name }: ReportKind, tro
 }
 
 async function look(
-  { api, session, journal, configuration: { prune } }: Reached,
+  { api, session, journal, emergency, configuration: { prune } }: Reached,
   kind: ReportKind,
 ): Promise<StepResult<SurveyEnds>> {
   const untilMs = Date.now() + journal.leftMs - SURVEY_LEAVES_MS;
   try {
     const { client, directory } = await api();
-    const memory = memoryFor(prune.maxDeletes);
-    const { surveyed, resource, candidates } = await survey(client, directory, kind, memory, untilMs);
+    const what = { kind, rules: prune, capacity: memoryFor(prune.maxDeletes, emergency) };
+    const { surveyed, resource, candidates } = await survey(client, directory, what, untilMs);
     session.candidates.set(kind.name, { resource, list: candidates, left: surveyed.stale });
     const { listed, stale, reasons } = surveyed;
     const detail = `${format(listed)} listed, ${format(stale)} stale: ${describeReasons(reasons)}`;
@@ -119,6 +119,6 @@ async function look(
 }
 
 /** More than a run may delete is never asked for. */
-export function memoryFor(maxDeletes: number): number {
-  return Math.min(maxDeletes, REMEMBERED);
+export function memoryFor(maxDeletes: number, emergency: boolean): number {
+  return emergency ? REMEMBERED : Math.min(maxDeletes, REMEMBERED);
 }

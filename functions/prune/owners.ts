@@ -1,12 +1,23 @@
 // Who is there: all owners of a kind in one list, however many reports ask for them; or those near a few reports.
 
-import { PRODUCER_NAMES, PRODUCERS, type Producer, type ProducerFacts } from '../contract/kinds.ts';
-import type { KubernetesClient, ListOptions, ObjectMetadata, OwnerReference, Resource } from '../kubernetes/types.ts';
-import { type Owners, type OwnersOfKind, ownerKind, type Presence, type Producers } from './stale.ts';
+import { PRODUCERS, type Producer, type ProducerFacts } from '../contract/kinds.ts';
+import type {
+  KubernetesClient,
+  ListOptions,
+  ObjectMetadata,
+  OwnerReference,
+  Resource,
+  ScaledOwner,
+} from '../kubernetes/types.ts';
+import { type AtZero, type Owners, type OwnersOfKind, ownerKind, type Presence, type Producers } from './stale.ts';
 import { checkTime, TooSlowError, troubleOf } from './trouble.ts';
 
 const PAGE_SIZE = 500;
 const DEPLOYMENTS: Resource = { group: 'apps', version: 'v1', plural: 'deployments' };
+/** Owners of reports that may be without replicas, as `<plural>.<group>`. */
+const SCALED = new Set(['replicasets.apps', 'statefulsets.apps', 'replicationcontrollers.']);
+/** Counted up by the Deployment controller with each rollout and rollback, on both of whom it concerns. */
+const REVISION = 'deployment.kubernetes.io/revision';
 
 export interface OwnerDirectoryOptions {
   /** Looks into the reports' own namespaces alone, so that it costs what a few reports are worth. @default false */
@@ -24,6 +35,8 @@ export class OwnerDirectory {
   /** What the server can't read of owners and operators, for a person to mend. */
   readonly unreadable = new Set<string>();
   #producers: Promise<Producers> | undefined;
+  /** By namespace where it looks nearby, else all under one. */
+  readonly #deployments = new Map<string | undefined, Promise<readonly ObjectMetadata[]>>();
 
   constructor(client: KubernetesClient, { nearby = false }: OwnerDirectoryOptions = {}) {
     this.#client = client;
@@ -67,7 +80,9 @@ export class OwnerDirectory {
       if (resource === undefined) return this.#unknown(name, 'the cluster does not serve this kind');
       const namespace = resource.namespaced ? near : undefined;
       if (this.#asked.has(place(name, namespace))) return;
-      const owners = await this.#list(resource, namespace, untilMs);
+      // Before the ReplicaSets: a rollback in between makes a ReplicaSet's revision the higher one, never the lower.
+      const revisions = isReplicaSets(resource) ? await this.#revisions(namespace, untilMs) : NO_REVISIONS;
+      const owners = await this.#list(resource, namespace, untilMs, revisions);
       this.#owners.set(name, together(this.#owners.get(name), owners));
       this.#asked.add(place(name, namespace));
     } catch (error) {
@@ -115,32 +130,65 @@ export class OwnerDirectory {
     return this.#producers;
   }
 
-  async #list(resource: Resource, namespace: string | undefined, untilMs: number): Promise<OwnersOfKind> {
+  async #list(
+    resource: Resource,
+    namespace: string | undefined,
+    untilMs: number,
+    revisions: Revisions,
+  ): Promise<OwnersOfKind> {
     const uids = new Set<string>();
-    const scaledToZero = new Set<string>();
+    const atZero = new Map<string, AtZero>();
+    const list = SCALED.has(`${resource.plural}.${resource.group}`)
+      ? async (options: ListOptions) => {
+          const page = await this.#client.listScaled(resource, options);
+          for (const owner of page.items) if (owner.replicas === 0) atZero.set(owner.uid, zeroOf(owner, revisions));
+          return page;
+        }
+      : (options: ListOptions) => this.#client.listPage(resource, options);
     let listedAtMs: number | undefined;
     let continueToken: string | undefined;
     do {
       checkTime(`listing owners of the kind ${resource.plural} (${resource.group || 'core'})`, untilMs);
-      const page = await this.#page(resource, { limit: PAGE_SIZE, continueToken, namespace });
+      const page = await list({ limit: PAGE_SIZE, continueToken, namespace });
       // All pages show what was there when the first one was read.
       listedAtMs ??= Date.parse(page.servedAt);
-      for (const { uid, isScaledToZero } of page.items) {
-        uids.add(uid);
-        if (isScaledToZero) scaledToZero.add(uid);
-      }
+      for (const { uid } of page.items) uids.add(uid);
       continueToken = page.continueToken;
     } while (continueToken !== undefined);
-    return { listedAtMs, uids, scaledToZero };
+    return { listedAtMs, uids, atZero };
   }
 
-  async #page(resource: Resource, options: ListOptions) {
-    if (resource.group === 'apps' && resource.plural === 'replicasets') {
-      const page = await this.#client.listScaled(resource, options);
-      return { ...page, items: page.items.map(({ uid, replicas }) => ({ uid, isScaledToZero: replicas === 0 })) };
+  /** Where Deployments can't be listed, no ReplicaSet is known to be superseded. */
+  async #revisions(namespace: string | undefined, untilMs: number): Promise<Revisions> {
+    try {
+      const deployments = await this.#listDeployments(namespace, untilMs);
+      return new Map(deployments.map(({ uid, annotations }) => [uid, revisionIn(annotations)]));
+    } catch (error) {
+      const { kind, detail } = troubleOf(error);
+      if (kind === 'fatal' || kind === 'away') throw error;
+      if (kind === 'unreadable') this.unreadable.add(detail);
+      return NO_REVISIONS;
     }
-    const page = await this.#client.listPage(resource, options);
-    return { ...page, items: page.items.map(({ uid }) => ({ uid, isScaledToZero: false })) };
+  }
+
+  #listDeployments(namespace: string | undefined, untilMs: number): Promise<readonly ObjectMetadata[]> {
+    const listing = this.#deployments.get(namespace) ?? this.#allDeployments(namespace, untilMs);
+    this.#deployments.set(namespace, listing);
+    // What went wrong once is asked again.
+    listing.catch(() => this.#deployments.delete(namespace));
+    return listing;
+  }
+
+  async #allDeployments(namespace: string | undefined, untilMs: number): Promise<readonly ObjectMetadata[]> {
+    const found: ObjectMetadata[] = [];
+    let continueToken: string | undefined;
+    do {
+      checkTime('listing Deployments', untilMs);
+      const page = await this.#client.listPage(DEPLOYMENTS, { limit: PAGE_SIZE, continueToken, namespace });
+      found.push(...page.items);
+      continueToken = page.continueToken;
+    } while (continueToken !== undefined);
+    return found;
   }
 
   async #lookForProducers(untilMs: number): Promise<Producers> {
@@ -170,32 +218,45 @@ export class OwnerDirectory {
     }
   }
 
-  /** By all Deployments, one page after the other, until every producer is found. */
   async #presences(untilMs: number): Promise<Record<Producer, Presence>> {
-    const presences: Record<Producer, Presence> = { trivy: 'gone', kyverno: 'gone' };
-    let continueToken: string | undefined;
-    do {
-      checkTime('listing Deployments', untilMs);
-      const page = await this.#client.listPage(DEPLOYMENTS, { limit: PAGE_SIZE, continueToken });
-      for (const producer of PRODUCER_NAMES) {
-        if (page.items.some((deployment) => isOf(deployment, PRODUCERS[producer]))) presences[producer] = 'there';
-      }
-      continueToken = page.continueToken;
-    } while (continueToken !== undefined && Object.values(presences).includes('gone'));
-    return presences;
+    const deployments = await this.#listDeployments(undefined, untilMs);
+    const presenceOf = (producer: Producer): Presence =>
+      deployments.some((deployment) => isOf(deployment, PRODUCERS[producer])) ? 'there' : 'gone';
+    return { trivy: presenceOf('trivy'), kyverno: presenceOf('kyverno') };
   }
+}
+
+/** By a Deployment's uid. */
+type Revisions = ReadonlyMap<string, number | undefined>;
+const NO_REVISIONS: Revisions = new Map();
+
+function isReplicaSets({ group, plural }: Resource): boolean {
+  return group === 'apps' && plural === 'replicasets';
+}
+
+/** Undefined: nobody has counted. */
+function revisionIn({ [REVISION]: revision = '' }: ObjectMetadata['annotations']): number | undefined {
+  return /^\d+$/.test(revision) ? Number(revision) : undefined;
+}
+
+/** One whose Deployment is not known is not superseded: others roll out ReplicaSets as well, and count on their own. */
+function zeroOf({ annotations, ownerReferences, lastWrittenAt }: ScaledOwner, revisions: Revisions): AtZero {
+  const own = revisionIn(annotations);
+  const current = ownerReferences.map(({ uid }) => revisions.get(uid)).find((revision) => revision !== undefined);
+  const superseded = own !== undefined && current !== undefined && own < current;
+  return { superseded, writtenMs: Date.parse(lastWrittenAt) };
 }
 
 function place(name: string, namespace: string | undefined): string {
   return `${name} in ${namespace ?? 'all namespaces'}`;
 }
 
-function together(before: OwnersOfKind | undefined, { listedAtMs, uids, scaledToZero }: OwnersOfKind): OwnersOfKind {
-  if (before === undefined) return { listedAtMs, uids, scaledToZero };
+function together(before: OwnersOfKind | undefined, { listedAtMs, uids, atZero }: OwnersOfKind): OwnersOfKind {
+  if (before === undefined) return { listedAtMs, uids, atZero };
   return {
     listedAtMs: Math.min(before.listedAtMs, listedAtMs),
     uids: new Set([...before.uids, ...uids]),
-    scaledToZero: new Set([...before.scaledToZero, ...scaledToZero]),
+    atZero: new Map([...before.atZero, ...atZero]),
   };
 }
 

@@ -2,6 +2,7 @@
 import type { AnyResult, RecordedStep, StepResult } from '../engine/step.ts';
 import { type BatchCounts, type Denied, NAMES } from './batch.ts';
 import { format } from './guard.ts';
+import type { Limits } from './limits.ts';
 import { type Trouble, troubleOf } from './trouble.ts';
 
 /** What became of the stale reports of one kind. */
@@ -59,9 +60,10 @@ function addDenied(sum: Denied | undefined, denied: Denied | undefined): Denied 
   return { ...sum, count: sum.count + denied.count, names: [...sum.names, ...denied.names].slice(0, NAMES) };
 }
 
-export function budgetOf(why: 'count' | 'time'): Stopped {
+export function budgetOf(why: 'count' | 'time', { maxDeletes, maxMinutes, configured }: Limits): Stopped {
   const field = why === 'count' ? 'prune.maxDeletes' : 'prune.maxMinutes';
-  return { why, detail: `the budget of this run (${field}) is used up` };
+  const amount = why === 'count' ? `${format(maxDeletes)} reports` : `${maxMinutes} minutes`;
+  return { why, detail: `the budget of this run (${configured ? field : amount}) is used up` };
 }
 
 export function stoppedBy(error: unknown): Stopped {

@@ -16,6 +16,10 @@ export interface Pruning {
   readonly configuration: ClusterConfiguration;
   readonly dryRun: boolean;
   readonly journal: Journal;
+  /** etcd refuses writes, and the run on whose behalf this one works waits for it: what is stale has to go now. */
+  readonly emergency: boolean;
+  /** Of lease and history; undefined: not configured. */
+  readonly table: string | undefined;
   /** R16; undefined: not configured. */
   readonly switchParameter: string | undefined;
   /** Of this invocation. */

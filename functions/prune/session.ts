@@ -2,12 +2,11 @@
 // anew in the next.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { DurableLambdaHandler } from '@aws/durable-execution-sdk-js';
-import type { KubernetesConfiguration } from '../contract/configuration.ts';
+import type { KubernetesConfiguration, StaleReason } from '../contract/configuration.ts';
 import { type KubernetesOptions, openKubernetes } from '../kubernetes/client.ts';
 import { loadKubernetesCredentials } from '../kubernetes/credentials.ts';
 import type { KubernetesClient, ListedObject, OwnerReference, Resource } from '../kubernetes/types.ts';
 import { OwnerDirectory } from './owners.ts';
-import type { StaleReason } from './stale.ts';
 
 /** How patient the client is. @default its own values */
 export type SessionOptions = Pick<KubernetesOptions, 'patienceMs' | 'timeoutMs'>;

@@ -1,22 +1,37 @@
 // Whether a report is stale (R12), from its metadata alone. What cannot be told for sure is kept.
 
+import type { PruningPolicy, StaleReason } from '../contract/configuration.ts';
 import { MANAGED_BY, PRODUCERS, type Producer, type ReportKind } from '../contract/kinds.ts';
 import type { ObjectMetadata, OwnerReference } from '../kubernetes/types.ts';
 import { parseGoDuration } from './duration.ts';
 
-export type StaleReason =
-  /** Nobody has any of its owners' uids any more; another object of the same name does not count. */
-  | 'owner-gone'
-  /** Its owner is a ReplicaSet with 0 replicas: Trivy does not scan it again. */
-  | 'owner-scaled-to-zero'
-  /** It has outlived its TTL, and whoever should delete it evidently does not. */
-  | 'ttl-passed'
-  /** Its operator was uninstalled, and nobody writes it any more. */
-  | 'producer-gone'
-  /** Of a kind that its operator has given up for another one. */
-  | 'leftover'
+/** What a reason's evidence is, beside the kind itself. */
+export type Evidence =
+  /** What the report says of itself: nobody else's list can be wrong about it. */
+  | 'object'
+  /** That an operator is not there, by a list of Deployments. */
+  | 'producer'
+  /** Lists of owners. */
+  | 'owners';
+
+export const EVIDENCE: Readonly<Record<StaleReason, Evidence>> = {
   /** Written for the moment, without an owner, and the moment is over. */
-  | 'unowned-ephemeral';
+  'unowned-ephemeral': 'object',
+  /** Written for the moment, and not written again: its operator has merged it, and never looks at it again. */
+  'idle-ephemeral': 'object',
+  /** Of a kind that its operator has given up for another one. */
+  leftover: 'object',
+  /** Its operator was uninstalled, and nobody writes it any more. */
+  'producer-gone': 'producer',
+  /** Nobody has any of its owners' uids any more; another object of the same name does not count. */
+  'owner-gone': 'owners',
+  /** Its owner is a ReplicaSet with 0 replicas of a revision before its Deployment's: Trivy does not scan it again. */
+  'owner-superseded': 'owners',
+  /** Its owner is the current one, and has had 0 replicas for as many days as the configuration says. */
+  'owner-scaled-to-zero': 'owners',
+  /** It has outlived its TTL, and whoever should delete it evidently does not. */
+  'ttl-passed': 'owners',
+};
 
 export type KeepReason =
   | 'fresh'
@@ -40,7 +55,15 @@ export interface OwnersOfKind {
   readonly listedAtMs: number;
   readonly uids: ReadonlySet<string>;
   /** Those of `uids` that are there with 0 replicas. */
-  readonly scaledToZero: ReadonlySet<string>;
+  readonly atZero: ReadonlyMap<string, AtZero>;
+}
+
+/** A workload without replicas. */
+export interface AtZero {
+  /** Its revision is lower than its Deployment's: a rollout has left it behind, and only a rollback brings it back. */
+  readonly superseded: boolean;
+  /** When somebody last wrote it, in ms since 1970: it has had no replicas for no longer than since then. */
+  readonly writtenMs: number;
 }
 
 /** By `ownerKind`. A kind that is not in it could not be listed. */
@@ -53,8 +76,11 @@ export interface Producers extends Readonly<Record<Producer, Presence>> {
   readonly hasEphemeralReports: boolean;
 }
 
+export type StaleRules = Pick<PruningPolicy, 'reasons' | 'ephemeralHours' | 'scaledToZeroDays'>;
+
 export interface Circumstances {
   readonly kind: ReportKind;
+  readonly rules: StaleRules;
   readonly owners: Owners;
   readonly producers: Producers;
   /** The server's own clock, in ms since 1970. */
@@ -97,46 +123,104 @@ export function judge(report: ObjectMetadata, circumstances: Circumstances): Ver
 
 function judgeReadable(
   report: ObjectMetadata,
-  { kind, owners, producers, nowMs }: Circumstances,
+  circumstances: Circumstances,
   writtenMs: number,
   ttlMs: number | undefined,
 ): Verdict {
+  const { kind, owners, nowMs, rules } = circumstances;
+  const owner = ownerState(report.ownerReferences, writtenMs, owners, sinceMs(rules, nowMs));
   const idleMs = nowMs - writtenMs;
-  const owner = ownerState(report.ownerReferences, writtenMs, owners);
-  if (owner === 'gone') return { stale: 'owner-gone' };
-  // Kyverno reports on what has no replicas as well, and would write it again.
-  if (owner === 'scaled-to-zero' && kind.producer === 'trivy') return { stale: 'owner-scaled-to-zero' };
-  if (kind.ephemeral && owner === 'none' && idleMs > EPHEMERAL_GRACE_MS) return { stale: 'unowned-ephemeral' };
-
-  const kept: Verdict = { keep: owner === 'unknown' ? 'owner-unknown' : 'fresh' };
-  const producer = kind.producer === undefined ? 'unknown' : producers[kind.producer];
-  // Since the last write, which is never before the creation: a report that is still being written has not outlived
-  // anything.
-  if (ttlMs !== undefined && idleMs <= ttlMs + TTL_GRACE_MS) return kept;
-  const keeps = ttlMs !== undefined && producer !== 'gone' && operatorKeeps(kind, ttlMs, idleMs);
-  if (ttlMs !== undefined && !keeps) return { stale: 'ttl-passed' };
-  if (idleMs > ABANDONED_MS) {
-    if (kind.leftover && producers.hasEphemeralReports) return { stale: 'leftover' };
-    if (producer === 'gone' && isOwn(report, kind)) return { stale: 'producer-gone' };
+  const age = { idleMs, ttl: ttlState(kind, ttlMs, owner, idleMs) };
+  for (const reason of reasonsFor(report, circumstances, owner, age)) {
+    if (rules.reasons[reason]) return { stale: reason };
   }
-  return keeps ? { keep: 'kept-by-operator' } : kept;
+  if (owner === 'unknown') return { keep: 'owner-unknown' };
+  return { keep: age.ttl === 'kept' ? 'kept-by-operator' : 'fresh' };
 }
 
 /**
- * Whether the operator, where it is there, means to keep a report whose TTL has passed. Not one with a TTL of 0, which
- * is how Trivy marks the reports of a superseded ReplicaSet, and not one that has outlived the configuration's TTL as
- * well.
+ * All that hold, the one with the surest evidence first: a report whose own dates say enough must not be held back by a
+ * guard on lists of owners.
+ */
+function* reasonsFor(
+  report: ObjectMetadata,
+  { kind, producers, rules }: Circumstances,
+  owner: OwnerState,
+  { idleMs, ttl }: { readonly idleMs: number; readonly ttl: TtlState },
+): Generator<StaleReason> {
+  const abandoned = idleMs > ABANDONED_MS && ttl !== 'within';
+  if (kind.ephemeral) {
+    if (owner === 'none' && idleMs > EPHEMERAL_GRACE_MS) yield 'unowned-ephemeral';
+    const inUse = isMergedAgain(report, kind, producers) && owner !== 'gone' && owner !== 'none';
+    if (idleMs > rules.ephemeralHours * HOUR_MS && !inUse) yield 'idle-ephemeral';
+  }
+  if (abandoned && kind.leftover && producers.hasEphemeralReports) yield 'leftover';
+
+  if (owner === 'gone') yield 'owner-gone';
+  // Kyverno reports on what has no replicas as well, and would write it again.
+  if (owner === 'superseded' && kind.producer === 'trivy') yield 'owner-superseded';
+  if (owner === 'long-at-zero' && kind.producer === 'trivy') yield 'owner-scaled-to-zero';
+  if (ttl === 'passed') yield 'ttl-passed';
+  const isGone = kind.producer !== undefined && producers[kind.producer] === 'gone';
+  if (abandoned && isGone && isOwn(report, kind)) yield 'producer-gone';
+}
+
+type TtlState =
+  | 'none'
+  | 'within'
+  | 'passed'
+  /** It has passed, and its operator keeps such a report all the same. */
+  | 'kept';
+
+/**
+ * Counted from the last write, which is never before the creation: a report that is still being written has not
+ * outlived anything.
+ */
+function ttlState(kind: ReportKind, ttlMs: number | undefined, owner: OwnerState, idleMs: number): TtlState {
+  // Trivy marks the reports of a superseded ReplicaSet with it, and leaves the mark where a rollback makes that one the
+  // current one again.
+  if (ttlMs === 0 && owner !== 'gone' && owner !== 'superseded') {
+    return configuredTtl(kind, idleMs);
+  }
+  if (ttlMs === undefined) return 'none';
+  if (idleMs <= ttlMs + TTL_GRACE_MS) return 'within';
+  return operatorKeeps(kind, ttlMs, idleMs) ? 'kept' : 'passed';
+}
+
+function configuredTtl({ ttlHours }: ReportKind, idleMs: number): TtlState {
+  if (ttlHours === undefined) return 'none';
+  return idleMs <= ttlHours * HOUR_MS + TTL_GRACE_MS ? 'within' : 'passed';
+}
+
+/**
+ * Before Kyverno 1.12, background scans' reports and those of admission that are labelled so are not for the moment: it
+ * merges them into a policy report anew each time, and would make them again.
+ */
+function isMergedAgain({ labels }: ObjectMetadata, { leftover, merged }: ReportKind, producers: Producers): boolean {
+  return leftover && !producers.hasEphemeralReports && (merged || MERGED in labels);
+}
+
+/**
+ * Whether the operator means to keep a report whose TTL has passed; where it is gone, that is a reason of its own. Not
+ * one with a TTL of 0, which is how Trivy marks the reports of a superseded ReplicaSet, and not one that has outlived
+ * the configuration's TTL as well.
  */
 function operatorKeeps(kind: ReportKind, ttlMs: number, idleMs: number): boolean {
   if (kind.endsByTtl || ttlMs === 0) return false;
-  return kind.ttlHours === undefined || idleMs <= kind.ttlHours * HOUR_MS + TTL_GRACE_MS;
+  return configuredTtl(kind, idleMs) !== 'passed';
 }
+
+/** Kyverno's label for a report that it has merged others into. */
+const MERGED = 'audit.kyverno.io/report.aggregate';
 
 function isOwn({ labels }: ObjectMetadata, { producer }: ReportKind): boolean {
   return producer !== undefined && labels[MANAGED_BY] === PRODUCERS[producer].managedBy;
 }
 
-function annotatedTtl({ annotations }: ObjectMetadata, { ttlAnnotation }: ReportKind): string | undefined {
+function annotatedTtl(
+  { annotations }: Pick<ObjectMetadata, 'annotations'>,
+  { ttlAnnotation }: ReportKind,
+): string | undefined {
   return ttlAnnotation === undefined ? undefined : annotations[ttlAnnotation];
 }
 
@@ -164,17 +248,32 @@ export function ownerKind({ apiVersion, kind }: Pick<OwnerReference, 'apiVersion
   return `${kind} (${apiVersion})`;
 }
 
-type OwnerState = 'none' | 'alive' | 'scaled-to-zero' | 'gone' | 'unknown';
+/** `at-zero`: without replicas, and the current one as far as is known. */
+type OwnerState = 'none' | 'alive' | 'at-zero' | 'long-at-zero' | 'superseded' | 'gone' | 'unknown';
+
+/** What was last written before this has been at zero for long. */
+function sinceMs({ scaledToZeroDays }: StaleRules, nowMs: number): number {
+  return scaledToZeroDays === undefined ? Number.NEGATIVE_INFINITY : nowMs - scaledToZeroDays * 24 * HOUR_MS;
+}
+
+const BY_OWNERS: Readonly<Partial<Record<StaleReason, readonly OwnerState[]>>> = {
+  'owner-gone': ['gone'],
+  'owner-superseded': ['superseded', 'gone'],
+  'owner-scaled-to-zero': ['long-at-zero', 'superseded', 'gone'],
+  'ttl-passed': ['superseded', 'gone'],
+};
 
 /** Whether a report that was stale for its owners' sake still is, by owners that were listed since. */
 export function isStillWithoutOwner(
+  reason: StaleReason,
   references: readonly OwnerReference[],
   owners: Owners,
-  { producer }: Pick<ReportKind, 'producer'>,
+  rules: StaleRules,
+  nowMs: number,
 ): boolean {
   // The report has not been written since it was judged, or its delete is refused: it is older than any list.
-  const state = ownerState(references, Number.NEGATIVE_INFINITY, owners);
-  return state === 'gone' || (state === 'scaled-to-zero' && producer === 'trivy');
+  const state = ownerState(references, Number.NEGATIVE_INFINITY, owners, sinceMs(rules, nowMs));
+  return BY_OWNERS[reason]?.includes(state) ?? false;
 }
 
 /** Whether one that was stale for its operator's sake still is. What is not known any more is kept. */
@@ -186,37 +285,58 @@ export function isStillAbandoned(reason: StaleReason, producers: Producers, { pr
 /** Whom a reason rests on, beside the report itself, which is only deleted as it was judged. */
 export function restsOn(
   reason: StaleReason,
-  { producer, endsByTtl }: Pick<ReportKind, 'producer' | 'endsByTtl'>,
-  producers: Producers,
+  report: ObjectMetadata,
+  { kind, nowMs }: Pick<Circumstances, 'kind' | 'nowMs'>,
 ): 'owners' | 'producer' | undefined {
   switch (reason) {
     case 'owner-gone':
+    case 'owner-superseded':
     case 'owner-scaled-to-zero':
       return 'owners';
     case 'producer-gone':
     case 'leftover':
       return 'producer';
-    case 'ttl-passed':
-      // An operator that is there may mean to keep it: then its TTL says nothing.
-      return producer !== undefined && !endsByTtl && producers[producer] === 'gone' ? 'producer' : undefined;
+    case 'ttl-passed': {
+      // Of any other TTL, owners say nothing; and where the configuration's has passed, neither do they of this one.
+      const idleMs = nowMs - (lastWrittenMs(report) ?? nowMs);
+      return isZero(annotatedTtl(report, kind)) && configuredTtl(kind, idleMs) !== 'passed' ? 'owners' : undefined;
+    }
     case 'unowned-ephemeral':
+    case 'idle-ephemeral':
       return undefined;
   }
 }
 
-/** Of all owners together: one that lives is enough to keep a report, and so is one that nobody knows of. */
-function ownerState(references: readonly OwnerReference[], writtenMs: number, owners: Owners): OwnerState {
-  if (references.length === 0) return 'none';
-  const states = new Set(references.map((reference) => stateOfOne(reference, writtenMs, owners)));
-  for (const state of ['alive', 'unknown', 'scaled-to-zero'] as const) if (states.has(state)) return state;
-  return 'gone';
+function isZero(ttl: string | undefined): boolean {
+  return ttl !== undefined && parseGoDuration(ttl) === 0;
 }
 
-function stateOfOne(reference: OwnerReference, writtenMs: number, owners: Owners): OwnerState {
+/** Of all owners together: one that lives is enough to keep a report, and so is one that nobody knows of. */
+function ownerState(
+  references: readonly OwnerReference[],
+  writtenMs: number,
+  owners: Owners,
+  zeroBeforeMs: number,
+): OwnerState {
+  if (references.length === 0) return 'none';
+  const states = new Set(references.map((reference) => stateOfOne(reference, writtenMs, owners, zeroBeforeMs)));
+  const order = ['alive', 'unknown', 'at-zero', 'long-at-zero', 'superseded'] as const;
+  return order.find((state) => states.has(state)) ?? 'gone';
+}
+
+function stateOfOne(
+  reference: OwnerReference,
+  writtenMs: number,
+  owners: Owners,
+  zeroBeforeMs: number,
+): Exclude<OwnerState, 'none'> {
   const listed = owners.get(ownerKind(reference));
   if (listed === undefined || reference.uid === '') return 'unknown';
   // Written about when the owners were listed: the list may be older than the owner, or than its scaling up.
   if (!(writtenMs <= listed.listedAtMs - OWNER_RACE_MS)) return 'alive';
   if (!listed.uids.has(reference.uid)) return 'gone';
-  return listed.scaledToZero.has(reference.uid) ? 'scaled-to-zero' : 'alive';
+  const zero = listed.atZero.get(reference.uid);
+  if (zero === undefined) return 'alive';
+  if (zero.superseded) return 'superseded';
+  return zero.writtenMs < zeroBeforeMs ? 'long-at-zero' : 'at-zero';
 }

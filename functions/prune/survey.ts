@@ -1,5 +1,6 @@
 // One look at all reports of a kind: how many there are, which are stale and why, and about how many bytes they take.
 
+import type { StaleReason } from '../contract/configuration.ts';
 import type { ReportKind } from '../contract/kinds.ts';
 import { NotServedError } from '../kubernetes/errors.ts';
 import type { KubernetesClient, ObjectMetadata, Resource } from '../kubernetes/types.ts';
@@ -7,7 +8,17 @@ import type { Counts } from './guard.ts';
 import type { OwnerDirectory } from './owners.ts';
 import { SURVEY_NEEDS_MS } from './pruning.ts';
 import type { Candidate } from './session.ts';
-import { type Circumstances, judge, type KeepReason, ownerKind, restsOn, type StaleReason } from './stale.ts';
+import {
+  type Circumstances,
+  EVIDENCE,
+  type Evidence,
+  judge,
+  type KeepReason,
+  ownerKind,
+  type Producers,
+  restsOn,
+  type StaleRules,
+} from './stale.ts';
 import { checkTime, troubleOf } from './trouble.ts';
 
 /**
@@ -26,6 +37,8 @@ const NAMES = 5;
 /** Plain data, small however many reports there are. */
 export interface Surveyed extends Counts {
   readonly version: string;
+  /** Which operators there are, by the same list of Deployments that the reports were judged by. */
+  readonly producers: Producers;
   /** Of all stale ones, by the average of a few; undefined: none is stale, or none could be read. */
   readonly staleBytes?: number | undefined;
   /** The finalizers that keep stale reports. */
@@ -41,12 +54,18 @@ export interface Surveyed extends Counts {
 export interface Survey {
   readonly surveyed: Surveyed;
   readonly resource: Resource;
-  /** The first stale ones, at most as many as asked for. */
+  /** The first stale ones, at most as many as asked for of each evidence. */
   readonly candidates: Candidate[];
 }
 
+export interface What {
+  readonly kind: ReportKind;
+  readonly rules: StaleRules;
+  /** How many candidates to remember of each evidence: what the guard may hold back must not crowd out the others. */
+  readonly capacity: number;
+}
+
 /**
- * @param capacity how many candidates to remember
  * @param untilMs no page is asked for after this, in ms since 1970. @default the time that a step with a survey waits
  *   for
  * @throws KubernetesError, SetupError, TooSlowError
@@ -54,8 +73,7 @@ export interface Survey {
 export async function survey(
   client: KubernetesClient,
   directory: OwnerDirectory,
-  kind: ReportKind,
-  capacity: number,
+  { kind, rules, capacity }: What,
   untilMs: number = Date.now() + SURVEY_NEEDS_MS,
 ): Promise<Survey> {
   const producers = await directory.producers(untilMs);
@@ -65,10 +83,11 @@ export async function survey(
   const finalizers = new Set<string>();
   const unknownOwners = new Set<string>();
   const candidates: Candidate[] = [];
+  const remembered: Record<Evidence, number> = { object: 0, producer: 0, owners: 0 };
   const totals = { listed: 0, stale: 0, receivedBytes: 0 };
   for (let page = first; ; ) {
     await directory.learn(page.items, untilMs);
-    const circumstances = { kind, producers, owners: directory.owners, nowMs: Date.parse(page.servedAt) };
+    const circumstances = { kind, rules, producers, owners: directory.owners, nowMs: Date.parse(page.servedAt) };
     totals.listed += page.items.length;
     totals.receivedBytes += page.receivedBytes;
     for (const report of page.items) {
@@ -76,7 +95,9 @@ export async function survey(
       if ('stale' in verdict) {
         totals.stale++;
         stale[verdict.stale] = (stale[verdict.stale] ?? 0) + 1;
-        if (candidates.length < capacity) candidates.push(candidateOf(report, verdict.stale, circumstances));
+        if (remembered[EVIDENCE[verdict.stale]]++ < capacity) {
+          candidates.push(candidateOf(report, verdict.stale, circumstances));
+        }
       } else {
         kept[verdict.keep] = (kept[verdict.keep] ?? 0) + 1;
         if (verdict.keep === 'finalizers') addSome(finalizers, report.finalizers);
@@ -91,6 +112,7 @@ export async function survey(
   const surveyed: Surveyed = {
     ...totals,
     version: resource.version,
+    producers,
     reasons: stale,
     kept,
     finalizers: [...finalizers],
@@ -117,13 +139,10 @@ async function firstPage(client: KubernetesClient, kind: ReportKind) {
 }
 
 /** No more of a report than is needed to delete it: many thousands are remembered. */
-function candidateOf(
-  { namespace, name, uid, resourceVersion, ownerReferences }: ObjectMetadata,
-  reason: StaleReason,
-  { kind, producers }: Circumstances,
-): Candidate {
+function candidateOf(report: ObjectMetadata, reason: StaleReason, circumstances: Circumstances): Candidate {
+  const { namespace, name, uid, resourceVersion, ownerReferences } = report;
   const listed = { namespace, name, uid, resourceVersion, reason };
-  const on = restsOn(reason, kind, producers);
+  const on = restsOn(reason, report, circumstances);
   if (on === undefined) return listed;
   return on === 'owners' ? { ...listed, restsOn: on, ownerReferences } : { ...listed, restsOn: on };
 }

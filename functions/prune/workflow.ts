@@ -6,6 +6,7 @@ import type { Conclusion } from '../engine/conduct.ts';
 import { GuardError } from '../engine/journal.ts';
 import { type Mode, readMode } from '../engine/mode.ts';
 import { carryOut } from '../engine/plan.ts';
+import { confirmAbsence, type Unconfirmed } from './absence.ts';
 import { Acting } from './act.ts';
 import {
   describeDone,
@@ -19,7 +20,8 @@ import {
   unreadableIn,
   untold,
 } from './conclude.ts';
-import { format, guard } from './guard.ts';
+import { format, type Guarded, guard } from './guard.ts';
+import { limitsOf } from './limits.ts';
 import { endsRun, type Found, lookAtAll } from './look.ts';
 import type { Pruning, Reached } from './pruning.ts';
 
@@ -36,12 +38,21 @@ export async function prune(pruning: Pruning): Promise<Conclusion> {
   const mode = await readMode(pruning);
   const reached: Reached = { ...pruning, api: () => session.api(kubernetes) };
   const found = await lookAtAll(reached, kinds);
-  const handled = found.map((one) => ({ ...one, guarded: guardOf(one, configuration), progress: undefined }));
-  return unusable(found) ?? (await decide(reached, handled, mode));
+  const unconfirmed = await confirmAbsence(reached, found);
+  const handled = found.map((one) => ({
+    ...one,
+    guarded: guardOf(one, configuration, unconfirmed),
+    progress: undefined,
+  }));
+  return unusable(found) ?? (await decide(reached, handled, unconfirmed, mode));
 }
 
-function guardOf({ kind, surveyed }: Found, { prune }: ClusterConfiguration): string | undefined {
-  return surveyed && guard(kind, surveyed, prune);
+function guardOf(
+  { kind, surveyed }: Found,
+  { prune }: ClusterConfiguration,
+  unconfirmed: Unconfirmed,
+): Guarded | undefined {
+  return surveyed && guard(kind, surveyed, prune, { unconfirmed: kind.producer && unconfirmed[kind.producer] });
 }
 
 /** What ends a run before anything is decided. */
@@ -62,6 +73,7 @@ function unusable(found: readonly Found[]): Conclusion | undefined {
 async function decide(
   pruning: Reached,
   handled: readonly Handled[],
+  unconfirmed: Unconfirmed,
   { mode, why: standing }: Mode,
 ): Promise<Conclusion> {
   const members: Conclusion['members'] = [];
@@ -86,16 +98,19 @@ async function decide(
     const plan = planOf(handled).map(describeStep);
     const why = pruning.dryRun ? 'A dry run' : standing;
     const blocked = handled.filter(({ guarded }) => guarded !== undefined).length;
-    const but = blocked === 0 ? '' : ` Of ${blocked} kinds too many seem stale to delete them unasked.`;
+    const but = blocked === 0 ? '' : ` Of ${blocked} kinds some would not be deleted unasked: see the plan.`;
     const reason = `${why}: nothing was changed. ${format(stale)} reports are stale.${but}`;
     const outcome = unreadable.length > 0 ? 'escalated' : 'planned';
     return { outcome, reason: [reason, ...passedOver].join(' '), members, plan, pruned };
   }
-  return act(pruning, handled);
+  return act(pruning, handled, unconfirmed);
 }
 
-async function act(pruning: Reached, handled: readonly Handled[]): Promise<Conclusion> {
-  const acting = new Acting(pruning);
+async function act(pruning: Reached, handled: readonly Handled[], unconfirmed: Unconfirmed): Promise<Conclusion> {
+  const plan = planOf(handled);
+  const toDelete = plan.reduce((sum, step) => sum + (step.action === 'delete' ? step.toDelete : 0), 0);
+  const limits = limitsOf(pruning.configuration.prune, toDelete, pruning.emergency);
+  const acting = new Acting(pruning, limits, unconfirmed);
   const progress = new Map<string, Handled['progress']>();
   const all = () => handled.map((one) => ({ ...one, progress: progress.get(one.kind.name) }));
   const conclude = (ending: Pick<Conclusion, 'outcome' | 'reason'>): Conclusion => ({
@@ -104,11 +119,11 @@ async function act(pruning: Reached, handled: readonly Handled[]): Promise<Concl
     pruned: all().map(prunedResource),
   });
   try {
-    await carryOut(planOf(handled), async (step) => {
+    await carryOut(plan, async (step) => {
       if (step.action === 'leave') return undefined;
       if (acting.isSpent()) return [];
-      const { kind, surveyed } = step;
-      await acting.deleteStale(kind, surveyed.stale, (now) => progress.set(kind.name, now));
+      const { kind, toDelete: stale, held } = step;
+      await acting.deleteStale({ kind, stale, held }, (now) => progress.set(kind.name, now));
       const why = progress.get(kind.name)?.stopped?.why;
       return why === 'time' || why === 'count' || why === 'away' || why === 'fatal' ? [] : undefined;
     });
@@ -116,5 +131,5 @@ async function act(pruning: Reached, handled: readonly Handled[]): Promise<Concl
     if (!(error instanceof GuardError)) throw error;
     return conclude({ outcome: 'escalated', reason: `${error.message}. ${describeDone(all())}` });
   }
-  return conclude(endingOf(all()));
+  return conclude(endingOf(all(), limits));
 }

@@ -146,7 +146,7 @@ class Acting {
    * the same: the next defragmented file tells.
    */
   async #prune(): Promise<{ readonly mayHelp: boolean; readonly words: string }> {
-    const ended = await pruneFirst(this.#recovery);
+    const ended = await pruneFirst({ ...this.#recovery, emergency: true });
     if (ended.kind === 'not-configured') {
       return { mayHelp: false, words: 'Nothing prunes reports here (`kubernetes` is not configured).' };
     }

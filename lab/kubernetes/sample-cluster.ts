@@ -32,6 +32,21 @@ export function trivyReport(name: string, changes: Partial<NewObject> = {}): New
   };
 }
 
+const REVISION = 'deployment.kubernetes.io/revision';
+/** At its second revision. */
+const DEPLOYMENT: NewObject = { name: 'app', uid: uidOf('app'), annotations: { [REVISION]: '2' } };
+
+/** Its first one, of which nothing runs any more. */
+export function supersededReplicaSet(name: string, replicas = 0): NewObject {
+  return {
+    name,
+    uid: uidOf(name),
+    annotations: { [REVISION]: '1' },
+    ownerReferences: [owner('Deployment', 'app')],
+    content: { spec: { replicas } },
+  };
+}
+
 export const GONE = { ownerReferences: [owner('ReplicaSet', 'gone')] };
 const ttl = (text: string) => ({ annotations: { [TRIVY_TTL]: text } });
 
@@ -47,7 +62,8 @@ const reports = (): Readonly<Record<string, readonly NewObject[]>> => ({
       ownerReferences: [{ ...owner('ReplicaSet', 'at-work'), uid: uidOf('before') }],
     }),
     trivyReport('stale-pod-gone', { ownerReferences: [owner('Pod', 'no-pod', 'v1')] }),
-    trivyReport('stale-scaled-to-zero', { ownerReferences: [owner('ReplicaSet', 'at-zero')] }),
+    trivyReport('stale-superseded-owner', { ownerReferences: [owner('ReplicaSet', 'at-zero')] }),
+    trivyReport('keep-at-night', { ownerReferences: [owner('ReplicaSet', 'at-night')] }),
     trivyReport('stale-ttl-passed', ttl('24h0m0s')),
     trivyReport('keep-at-work'),
     trivyReport('keep-ttl', ttl('72h')),
@@ -58,7 +74,11 @@ const reports = (): Readonly<Record<string, readonly NewObject[]>> => ({
     trivyReport('keep-pod', { ownerReferences: [owner('Pod', 'a-pod', 'v1')] }),
     trivyReport('keep-owner-unknown', { ownerReferences: [owner('Rollout', 'gone', 'argoproj.io/v1alpha1')] }),
   ],
-  SbomReport: [trivyReport('stale-superseded', ttl('0s')), trivyReport('keep-sbom', ttl('24h0m0s'))],
+  SbomReport: [
+    trivyReport('stale-superseded', { ...ttl('0s'), ownerReferences: [owner('ReplicaSet', 'at-zero')] }),
+    trivyReport('keep-rolled-back', ttl('0s')),
+    trivyReport('keep-sbom', ttl('24h0m0s')),
+  ],
   ConfigAuditReport: [trivyReport('keep-by-operator', ttl('24h0m0s')), trivyReport('stale-audit', GONE)],
   ClusterRbacAssessmentReport: [trivyReport('keep-without-owner', { ownerReferences: [] })],
   ClusterComplianceReport: [trivyReport('keep-compliance', GONE)],
@@ -71,10 +91,11 @@ const reports = (): Readonly<Record<string, readonly NewObject[]>> => ({
     trivyReport('stale-namespace-gone', { ownerReferences: [owner('Namespace', 'gone', 'v1')], labels: KYVERNO }),
   ],
   EphemeralReport: [
+    trivyReport('stale-idle', { labels: KYVERNO }),
     trivyReport('stale-ephemeral', { ownerReferences: [], creationTimestamp: hoursAgo(0.1), labels: KYVERNO }),
     trivyReport('keep-ephemeral', { ownerReferences: [], creationTimestamp: hoursAgo(0), labels: KYVERNO }),
   ],
-  AdmissionReport: [trivyReport('stale-leftover', { labels: KYVERNO })],
+  BackgroundScanReport: [trivyReport('stale-leftover', { labels: KYVERNO })],
   ClusterReport: [trivyReport('stale-open', { ...GONE, labels: KYVERNO })],
 });
 
@@ -95,11 +116,13 @@ export async function createOwners(api: TestApiServer): Promise<void> {
   await create(
     'ReplicaSet',
     { name: 'at-work', uid: uidOf('at-work'), content: { spec: { replicas: 2 } } },
-    { name: 'at-zero', uid: uidOf('at-zero'), content: { spec: { replicas: 0 } } },
+    supersededReplicaSet('at-zero'),
+    { ...supersededReplicaSet('at-night'), annotations: { [REVISION]: '2' } },
   );
   await create('Pod', { name: 'a-pod', uid: uidOf('a-pod') });
   await create(
     'Deployment',
+    DEPLOYMENT,
     { name: 'trivy-operator', labels: { 'app.kubernetes.io/name': 'trivy-operator' } },
     { name: 'kyverno-reports-controller', labels: { 'app.kubernetes.io/part-of': 'kyverno' } },
   );

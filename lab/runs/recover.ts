@@ -82,7 +82,7 @@ export function outcomes(report: RunReport): Record<string, string> {
   return Object.fromEntries(report.steps.map(({ name, outcome }) => [name, outcome]));
 }
 
-/** The table's records of a cluster: `lease` and one `run#…` a run. */
+/** The table's records of a cluster: `lease` and one `run#…` a run; not what a pruning notes of operators. */
 export async function recordsOf(aws: AwsStandIn, cluster = manualCommand.cluster): Promise<readonly string[]> {
   const client = new DynamoDBClient({});
   try {
@@ -94,7 +94,8 @@ export async function recordsOf(aws: AwsStandIn, cluster = manualCommand.cluster
       ConsistentRead: true,
     });
     const { Items = [] } = await client.send(query);
-    return Items.map(({ record }) => record?.S ?? '');
+    const records = Items.map(({ record }) => record?.S ?? '');
+    return records.filter((record) => !record.startsWith('producers#'));
   } finally {
     client.destroy();
   }

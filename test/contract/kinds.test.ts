@@ -69,6 +69,7 @@ describe('the kinds that a run looks at', () => {
       shared: false,
       ephemeral: false,
       leftover: false,
+      merged: false,
       ttlAnnotation: undefined,
       endsByTtl: false,
       ttlHours: 12,

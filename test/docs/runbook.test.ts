@@ -39,7 +39,7 @@ const TAILS: readonly string[] = [
   'nothing was changed. … reports are stale.…',
   'Compacted: …; defragmented: ….',
   'Left alone: ….',
-  'Of … kinds too many seem stale',
+  'Of … kinds some would not be deleted unasked: see the plan.',
   'Defragmented: …; not: ….',
   'All … voters are healthy and no alarm is raised',
   'Its lease could not be freed',

@@ -141,6 +141,7 @@ describe('WorkflowFunction', () => {
       'dynamodb:DeleteItem',
       'dynamodb:GetItem',
       'dynamodb:PutItem',
+      'dynamodb:Query',
       'dynamodb:UpdateItem',
       'events:PutEvents',
       'lambda:CheckpointDurableExecution',

@@ -63,7 +63,11 @@ export const WHY_HERE: Readonly<Record<string, Readonly<Record<string, string>>>
     'sns:Publish': 'tells people',
   },
   probe: { 'dynamodb:PutItem': 'keeps its last look for the dashboard' },
-  prune: { 'secretsmanager:GetSecretValue': 'reads the credentials for the API server' },
+  prune: {
+    'dynamodb:PutItem': 'takes the lease (R9), and keeps the report and which operators there are (R12)',
+    'dynamodb:Query': 'reads which operators earlier runs found (R12)',
+    'secretsmanager:GetSecretValue': 'reads the credentials for the API server',
+  },
   recover: { 'ssm:SendCommand': 'looks at the disks (R6), restarts kubelets of silent members (R11)' },
   widget: { 'dynamodb:GetItem': "reads the probe's last look, and the lease" },
 };

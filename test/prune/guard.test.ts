@@ -1,9 +1,9 @@
 // The blast radius: what is more than one run may delete unasked.
 import { describe, expect, it } from 'vitest';
-import { type Counts, guard } from '../../functions/prune/guard.ts';
+import { type Counts, guard, letThrough } from '../../functions/prune/guard.ts';
 import { kindOf } from './samples.ts';
 
-const policy = { maxStaleShare: 0.5, maxStaleCount: 10_000 };
+const policy = { maxStaleShare: 0.5, maxStaleCount: 10_000, maxDeletes: 4_000 };
 const kind = kindOf('vulnerabilityreports');
 
 function counts(listed: number, stale: number, kept: Counts['kept'] = {}): Counts {
@@ -22,17 +22,13 @@ describe('R12: the blast-radius guard', () => {
 
   it.each([
     ['more than the share', counts(99, 50), '50 of 99', '51 %', '"].maxStaleShare to 0.51 or more'],
-    [
-      'nearly all',
-      counts(20_001, 10_000, { foreign: 10_000 }),
-      '10,000 of 10,001',
-      'over 99 %',
-      'maxStaleShare to 1 and',
-    ],
+    ['nearly all', counts(20_001, 10_000, { foreign: 10_000 }), 'Of 10,001', 'over 99 %', 'maxStaleShare to 1 and'],
     ['all', counts(1_000, 1_000), '1,000 of 1,000', '100 %', 'maxStaleShare to 1 and'],
     ['more than the count', counts(40_000, 10_001), '10,001 of 40,000', '25 %', 'prune.maxStaleCount to 10001'],
   ])('stops where %s are stale, with numbers, reasons and what to set', (_name, found, ...words) => {
-    const reason = guard(kind, found, policy);
+    const { why: reason, held } = guard(kind, found, policy) ?? {};
+
+    expect(held).toEqual(['owners']);
 
     for (const word of [...words, 'owner-gone', kind.name]) expect(reason).toContain(word);
   });
@@ -41,24 +37,71 @@ describe('R12: the blast-radius guard', () => {
     ['share', counts(1_000, 1_000)],
     ['count', counts(40_000, 10_001)],
   ])('says of the %s whether it came before the first delete or half-way', (_name, found) => {
-    expect(guard(kind, found, policy)).toContain('so none was deleted');
-    expect(guard(kind, found, policy, 'half-way')).toContain('so no more are deleted');
-    expect(guard(kind, found, policy, 'half-way')).not.toContain('none was');
+    expect(guard(kind, found, policy)?.why).toContain('So none of them was deleted');
+    const { why } = guard(kind, found, policy, { when: 'half-way' }) ?? {};
+    expect(why).toContain('So no more of them are deleted');
+    expect(why).not.toContain('none of them was');
   });
 
   it("counts the share of the producer's own reports, so that other tools' don't hide it", () => {
     expect(guard(kind, counts(1_000, 100), policy)).toBeUndefined();
-    expect(guard(kind, counts(1_000, 100, { foreign: 850 }), policy)).toContain('100 of 150');
+    expect(guard(kind, counts(1_000, 100, { foreign: 850 }), policy)?.why).toContain('100 of 150');
   });
 
   it('obeys what it told to set', () => {
     const found = counts(1_003, 997);
-    const share = Number(/maxStaleShare to ([\d.]+)/.exec(guard(kind, found, policy) ?? '')?.[1]);
+    const share = Number(/maxStaleShare to ([\d.]+)/.exec(guard(kind, found, policy)?.why ?? '')?.[1]);
 
     expect(guard({ ...kind, maxStaleShare: share }, found, policy)).toBeUndefined();
   });
 
   it("takes a kind's own share before the one for all", () => {
-    expect(guard({ ...kind, maxStaleShare: 0.05 }, counts(1_000, 60), policy)).toContain('5 %');
+    expect(guard({ ...kind, maxStaleShare: 0.05 }, counts(1_000, 60), policy)?.why).toContain('5 %');
+  });
+
+  it.each(['unowned-ephemeral', 'idle-ephemeral', 'leftover'] as const)(
+    'holds nothing that is %s, however much it is: no list can be wrong about it',
+    (reason) => {
+      const found = { listed: 800_000, stale: 800_000, reasons: { [reason]: 800_000 }, kept: {} };
+
+      expect(guard(kind, found, policy)).toBeUndefined();
+      expect(letThrough(found, undefined)).toBe(800_000);
+    },
+  );
+
+  it('holds what rests on owners alone, and judges its share without what says enough of itself', () => {
+    const reasons = { 'idle-ephemeral': 5_000, 'owner-gone': 60, 'ttl-passed': 20 };
+    const found = { listed: 5_100, stale: 5_080, reasons, kept: { fresh: 20 } };
+
+    const guarded = guard(kind, found, policy);
+
+    expect(guarded?.held).toEqual(['owners']);
+    expect(guarded?.why).toContain('80 of 5,100');
+    expect(guarded?.why).toContain('Of 100 that are judged by their owners it is 80 %');
+    expect(guarded?.why).not.toContain('idle-ephemeral');
+    expect(letThrough(found, guarded)).toBe(5_000);
+  });
+
+  it('lets go of all of an uninstalled operator’s, where two looks have not found it', () => {
+    const found = { listed: 5_000, stale: 5_000, reasons: { 'producer-gone': 5_000 }, kept: {} };
+
+    expect(guard(kind, found, policy)).toBeUndefined();
+    const guarded = guard(kind, found, policy, { unconfirmed: 'nobody has looked before' });
+    expect(guarded?.held).toEqual(['producer']);
+    expect(guarded?.why).toContain('and nobody has looked before');
+    expect(guarded?.why).not.toContain('maxStaleShare');
+    expect(letThrough(found, guarded)).toBe(0);
+  });
+
+  it('says all that speaks against it at once, and how many runs it would take', () => {
+    const reasons = { 'owner-gone': 9_000, 'producer-gone': 8_000 };
+    const found = { listed: 20_000, stale: 17_000, reasons, kept: { fresh: 3_000 } };
+
+    const { why, held } = guard(kind, found, policy, { unconfirmed: 'nobody has looked before' }) ?? {};
+
+    expect(held).toEqual(['owners', 'producer']);
+    const said = ['maxStaleCount (10,000)', 'share than maxStaleShare allows', 'nobody has looked', 'takes 5 runs'];
+    for (const words of [...said, 'prune.maxStaleCount to 17000', 'maxStaleShare to 0.75'])
+      expect(why).toContain(words);
   });
 });

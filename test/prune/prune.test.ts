@@ -20,10 +20,11 @@ import {
   temporaryFile,
   VULNERABILITY_REPORTS,
 } from '../../lab/runs/prune.ts';
-import { kindOf } from './samples.ts';
+import { kindOf, RULES } from './samples.ts';
 
 const REPORT = kindNamed('VulnerabilityReport');
 const ALLOWED = { maxStaleShare: 1 };
+const VULNERABILITIES = { kind: kindOf('vulnerabilityreports'), rules: RULES };
 
 describe.each(servers())('pruning, on $name', ({ start }) => {
   let api: TestApiServer;
@@ -54,11 +55,11 @@ describe.each(servers())('pruning, on $name', ({ start }) => {
     expect(report.reason).toContain(`Deleted ${STALE.length} stale reports of 8 kinds, about`);
     expect(of(report)).toEqual({
       resource: VULNERABILITY_REPORTS,
-      listed: 14,
+      listed: 15,
       stale: 6,
       deleted: 6,
       skipped: 0,
-      reasons: { 'owner-gone': 4, 'owner-scaled-to-zero': 1, 'ttl-passed': 1 },
+      reasons: { 'owner-gone': 4, 'owner-superseded': 1, 'ttl-passed': 1 },
       kept: { finalizers: 1, 'owner-unknown': 1, unreadable: 1 },
       staleBytes: expect.any(Number),
       note: expect.stringMatching(
@@ -97,7 +98,7 @@ describe.each(servers())('pruning, on $name', ({ start }) => {
     expect(report.plan?.[0]).toEqual({
       name: `delete ${VULNERABILITY_REPORTS}`,
       detail: expect.stringMatching(
-        /^26 of 34: 24 owner-gone, 1 owner-scaled-to-zero, 1 ttl-passed; about [\d.]+ KiB in etcd$/,
+        /^26 of 35: 24 owner-gone, 1 owner-superseded, 1 ttl-passed; about [\d.]+ KiB in etcd$/,
       ),
     });
     // By ten of 26, of which 20 are large: between 15 and 25 times 12 kB.
@@ -124,7 +125,7 @@ describe.each(servers())('pruning, on $name', ({ start }) => {
     await createAll(api, REPORT, staleReports(6));
     await using connection = connect();
     const { client, directory } = connection;
-    const { resource, candidates } = await survey(client, directory, kindOf('vulnerabilityreports'), 100);
+    const { resource, candidates } = await survey(client, directory, { ...VULNERABILITIES, capacity: 100 });
     const at = (i: number) => ({ namespace: 'default', name: `stale-0000${i}` });
     await api.rewrite(REPORT, at(0));
     await api.remove(REPORT, at(1));
@@ -155,7 +156,7 @@ describe.each(servers())('pruning, on $name', ({ start }) => {
       },
     };
 
-    const { surveyed, candidates } = await survey(interrupted, directory, kindOf('vulnerabilityreports'), 5_000);
+    const { surveyed, candidates } = await survey(interrupted, directory, { ...VULNERABILITIES, capacity: 5_000 });
 
     expect(pages).toBe(2);
     expect(surveyed).toMatchObject({ listed: 300, stale: 300 });

@@ -1,8 +1,15 @@
 // Kinds, metadata of reports and circumstances for the tests of what is pure.
 
+import { parseCluster } from '../../functions/contract/configuration.ts';
 import { KNOWN_KINDS, type ReportKind } from '../../functions/contract/kinds.ts';
 import type { ObjectMetadata, OwnerReference } from '../../functions/kubernetes/types.ts';
-import { type Circumstances, type Owners, type OwnersOfKind, ownerKind } from '../../functions/prune/stale.ts';
+import {
+  type Circumstances,
+  type Owners,
+  type OwnersOfKind,
+  ownerKind,
+  type StaleRules,
+} from '../../functions/prune/stale.ts';
 
 export const NOW_MS = Date.parse('2026-06-10T12:00:00Z');
 export const MINUTE_MS = 60_000;
@@ -45,17 +52,27 @@ export function reportOf(changes: Partial<ObjectMetadata> = {}): ObjectMetadata 
 
 export const REPLICA_SETS: OwnersOfKind = {
   listedAtMs: NOW_MS,
-  uids: new Set(['alive', 'scaled-to-zero']),
-  scaledToZero: new Set(['scaled-to-zero']),
+  uids: new Set(['alive', 'superseded', 'at-zero']),
+  atZero: new Map([
+    ['superseded', { superseded: true, writtenMs: NOW_MS - 48 * HOUR_MS }],
+    ['at-zero', { superseded: false, writtenMs: NOW_MS - 48 * HOUR_MS }],
+  ]),
 };
 
 export function ownersOf(replicaSets: OwnersOfKind | undefined = REPLICA_SETS): Owners {
   return new Map(replicaSets === undefined ? [] : [[ownerKind(replicaSet('any')), replicaSets]]);
 }
 
+/** The configuration's own. */
+export const RULES: StaleRules = parseCluster({
+  name: 'demo',
+  etcd: { endpoints: ['http://127.0.0.1:2379'] },
+}).prune;
+
 export function circumstancesOf(changes: Partial<Circumstances> = {}): Circumstances {
   return {
     kind: kindOf('vulnerabilityreports'),
+    rules: RULES,
     owners: ownersOf(),
     producers: { trivy: 'there', kyverno: 'there', hasEphemeralReports: true },
     nowMs: NOW_MS,

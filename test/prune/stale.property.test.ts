@@ -1,10 +1,21 @@
-// For any reports and owners: nothing is stale whose owner lives and whose TTL has not passed.
+// For any reports and owners: nothing is stale whose owner lives and whose TTL has not passed. For clusters as they
+// come about: exactly what is stale is found.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KNOWN_KINDS } from '../../functions/contract/kinds.ts';
 import type { ObjectMetadata, OwnerReference } from '../../functions/kubernetes/types.ts';
-import { type Circumstances, judge, type Owners, ownerKind, type Presence } from '../../functions/prune/stale.ts';
-import { ago, HOUR_MS, MINUTE_MS, NOW_MS, TRIVY_TTL } from './samples.ts';
+import { OwnerDirectory } from '../../functions/prune/owners.ts';
+import {
+  type AtZero,
+  type Circumstances,
+  judge,
+  type Owners,
+  ownerKind,
+  type Presence,
+} from '../../functions/prune/stale.ts';
+import { survey } from '../../functions/prune/survey.ts';
+import { MARKED, MadeCluster } from './clusters.ts';
+import { ago, HOUR_MS, kindOf, MINUTE_MS, NOW_MS, RULES, TRIVY_TTL } from './samples.ts';
 
 const uid = fc.constantFrom('a', 'b', 'c', 'd', 'e');
 const ownerReference: fc.Arbitrary<OwnerReference> = fc.record({
@@ -47,7 +58,7 @@ const owners: fc.Arbitrary<Owners> = fc
     fc.record({
       listedAtMs: fc.integer({ min: NOW_MS - 30 * MINUTE_MS, max: NOW_MS }),
       uids: fc.uniqueArray(uid).map((uids) => new Set(uids)),
-      zeros: fc.uniqueArray(uid),
+      zeros: fc.uniqueArray(fc.tuple(uid, fc.boolean()), { selector: ([zero]) => zero }),
     }),
   )
   .map(
@@ -55,7 +66,14 @@ const owners: fc.Arbitrary<Owners> = fc
       new Map(
         Object.entries(kinds).map(([name, { zeros, ...listed }]) => [
           name,
-          { ...listed, scaledToZero: new Set(zeros.filter((zero) => listed.uids.has(zero))) },
+          {
+            ...listed,
+            atZero: new Map(
+              zeros
+                .filter(([zero]) => listed.uids.has(zero))
+                .map(([zero, superseded]) => [zero, { superseded, writtenMs: NOW_MS - 50 * HOUR_MS }]),
+            ),
+          },
         ]),
       ),
   );
@@ -66,6 +84,11 @@ const circumstances: fc.Arbitrary<Circumstances> = fc.record({
     .tuple(fc.constantFrom(...KNOWN_KINDS), ttlHours)
     .map(([kind, hours]) => ({ ...kind, ttlHours: hours === 0 ? undefined : hours })),
   owners,
+  rules: fc.record({
+    reasons: fc.constant(RULES.reasons),
+    ephemeralHours: fc.integer({ min: 1, max: 50 }),
+    scaledToZeroDays: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined }),
+  }),
   producers: fc.record({ trivy: presence, kyverno: presence, hasEphemeralReports: fc.boolean() }),
   nowMs: fc.constant(NOW_MS),
 });
@@ -78,9 +101,9 @@ function living([one, around]: Case): Case {
   const {
     listedAtMs = NOW_MS,
     uids = [],
-    scaledToZero = new Set<string>(),
+    atZero = new Map<string, AtZero>(),
   } = around.owners.get(ownerKind(alive)) ?? {};
-  const listed = { listedAtMs, uids: new Set([...uids, alive.uid]), scaledToZero };
+  const listed = { listedAtMs, uids: new Set([...uids, alive.uid]), atZero };
   return [
     { ...one, ownerReferences: [...one.ownerReferences, alive] },
     { ...around, owners: new Map(around.owners).set(ownerKind(alive), listed) },
@@ -94,8 +117,14 @@ const hasOwnTtl = (one: ObjectMetadata, { kind }: Circumstances) =>
 function withinTtl([one, around]: Case): Case {
   const ageHours = (around.nowMs - Date.parse(one.creationTimestamp)) / HOUR_MS;
   const hours = Math.max(0, Math.ceil(ageHours));
-  if (hasOwnTtl(one, around)) return [{ ...one, annotations: { [TRIVY_TTL]: `${hours}h` } }, around];
-  return [one, { ...around, kind: { ...around.kind, ttlHours: hours } }];
+  const kind = { ...around.kind, ephemeral: false };
+  if (hasOwnTtl(one, around)) {
+    return [
+      { ...one, annotations: { [TRIVY_TTL]: `${hours + 1}h` } },
+      { ...around, kind },
+    ];
+  }
+  return [one, { ...around, kind: { ...kind, ttlHours: hours } }];
 }
 
 /**
@@ -108,7 +137,7 @@ function produced([one, around]: Case): Case {
     { ...one, annotations: {} },
     {
       ...around,
-      kind: { ...kind, ttlHours: undefined, leftover: false },
+      kind: { ...kind, ttlHours: undefined, leftover: false, ephemeral: false },
       producers: { ...producers, trivy: present(producers.trivy), kyverno: present(producers.kyverno) },
     },
   ];
@@ -118,6 +147,7 @@ const staleFor = (...[one, around]: Case) => {
   const verdict = judge(one, around);
   return 'stale' in verdict ? verdict.stale : 'not stale';
 };
+const OWNERS_OWN = ['owner-gone', 'owner-superseded', 'owner-scaled-to-zero'];
 const RUNS = 5_000;
 const check = (property: (one: Case) => void) =>
   fc.assert(
@@ -126,7 +156,7 @@ const check = (property: (one: Case) => void) =>
   );
 
 describe('for any set of reports and owners, R12: nothing is stale', () => {
-  it('whose owner lives and whose TTL has not passed', () => {
+  it('whose owner lives and whose TTL has not passed, of kinds that are not for the moment', () => {
     check((any) => {
       expect(staleFor(...withinTtl(living(any)))).toBe('not stale');
     });
@@ -143,7 +173,7 @@ describe('for any set of reports and owners, R12: nothing is stale', () => {
       const writtenMs = Date.parse(one.lastWrittenAt);
       const owners = new Map([...around.owners].map(([name, listed]) => [name, { ...listed, listedAtMs: writtenMs }]));
 
-      expect(['owner-gone', 'owner-scaled-to-zero']).not.toContain(staleFor(one, { ...around, owners }));
+      expect(OWNERS_OWN).not.toContain(staleFor(one, { ...around, owners }));
     });
   });
 
@@ -154,7 +184,7 @@ describe('for any set of reports and owners, R12: nothing is stale', () => {
       if (reference !== undefined) owners.delete(ownerKind(reference));
 
       if (reference !== undefined) {
-        expect(['owner-gone', 'owner-scaled-to-zero']).not.toContain(staleFor(one, { ...around, owners }));
+        expect(OWNERS_OWN).not.toContain(staleFor(one, { ...around, owners }));
       }
     });
   });
@@ -174,12 +204,82 @@ it('the cases of these properties have every reason and every kind of owner in t
   const seen = new Set(fc.sample(fc.tuple(report, circumstances), RUNS).map((one) => staleFor(...one)));
 
   expect([...seen].toSorted()).toEqual([
+    'idle-ephemeral',
     'leftover',
     'not stale',
     'owner-gone',
     'owner-scaled-to-zero',
+    'owner-superseded',
     'producer-gone',
     'ttl-passed',
     'unowned-ephemeral',
   ]);
+});
+
+const KYVERNO = { labels: { 'app.kubernetes.io/managed-by': 'kyverno' } };
+const CLUSTERS = 10_000;
+
+type Made = ReturnType<MadeCluster['reports']>[number];
+
+/**
+ * Of clusters made from so many seeds: the reports of a kind, and whether a survey finds stale what `isStale` says.
+ * @returns where it does not, and how many reports there were of each
+ */
+async function compareAll(
+  plural: string,
+  isStale: (made: Made) => boolean,
+  changes: Parameters<MadeCluster['reports']>[0] = () => KYVERNO,
+) {
+  const wrong: string[] = [];
+  const counts = { stale: 0, kept: 0, current: 0, staleThoughCurrent: 0 };
+  const what = { kind: kindOf(plural), rules: RULES, capacity: 1_000 };
+  for (let seed = 1; seed <= CLUSTERS; seed++) {
+    const cluster = new MadeCluster(seed);
+    const made = cluster.reports(changes);
+    const client = cluster.client(made.map(({ report }) => report));
+    const { candidates } = await survey(client, new OwnerDirectory(client), what);
+    const found = new Set(candidates.map(({ name }) => name));
+    for (const one of made) {
+      const stale = isStale(one);
+      counts[stale ? 'stale' : 'kept']++;
+      if (one.isCurrent) counts.current++;
+      if (one.isCurrent && found.has(one.report.name)) counts.staleThoughCurrent++;
+      if (found.has(one.report.name) === stale) continue;
+      wrong.push(`seed ${seed}: ${one.report.name}, whose owner is ${one.fate}, idle ${one.idleMs} ms: not ${stale}`);
+    }
+  }
+  return { wrong, ...counts };
+}
+
+describe('for clusters as they come about, R12: found stale is', () => {
+  it.each(['vulnerabilityreports', 'sbomreports'])(
+    'of Trivy’s %s exactly what has lost its owner to a rollout or for good, and nothing of a current one',
+    async (plural) => {
+      const { wrong, staleThoughCurrent, ...counts } = await compareAll(
+        plural,
+        ({ fate }) => fate === 'gone' || fate === 'superseded',
+        (random, { wasSuperseded }) => (wasSuperseded && random.chance(50) ? MARKED : {}),
+      );
+
+      expect(wrong.slice(0, 5)).toEqual([]);
+      expect(staleThoughCurrent).toBe(0);
+      expect(Math.min(counts.stale, counts.kept, counts.current)).toBeGreaterThan(CLUSTERS);
+    },
+  );
+
+  it('of Kyverno’s ephemeral ones what nobody has written for an hour, or has no owner, and nothing else', async () => {
+    const { wrong } = await compareAll(
+      'ephemeralreports',
+      ({ idleMs, fate }) => idleMs > HOUR_MS || fate === 'none' || fate === 'gone',
+    );
+
+    expect(wrong.slice(0, 5)).toEqual([]);
+  });
+
+  it('of Kyverno’s policy reports what has lost its owner for good, at zero or not', async () => {
+    const { wrong, staleThoughCurrent } = await compareAll('policyreports', ({ fate }) => fate === 'gone');
+
+    expect(wrong.slice(0, 5)).toEqual([]);
+    expect(staleThoughCurrent).toBe(0);
+  });
 });

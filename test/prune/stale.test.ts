@@ -1,7 +1,8 @@
 // What is stale and what is kept, reason by reason, guard by guard.
 import { describe, expect, it } from 'vitest';
+import type { StaleReason } from '../../functions/contract/configuration.ts';
 import type { ObjectMetadata } from '../../functions/kubernetes/types.ts';
-import { type Circumstances, judge, type Verdict } from '../../functions/prune/stale.ts';
+import { type Circumstances, judge, type StaleRules, type Verdict } from '../../functions/prune/stale.ts';
 import {
   ago,
   circumstancesOf,
@@ -11,6 +12,7 @@ import {
   NOW_MS,
   ownersOf,
   REPLICA_SETS,
+  RULES,
   replicaSet,
   reportOf,
   TRIVY_TTL,
@@ -18,12 +20,17 @@ import {
 
 const KYVERNO = { 'app.kubernetes.io/managed-by': 'kyverno' };
 const GONE = { ownerReferences: [replicaSet('gone')] };
-const SCALED = { ownerReferences: [replicaSet('scaled-to-zero')] };
+const SUPERSEDED = { ownerReferences: [replicaSet('superseded')] };
+const AT_ZERO = { ownerReferences: [replicaSet('at-zero')] };
+const rules = (changes: Partial<StaleRules>) => ({ rules: { ...RULES, ...changes } });
+const without = (...reasons: readonly StaleReason[]) =>
+  rules({ reasons: { ...RULES.reasons, ...Object.fromEntries(reasons.map((reason) => [reason, false])) } });
 const day = { annotations: { [TRIVY_TTL]: '24h0m0s' } };
 const zero = { annotations: { [TRIVY_TTL]: '0s' } };
 const written = (ms: number) => ({ creationTimestamp: ago(90 * 24 * HOUR_MS), lastWrittenAt: ago(ms) });
 const created = (ms: number) => ({ creationTimestamp: ago(ms), lastWrittenAt: ago(ms) });
 const gone = { producers: { trivy: 'gone', kyverno: 'gone', hasEphemeralReports: true } } as const;
+const olderKyverno = { producers: { trivy: 'there', kyverno: 'there', hasEphemeralReports: false } } as const;
 const unknown = { producers: { trivy: 'unknown', kyverno: 'unknown', hasEphemeralReports: true } } as const;
 const kind = (plural: string) => ({ kind: kindOf(plural) });
 const withTtlHours = (plural: string, ttlHours: number) => ({ kind: { ...kindOf(plural), ttlHours } });
@@ -97,25 +104,140 @@ const cases: Record<string, readonly Case[]> = {
       fresh,
     ],
   ],
-  'an owner scaled to zero': [
-    ['makes it stale', SCALED, {}, { stale: 'owner-scaled-to-zero' }],
+  'an owner that a rollout has left behind': [
+    ['makes it stale', SUPERSEDED, {}, { stale: 'owner-superseded' }],
     [
       'does not while another owner is at work',
-      { ownerReferences: [replicaSet('scaled-to-zero'), replicaSet('alive')] },
+      { ownerReferences: [replicaSet('superseded'), replicaSet('alive')] },
+      {},
+      fresh,
+    ],
+    [
+      'does not while another owner is only at zero',
+      { ownerReferences: [replicaSet('superseded'), replicaSet('at-zero')] },
       {},
       fresh,
     ],
     [
       'makes it stale where the other owner is gone',
-      { ownerReferences: [replicaSet('scaled-to-zero'), replicaSet('gone')] },
+      { ownerReferences: [replicaSet('superseded'), replicaSet('gone')] },
       {},
-      { stale: 'owner-scaled-to-zero' },
+      { stale: 'owner-superseded' },
     ],
-    ['does not where the report is younger than the list', { ...SCALED, ...written(MINUTE_MS / 2) }, {}, fresh],
+    ['does not where the report is younger than the list', { ...SUPERSEDED, ...written(MINUTE_MS / 2) }, {}, fresh],
     [
       'does not make a report of Kyverno stale, which would write it again',
-      { ...SCALED, labels: KYVERNO },
+      { ...SUPERSEDED, labels: KYVERNO },
       kind('policyreports'),
+      fresh,
+    ],
+  ],
+  'an owner without replicas that is the current one': [
+    ['keeps it: it may be back in the morning', AT_ZERO, {}, fresh],
+    [
+      'makes it stale after as many days as are configured',
+      AT_ZERO,
+      rules({ scaledToZeroDays: 1.9 }),
+      { stale: 'owner-scaled-to-zero' },
+    ],
+    ['keeps it until then', AT_ZERO, rules({ scaledToZeroDays: 2 }), fresh],
+    [
+      'keeps it where nobody knows since when',
+      AT_ZERO,
+      {
+        ...rules({ scaledToZeroDays: 1 }),
+        owners: ownersOf({
+          ...REPLICA_SETS,
+          atZero: new Map([['at-zero', { superseded: false, writtenMs: Number.NaN }]]),
+        }),
+      },
+      fresh,
+    ],
+    [
+      'keeps a report of Kyverno, which would write it again',
+      { ...AT_ZERO, labels: KYVERNO },
+      { ...kind('policyreports'), ...rules({ scaledToZeroDays: 1 }) },
+      fresh,
+    ],
+  ],
+  'an ephemeral report': [
+    [
+      'is stale after an hour without a write, whoever owns it',
+      { labels: KYVERNO, ...written(HOUR_MS + 1000) },
+      kind('ephemeralreports'),
+      { stale: 'idle-ephemeral' },
+    ],
+    ['is not before', { labels: KYVERNO, ...written(HOUR_MS) }, kind('ephemeralreports'), fresh],
+    [
+      'is after as many hours as are configured',
+      { labels: KYVERNO, ...written(5 * HOUR_MS) },
+      { ...kind('clusterephemeralreports'), ...rules({ ephemeralHours: 6 }) },
+      fresh,
+    ],
+    [
+      'is by what it says of itself, even where its owner is gone',
+      { ...GONE, labels: KYVERNO },
+      kind('ephemeralreports'),
+      { stale: 'idle-ephemeral' },
+    ],
+    [
+      'of admission is also that of an older Kyverno',
+      { labels: KYVERNO, ...written(2 * HOUR_MS) },
+      { ...kind('admissionreports'), ...olderKyverno },
+      { stale: 'idle-ephemeral' },
+    ],
+    [
+      'is not one that an older Kyverno has merged others into',
+      { labels: { ...KYVERNO, 'audit.kyverno.io/report.aggregate': 'x' } },
+      { ...kind('admissionreports'), ...olderKyverno },
+      fresh,
+    ],
+    [
+      'is not one of a background scan, which an older Kyverno merges anew each time',
+      { labels: KYVERNO },
+      { ...kind('backgroundscanreports'), ...olderKyverno },
+      fresh,
+    ],
+    [
+      'of a background scan is, where its owner is gone',
+      { ...GONE, labels: KYVERNO },
+      { ...kind('backgroundscanreports'), ...olderKyverno },
+      { stale: 'idle-ephemeral' },
+    ],
+    [
+      'of a background scan is, where Kyverno has another kind for it',
+      { labels: KYVERNO, ...written(2 * HOUR_MS) },
+      kind('backgroundscanreports'),
+      { stale: 'idle-ephemeral' },
+    ],
+  ],
+  'a reason that is switched off': [
+    ['does not count', GONE, without('owner-gone'), fresh],
+    ['does not count: superseded', SUPERSEDED, without('owner-superseded'), fresh],
+    ['does not count: producer', {}, { ...gone, ...without('producer-gone') }, fresh],
+    ['does not count: TTL', { ...day, ...created(26 * HOUR_MS) }, without('ttl-passed'), fresh],
+    [
+      'does not count: scaled to zero',
+      AT_ZERO,
+      { rules: { ...without('owner-scaled-to-zero').rules, scaledToZeroDays: 1 } },
+      fresh,
+    ],
+    [
+      'leaves the next one that holds',
+      { ownerReferences: [], labels: KYVERNO },
+      { ...kind('ephemeralreports'), ...without('unowned-ephemeral') },
+      { stale: 'idle-ephemeral' },
+    ],
+    [
+      'does not count: ephemeral ones, of whom another is left',
+      { labels: KYVERNO },
+      { ...kind('admissionreports'), ...without('idle-ephemeral') },
+      { stale: 'leftover' },
+    ],
+    [
+      'does not count: any of ephemeral ones',
+      { labels: KYVERNO },
+      { ...kind('admissionreports'), ...without('idle-ephemeral', 'leftover') },
       fresh,
     ],
   ],
@@ -134,20 +256,34 @@ const cases: Record<string, readonly Case[]> = {
     ],
     ['that has not passed keeps it', { ...day, ...created(23 * HOUR_MS) }, {}, fresh],
     ['counts from the last write: what is still written is wanted', { ...day, ...written(5 * HOUR_MS) }, {}, fresh],
+    ['of 0 does not while its owner is the current one', zero, kind('sbomreports'), fresh],
+    ['of 0 does not while its owner is only at zero', { ...zero, ...AT_ZERO }, kind('sbomreports'), fresh],
+    ['of 0 does not where nobody knows of its owner', zero, { owners: new Map() }, { keep: 'owner-unknown' }],
+    ['of 0 does not without an owner', { ...zero, ownerReferences: [] }, kind('clustersbomreports'), fresh],
     [
-      'of 0 makes it stale an hour after it was marked so',
-      { ...zero, ...written(HOUR_MS + 1000) },
-      {},
+      'of 0 makes it stale an hour after it was marked so, once its owner is superseded',
+      { ...zero, ...SUPERSEDED, ...written(HOUR_MS + 1000) },
+      { ...kind('sbomreports'), ...without('owner-superseded') },
       { stale: 'ttl-passed' },
     ],
-    ['of 0 does not within that hour', { ...zero, ...written(HOUR_MS) }, {}, fresh],
-    ['of 0 makes SbomReports stale, which nobody else deletes', zero, kind('sbomreports'), { stale: 'ttl-passed' }],
+    [
+      'of 0 does not within that hour',
+      { ...zero, ...SUPERSEDED, ...written(HOUR_MS) },
+      without('owner-superseded'),
+      fresh,
+    ],
+    [
+      'of 0 leaves it to the configuration’s, while its owner lives',
+      { ...zero, ...created(49 * HOUR_MS + 1000) },
+      withTtlHours('sbomreports', 48),
+      { stale: 'ttl-passed' },
+    ],
     ['that its operator does not heed does not', day, kind('configauditreports'), { keep: 'kept-by-operator' }],
     [
       'that its operator would not heed makes it stale once the operator is gone',
       day,
       { ...kind('configauditreports'), ...gone },
-      { stale: 'ttl-passed' },
+      { stale: 'producer-gone' },
     ],
     [
       'that its operator does not heed does not while nobody knows of the operator',
@@ -233,17 +369,22 @@ const cases: Record<string, readonly Case[]> = {
     ],
   ],
   'a kind that its operator gave up': [
-    ['is a leftover where the new one is served', { labels: KYVERNO }, kind('admissionreports'), { stale: 'leftover' }],
+    [
+      'is a leftover where the new one is served',
+      { labels: KYVERNO },
+      { ...kind('admissionreports'), ...without('idle-ephemeral') },
+      { stale: 'leftover' },
+    ],
     [
       'is none where the new one is not',
       { labels: KYVERNO },
-      { ...kind('admissionreports'), producers: { trivy: 'there', kyverno: 'there', hasEphemeralReports: false } },
+      { ...kind('admissionreports'), ...olderKyverno, ...without('idle-ephemeral') },
       fresh,
     ],
     [
       'is none while somebody writes it',
       { labels: KYVERNO, ...written(24 * HOUR_MS) },
-      kind('admissionreports'),
+      { ...kind('admissionreports'), ...without('idle-ephemeral') },
       fresh,
     ],
     ['is no other kind', { labels: KYVERNO }, kind('policyreports'), fresh],
@@ -256,7 +397,7 @@ const cases: Record<string, readonly Case[]> = {
       { stale: 'unowned-ephemeral' },
     ],
     ['is not before', { ownerReferences: [], ...created(2 * MINUTE_MS) }, kind('ephemeralreports'), fresh],
-    ['is not with an owner', {}, kind('ephemeralreports'), fresh],
+    ['is not with an owner', written(3 * MINUTE_MS), kind('ephemeralreports'), fresh],
     ['is not of another kind', { ownerReferences: [] }, {}, fresh],
   ],
   'whatever else speaks for it, a report': [

@@ -1,6 +1,7 @@
 // Pruning where something is not as it should be: budgets, the guard, rights, a lost lease, a server that is away.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createLease } from '../../functions/aws/lease.ts';
+import { readProducers, recordProducers } from '../../functions/aws/producer-records.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { LEASE_TTL_MS } from '../../functions/contract/times.ts';
 import { openKubernetes } from '../../functions/kubernetes/client.ts';
@@ -535,7 +536,7 @@ describe('what is dead beside an API server that works', () => {
     const report = await runPrune(api, IMPATIENT);
 
     expect(report.outcome, report.reason).toBe('pruned');
-    const left = ['stale-ephemeral', 'stale-leftover'];
+    const left = ['stale-ephemeral', 'stale-idle', 'stale-leftover'];
     expect((await reportNames(api)).filter((name) => name.startsWith('stale'))).toEqual(left);
   });
 
@@ -694,8 +695,42 @@ describe('an operator', () => {
     expect(await leftOfIdle(...others, deployment)).toEqual(['of-an-operator']);
   });
 
-  it('that is not there any more leaves reports that are deleted', async () => {
-    expect(await leftOfIdle({ name: 'kyverno', labels: { app: 'kyverno' } })).toEqual([]);
+  const KYVERNO_ALONE = { name: 'kyverno', labels: { app: 'kyverno' } };
+  const seenGone = async ({ table }: AwsStandIn, hoursAgo: number) => {
+    const at = new Date(Date.now() - hoursAgo * 3_600_000).toISOString();
+    await recordProducers(table, CLUSTER, { at, producers: { trivy: 'gone', kyverno: 'there' } });
+  };
+
+  it('that is not there any more, nor was last night, leaves reports that are deleted', async () => {
+    await seenGone(await startServices(), 24);
+
+    expect(await leftOfIdle(KYVERNO_ALONE)).toEqual([]);
+  });
+
+  it('R12: that is not there for the first time leaves reports that are kept, and the run says what is missing', async () => {
+    const { table } = await startServices();
+    await leftOfIdle(KYVERNO_ALONE);
+
+    const report = await runPrune(api, { prune: ALLOWED });
+
+    expect(report.outcome, report.reason).toBe('escalated');
+    expect(report.reason).toMatch(
+      /R12: 1 of 1 .* 1 producer-gone\. .* the only look before, of .*, is less than an hour old/,
+    );
+    expect(of(report)).toMatchObject({ stale: 1, deleted: 0, held: { 'producer-gone': 1 } });
+    const records = await readProducers(table, CLUSTER);
+    expect(records.map(({ producers }) => producers)).toEqual([
+      { trivy: 'gone', kyverno: 'there' },
+      { trivy: 'gone', kyverno: 'there' },
+    ]);
+  });
+
+  it('R12: whose absence a dry run has seen counts as well as if a night had', async () => {
+    const { table } = await startServices();
+    await api.remove(DEPLOYMENT, { namespace: 'default', name: 'trivy-operator' });
+    await runPrune(api, { prune: ALLOWED, dryRun: true });
+
+    expect(await readProducers(table, CLUSTER)).toHaveLength(1);
   });
 });
 

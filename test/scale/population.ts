@@ -1,7 +1,16 @@
 // Many VulnerabilityReports as large as real ones, each different from the others, and the ReplicaSets that own them.
 import { createHash } from 'node:crypto';
 import type { NewObject } from '../../lab/kubernetes/objects.ts';
-import { GONE, hoursAgo, owner, TRIVY, TRIVY_TTL, trivyReport, uidOf } from '../../lab/kubernetes/sample-cluster.ts';
+import {
+  GONE,
+  hoursAgo,
+  owner,
+  supersededReplicaSet,
+  TRIVY,
+  TRIVY_TTL,
+  trivyReport,
+  uidOf,
+} from '../../lab/kubernetes/sample-cluster.ts';
 
 const SEVERITIES = ['CRITICAL', 'HIGH', 'MEDIUM', 'LOW', 'UNKNOWN'];
 const OWNERS = 500;
@@ -55,13 +64,8 @@ function written(number: number): Partial<NewObject> {
 
 export function* replicaSets(): Generator<NewObject> {
   for (let i = 0; i < OWNERS; i++) {
-    for (const [prefix, replicas] of [
-      ['work', 2],
-      ['zero', 0],
-    ] as const) {
-      const name = `${prefix}-${i}`;
-      yield { name, uid: uidOf(name), content: { spec: { replicas } } };
-    }
+    yield { name: `work-${i}`, uid: uidOf(`work-${i}`), content: { spec: { replicas: 2 } } };
+    yield supersededReplicaSet(`zero-${i}`);
   }
 }
 

@@ -90,7 +90,7 @@ describe(`pruning ${MANY} reports of about ${REPORT_BYTES} bytes`, () => {
       listed: MANY,
       deleted: 6_000,
       skipped: 0,
-      reasons: { 'owner-gone': 2_000, 'owner-scaled-to-zero': 2_000, 'ttl-passed': 2_000 },
+      reasons: { 'owner-gone': 2_000, 'owner-superseded': 2_000, 'ttl-passed': 2_000 },
     });
     expect(await names()).toEqual(kept(0, MANY));
     // The peak of both runs at either size: one run's depends on when the garbage collector comes by.

@@ -1,0 +1,96 @@
+// R12: remembers which operators had a Deployment at each look, beside the lease: one look alone may be a mistake.
+import * as z from 'zod/mini';
+import { SetupError } from '../contract/errors.ts';
+import { PRODUCER_NAMES, type Producer } from '../contract/kinds.ts';
+import { clientDefaults, isSetupProblem } from './client.ts';
+import { HistoryError } from './history.ts';
+
+/** A look at a complete list of Deployments. */
+export interface ProducerRecord {
+  /** ISO 8601, UTC. */
+  readonly at: string;
+  readonly producers: Readonly<Record<Producer, 'there' | 'gone'>>;
+}
+
+/** They are asked for eight days; a month of them is for a person who wants to know since when. */
+const RETENTION_DAYS = 31;
+/** Some a day, where people try out what a pruning would do. */
+const RECORDS_READ = 50;
+const PREFIX = 'producers#';
+
+const presence = z.enum(['there', 'gone']);
+const recordSchema = z.record(z.enum(PRODUCER_NAMES), presence);
+
+/**
+ * Writes one look, under the sort key `producers#<at>`.
+ * @throws SetupError when there is no such table or it must not be written to
+ * @throws HistoryError when the table did not answer
+ */
+export async function recordProducers(
+  table: string,
+  cluster: string,
+  { at, producers }: ProducerRecord,
+): Promise<void> {
+  const expiresAtEpochSeconds = Math.floor(Date.parse(at) / 1_000) + RETENTION_DAYS * 24 * 60 * 60;
+  const item = {
+    cluster: { S: cluster },
+    record: { S: `${PREFIX}${at}` },
+    producers: { S: JSON.stringify(producers) },
+    expiresAtEpochSeconds: { N: String(expiresAtEpochSeconds) },
+  };
+  await withTable(`${table}: which operators there are could not be recorded for ${cluster}`, async (sdk, client) => {
+    await client.send(new sdk.PutItemCommand({ TableName: table, Item: item }));
+  });
+}
+
+/**
+ * The newest looks, newest first. One that can't be understood, as another version may have written it, is left out: it
+ * says nothing.
+ * @throws SetupError when there is no such table or it must not be read
+ * @throws HistoryError when the table did not answer
+ */
+export async function readProducers(table: string, cluster: string): Promise<readonly ProducerRecord[]> {
+  return withTable(`${table}: which operators ${cluster} had could not be read`, async (sdk, client) => {
+    const { Items = [] } = await client.send(
+      new sdk.QueryCommand({
+        TableName: table,
+        KeyConditionExpression: '#cluster = :cluster AND begins_with(#record, :prefix)',
+        ExpressionAttributeNames: { '#cluster': 'cluster', '#record': 'record' },
+        ExpressionAttributeValues: { ':cluster': { S: cluster }, ':prefix': { S: PREFIX } },
+        ScanIndexForward: false,
+        Limit: RECORDS_READ,
+      }),
+    );
+    return Items.flatMap(({ record, producers }) => {
+      const read = z.safeParse(recordSchema, parse(producers?.S ?? ''));
+      return read.success ? [{ at: (record?.S ?? '').slice(PREFIX.length), producers: read.data }] : [];
+    });
+  });
+}
+
+type Sdk = typeof import('@aws-sdk/client-dynamodb');
+
+async function withTable<Result>(
+  what: string,
+  work: (sdk: Sdk, client: InstanceType<Sdk['DynamoDBClient']>) => Promise<Result>,
+): Promise<Result> {
+  const sdk = await import('@aws-sdk/client-dynamodb');
+  const client = new sdk.DynamoDBClient(clientDefaults);
+  try {
+    return await work(sdk, client);
+  } catch (cause) {
+    const message = `table ${what}`;
+    throw isSetupProblem(cause) ? new SetupError(message, { cause }) : new HistoryError(message, { cause });
+  } finally {
+    client.destroy();
+  }
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
