@@ -131,7 +131,9 @@ export function kindsToPrune(configured: PruningPolicy['kinds']): readonly Repor
     } else if (isBuiltIn(group)) {
       problems.push(`${field}: found a kind of Kubernetes itself, expected one of reports`);
     } else if (found === undefined && version === undefined) {
-      problems.push(`${field}.version: found nothing, expected the API version of this kind, such as "v1"`);
+      problems.push(
+        `${field}.version: found nothing, and no kind that is known by this name: ${expectedInsteadOf(name)}`,
+      );
     } else {
       const base = found ?? kind(name.slice(0, dot), group, []);
       const versions = version === undefined ? base.versions : [version];
@@ -147,7 +149,7 @@ function expectedInsteadOf(name: string): string {
   const group = name.slice(name.indexOf('.') + 1);
   const related = KNOWN_KINDS.filter((known) => known.group === group);
   const names = related.length > 0 ? related.map(({ plural }) => plural) : KNOWN_KINDS.map((known) => known.name);
-  return `expected one of ${names.join(', ')}${related.length > 0 ? ` in ${group}` : ''}; or the version of a further kind`;
+  return `expected one of ${names.join(', ')}${related.length > 0 ? ` in ${group}` : ''}; or, of a further kind, its API version, such as "v1"`;
 }
 
 /** Custom resources need a domain of their own; `*.k8s.io` is Kubernetes' (not so `wgpolicyk8s.io`). */

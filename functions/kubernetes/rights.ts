@@ -17,6 +17,7 @@ const REPORTS: readonly string[] = [
 /** Those whose list shows no more than that they are there: no secrets, no config maps. */
 const OWNERS: readonly string[] = [
   ...['pods', 'replicationcontrollers', 'services', 'namespaces', 'nodes', 'resourcequotas', 'limitranges'],
+  ...['persistentvolumes', 'persistentvolumeclaims'],
   ...['replicasets.apps', 'deployments.apps', 'statefulsets.apps', 'daemonsets.apps', 'jobs.batch', 'cronjobs.batch'],
   ...['ingresses.networking.k8s.io', 'networkpolicies.networking.k8s.io'],
   ...['roles', 'rolebindings', 'clusterroles', 'clusterrolebindings'].map(

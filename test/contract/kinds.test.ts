@@ -81,6 +81,8 @@ describe('the kinds that a run looks at', () => {
     ['clustercompliancereports.aquasecurity.github.io', {}, 'never pruned'],
     ['clustercompliancereports.aquasecurity.github.io', { version: 'v1alpha1' }, 'never pruned'],
     ['scans.example.com', {}, 'prune.kinds["scans.example.com"].version: found nothing'],
+    ['vulnerabilityreport.aquasecurity.github.io', {}, 'expected one of vulnerabilityreports, sbomreports,'],
+    ['scans.example.com', {}, 'or, of a further kind, its API version, such as "v1"'],
     ['deployments.apps', { version: 'v1' }, 'Kubernetes itself'],
     ['leases.coordination.k8s.io', { version: 'v1' }, 'Kubernetes itself'],
   ])('R12: are never %s as %j, which is an error that says why', (name, settings, words) => {

@@ -36,6 +36,7 @@ const permissions: readonly Permission[] = rules.flatMap(({ apiGroups, resources
  */
 const OWNERS: readonly string[] = [
   ...['pods.', 'replicationcontrollers.', 'services.', 'namespaces.', 'nodes.', 'resourcequotas.', 'limitranges.'],
+  ...['persistentvolumes.', 'persistentvolumeclaims.'],
   ...['replicasets.apps', 'deployments.apps', 'statefulsets.apps', 'daemonsets.apps', 'jobs.batch', 'cronjobs.batch'],
   ...['ingresses.networking.k8s.io', 'networkpolicies.networking.k8s.io'],
   ...['roles', 'rolebindings', 'clusterroles', 'clusterrolebindings'].map(
