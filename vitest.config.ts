@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 
 /** Nothing: no etcd, no stand-in, no process. Seconds. */
 export const UNIT = [
-  'test/contract/{configuration,environment,kinds,versions}.test.ts',
+  'test/contract/{configuration,environment,kinds,report,versions}.test.ts',
   'test/control-plane/{choose-snapshot-source,node-match,verify}.test.ts',
   'test/dispatch/{handler,parse}.test.ts',
   'test/engine/operations.test.ts',

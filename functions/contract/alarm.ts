@@ -1,6 +1,7 @@
 // An alarm of etcd's, as every part of the program passes it on.
 
-export type AlarmType = 'NOSPACE' | 'CORRUPT' | 'UNKNOWN';
+export const ALARM_TYPES = ['NOSPACE', 'CORRUPT', 'UNKNOWN'] as const;
+export type AlarmType = (typeof ALARM_TYPES)[number];
 
 export interface Alarm {
   readonly memberId: string;

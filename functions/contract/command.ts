@@ -6,7 +6,7 @@ import { WORKFLOW_NAMES } from './workflows.ts';
 /** What can fire a run. One list for all who read it back: a report of another kind would reach nobody. */
 export const TRIGGER_KINDS = ['alarm', 'schedule', 'manual'] as const;
 
-const triggerSchema = z.strictObject({
+export const triggerSchema = z.strictObject({
   kind: z.enum(TRIGGER_KINDS),
   /** What fired: an alarm's name or ARN, a schedule's ARN, "manual". */
   source: z.string().check(z.minLength(1), z.maxLength(512)),

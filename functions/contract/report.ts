@@ -1,5 +1,8 @@
 // The one document every run ends in: what was found, what was done, what it led to. Written for a person at breakfast.
-import type { Trigger } from './command.ts';
+import * as z from 'zod/mini';
+import { triggerSchema } from './command.ts';
+import type { Immutable } from './immutable.ts';
+import { validate } from './validate.ts';
 import { WORKFLOW_NAMES, type WorkflowName } from './workflows.ts';
 
 export const OUTCOMES = [
@@ -36,92 +39,109 @@ export type StepOutcome = (typeof STEP_OUTCOMES)[number];
 /** The step that reads the switch (R16); `failed` where nobody can tell what it says. */
 export const SWITCH_STEP = 'switch';
 
-export interface ReportStep {
-  readonly name: string;
+export const stepSchema = z.object({
+  name: z.string(),
   /** ISO 8601, UTC. */
-  readonly startedAt: string;
-  readonly durationMs: number;
-  readonly outcome: StepOutcome;
+  startedAt: z.string(),
+  durationMs: z.number(),
+  outcome: z.enum(STEP_OUTCOMES),
   /** One sentence. */
-  readonly detail: string;
-}
+  detail: z.string(),
+});
 
 /** One member's database file at one moment. Sizes in bytes. */
-export interface MemberSizes {
-  readonly dbSize: number;
-  readonly dbSizeInUse: number;
+export const memberSizesSchema = z.object({
+  dbSize: z.number(),
+  dbSizeInUse: z.number(),
   /** Alarms raised by this member: `NOSPACE`, `CORRUPT`. */
-  readonly alarms: readonly string[];
-}
+  alarms: z.array(z.string()),
+});
 
-export interface ReportMember {
+export const reportMemberSchema = z.object({
   /** Hexadecimal, as etcdctl prints it. */
-  readonly id: string;
-  readonly name: string;
-  readonly endpoint: string;
-  readonly version?: string | undefined;
-  readonly isLeader: boolean;
-  readonly isLearner: boolean;
+  id: z.string(),
+  name: z.string(),
+  endpoint: z.string(),
+  version: z.optional(z.string()),
+  isLeader: z.boolean(),
+  isLearner: z.boolean(),
   /** `null`: could not be read; `"none"`: the member has no quota. */
-  readonly quotaBytes: number | 'none' | null;
+  quotaBytes: z.union([z.number(), z.literal('none'), z.null()], 'bytes, "none" or null'),
   /** Left out where the member did not answer. */
-  readonly before?: MemberSizes | undefined;
-  readonly after?: MemberSizes | undefined;
-  readonly defragmented: boolean;
+  before: z.optional(memberSizesSchema),
+  after: z.optional(memberSizesSchema),
+  defragmented: z.boolean(),
   /** How long its defragmentation took; left out where it was not defragmented. */
-  readonly durationMs?: number | undefined;
+  durationMs: z.optional(z.number()),
   /** Why it could not be read or was left alone. */
-  readonly note?: string | undefined;
-}
+  note: z.optional(z.string()),
+});
 
-export interface PlannedStep {
-  readonly name: string;
-  readonly detail: string;
-}
+const plannedStepSchema = z.object({ name: z.string(), detail: z.string() });
 
-export interface PrunedResource {
+const counts = z.record(z.string(), z.number());
+export const prunedResourceSchema = z.object({
   /** `<plural>.<group>`. */
-  readonly resource: string;
-  readonly listed: number;
-  readonly stale: number;
-  readonly deleted: number;
+  resource: z.string(),
+  listed: z.number(),
+  stale: z.number(),
+  deleted: z.number(),
   /** Stale, but left alone: rewritten, gone, given a finalizer or its owner scaled up in the meantime. */
-  readonly skipped: number;
+  skipped: z.number(),
   /**
    * Stale at first, and not stale or not there any more when the kind was looked at again. After an interruption it is
    * most likely this run that had deleted them, with the record of it lost. Left out where there were none.
    */
-  readonly missing?: number | undefined;
+  missing: z.optional(z.number()),
   /** Why they are stale: how many for each reason. */
-  readonly reasons: Readonly<Record<string, number>>;
+  reasons: counts,
   /**
    * Of `reasons`, those that no report was deleted for, since a person has to look first; left out where there are
    * none.
    */
-  readonly held?: Readonly<Partial<Record<string, number>>> | undefined;
+  held: z.optional(counts),
   /** Why others were kept, where that is worth knowing: how many for each reason. */
-  readonly kept?: Readonly<Record<string, number>> | undefined;
+  kept: z.optional(counts),
   /** About how many bytes the stale ones take in etcd; measured on a few of them. */
-  readonly staleBytes?: number | undefined;
+  staleBytes: z.optional(z.number()),
   /** Why this kind was passed over or stopped at. */
-  readonly note?: string | undefined;
-}
+  note: z.optional(z.string()),
+});
 
-export interface RunReport {
-  readonly cluster: string;
-  readonly workflow: Reporter;
-  readonly outcome: Outcome;
+const moment = z.iso.datetime({ offset: true, error: 'a time in ISO 8601' });
+
+/** Everybody's who reads one; who needs less of it picks that. Fields that are not known here are passed over. */
+export const reportSchema = z.object({
+  cluster: z.string(),
+  workflow: z.enum(REPORTERS),
+  outcome: z.enum(OUTCOMES),
   /** One or two sentences: what happened and, where somebody must act, what to do now. */
-  readonly reason: string;
-  readonly trigger: Trigger;
-  readonly dryRun: boolean;
-  readonly startedAt: string;
-  readonly finishedAt: string;
-  readonly members: readonly ReportMember[];
-  readonly steps: readonly ReportStep[];
+  reason: z.string(),
+  // As it was taken: what it may be is asked of a command.
+  trigger: z.object({ ...triggerSchema.shape, source: z.string(), at: z.optional(z.string()) }),
+  dryRun: z.boolean(),
+  startedAt: moment,
+  finishedAt: moment,
+  members: z.array(reportMemberSchema),
+  steps: z.array(stepSchema),
   /** Only in a dry run. */
-  readonly plan?: readonly PlannedStep[] | undefined;
-  readonly pruned?: readonly PrunedResource[] | undefined;
+  plan: z.optional(z.array(plannedStepSchema)),
+  pruned: z.optional(z.array(prunedResourceSchema)),
+});
+
+export type ReportStep = Immutable<z.output<typeof stepSchema>>;
+export type MemberSizes = Immutable<z.output<typeof memberSizesSchema>>;
+export type ReportMember = Immutable<z.output<typeof reportMemberSchema>>;
+export type PlannedStep = Immutable<z.output<typeof plannedStepSchema>>;
+export type PrunedResource = Immutable<z.output<typeof prunedResourceSchema>>;
+export type RunReport = Immutable<z.output<typeof reportSchema>>;
+
+/**
+ * Reads one that comes from outside: from the bus, or from the table. That of a newer version can still be told.
+ * @throws InvalidInputError naming the field, what was found and what was expected
+ */
+export function parseReport(input: unknown, source: string): RunReport {
+  return validate(reportSchema, input, source);
 }
 
 /** The contract of `npm run invoke`: 0 done, 2 a person should look, 1 failed. */

@@ -4,6 +4,7 @@ import * as z from 'zod/mini';
 import { clientDefaults, isSetupProblem } from '../aws/client.ts';
 import { HistoryError } from '../aws/history.ts';
 import { InvalidInputError, SetupError } from '../contract/errors.ts';
+import { memberSizesSchema, reportMemberSchema, stepSchema } from '../contract/report.ts';
 import { validate } from '../contract/validate.ts';
 import type { SeenRate } from './stall.ts';
 
@@ -18,20 +19,24 @@ const STEP = 'defragment ';
 /** No disk writes 1 GB a second: such a step was resumed after a crash, and found its work done. */
 const PLAUSIBLE_BYTES_PER_MS = 1_000_000;
 
-const reportSchema = z.object({
+const { id, name, defragmented, durationMs } = reportMemberSchema.shape;
+const { dbSize, dbSizeInUse } = memberSizesSchema.shape;
+
+/** What is asked of a report here, and no more: one that lacks the rest of it is read, too. */
+const measuresSchema = z.object({
   members: z.array(
     z.object({
-      id: z.string(),
-      name: z.optional(z.string()),
-      defragmented: z.boolean(),
-      durationMs: z.optional(z.number()),
-      before: z.optional(z.object({ dbSizeInUse: z.number() })),
-      after: z.optional(z.object({ dbSize: z.number(), dbSizeInUse: z.optional(z.number()) })),
+      id,
+      name: z.optional(name),
+      defragmented,
+      durationMs,
+      before: z.optional(z.object({ dbSizeInUse })),
+      after: z.optional(z.object({ dbSize, dbSizeInUse: z.optional(dbSizeInUse) })),
     }),
   ),
-  steps: z.optional(z.array(z.object({ name: z.string(), outcome: z.string(), durationMs: z.number() }))),
+  steps: z.optional(z.array(z.pick(stepSchema, { name: true, outcome: true, durationMs: true }))),
 });
-type Report = z.output<typeof reportSchema>;
+type Report = z.output<typeof measuresSchema>;
 
 export interface SeenRates {
   /** Newest first. */
@@ -91,7 +96,7 @@ async function readReports(table: string, cluster: string): Promise<string[]> {
 function ratesOf(json: string): readonly SeenRate[] | undefined {
   let report: Report;
   try {
-    report = validate(reportSchema, JSON.parse(json), 'report');
+    report = validate(measuresSchema, JSON.parse(json), 'report');
   } catch (error) {
     if (error instanceof SyntaxError || error instanceof InvalidInputError) return undefined;
     throw error;

@@ -4,10 +4,9 @@ import * as z from 'zod/mini';
 import { InvalidInputError } from '../contract/errors.ts';
 import { DEATHS, ESCALATION, EVENT_SOURCE, FINISHED, STATUS_CHANGE } from '../contract/event-names.ts';
 import { functionName } from '../contract/names.ts';
-import type { RunReport } from '../contract/report.ts';
+import { parseReport, type RunReport } from '../contract/report.ts';
 import { validate } from '../contract/validate.ts';
 import { WORKFLOW_NAMES, type WorkflowName } from '../contract/workflows.ts';
-import { parseReport } from './report.ts';
 
 /**
  * A durable execution that Lambda ended, or that somebody stopped: perhaps without a report, perhaps with the lease in

@@ -3,9 +3,8 @@ import { DynamoDBClient, paginateQuery } from '@aws-sdk/client-dynamodb';
 import { clientDefaults, isSetupProblem } from '../aws/client.ts';
 import { HistoryError } from '../aws/history.ts';
 import { InvalidInputError, SetupError } from '../contract/errors.ts';
-import type { RunReport } from '../contract/report.ts';
+import { parseReport, type RunReport } from '../contract/report.ts';
 import type { Death } from './notice.ts';
-import { parseReport } from './report.ts';
 
 /** An execution may last 4 hours, and a report is named by the time at which its run began. */
 const LONGEST_RUN_MS = 24 * 60 * 60_000;

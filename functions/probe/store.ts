@@ -2,7 +2,7 @@
 import * as z from 'zod/mini';
 import { isSetupProblem } from '../aws/client.ts';
 import { EtcdMedicError, redact, SetupError } from '../contract/errors.ts';
-import { PROBE_RECORD, type ProbeLook } from '../contract/probe-record.ts';
+import { PROBE_RECORD, type ProbeLook, probeLookSchema } from '../contract/probe-record.ts';
 
 /** The look could not be written: the dashboard goes on showing the one before. */
 export class LookNotStoredError extends EtcdMedicError {
@@ -19,7 +19,7 @@ export interface StoreLookOptions {
 }
 
 /** Of the look before, whoever wrote it. */
-const before = z.object({ answered: z.optional(z.array(z.string())) });
+const before = z.pick(probeLookSchema, { answered: true });
 
 /**
  * @returns who had answered by the look before, as it said; nobody where there was none, or none that can be read

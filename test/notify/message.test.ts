@@ -1,8 +1,7 @@
 // The message as a person gets it, word for word.
 import { describe, expect, it } from 'vitest';
-import type { Outcome, RunReport } from '../../functions/contract/report.ts';
+import { type Outcome, parseReport, type RunReport } from '../../functions/contract/report.ts';
 import { composeMessage, duration } from '../../functions/notify/message.ts';
-import { parseReport } from '../../functions/notify/report.ts';
 import { sampleReport, step } from '../contract/sample-report.ts';
 import { sampleEvent } from './setting.ts';
 

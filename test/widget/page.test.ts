@@ -146,8 +146,7 @@ function withEveryText(text: string): Situation {
     runs: (['failed', 'escalated', 'pruned'] as const).map((outcome) => ({
       ...run({ outcome, reason: text }),
       cluster: text,
-      pruned: [{ resource: text, deleted: 3 }],
-      trigger: { kind: 'manual' as const, source: text },
+      pruned: [{ deleted: 3 }],
     })),
   };
 }

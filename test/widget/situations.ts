@@ -43,7 +43,6 @@ export function run(changes: Partial<PastRun> & { readonly before?: number; read
     workflow: 'maintain',
     outcome: 'maintained',
     reason: "2 of 3 members were defragmented; the largest voter's file went from 812 MiB to 410 MiB.",
-    trigger: { kind: 'schedule', source: 'etcd-medic-production-maintain' },
     dryRun: false,
     startedAt,
     finishedAt: iso(Date.parse(startedAt) + 402_000),
@@ -73,13 +72,12 @@ const pruning = run({
   outcome: 'pruned',
   reason: '1,204 stale reports of 2 kinds were deleted.',
   members: [],
-  pruned: [{ resource: 'vulnerabilityreports.aquasecurity.github.io', deleted: 1_204 }],
+  pruned: [{ deleted: 1_204 }],
 });
 const recovered = run({
   workflow: 'recover',
   outcome: 'recovered',
   reason: 'The cluster takes writes again: NOSPACE is disarmed and stayed away.',
-  trigger: { kind: 'alarm', source: 'etcd-medic-production-nospace' },
   before: 2 * GiB,
   after: 405 * MiB,
 });
