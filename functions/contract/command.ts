@@ -4,7 +4,7 @@ import { validate } from './validate.ts';
 import { WORKFLOW_NAMES } from './workflows.ts';
 
 /** What can fire a run. One list for all who read it back: a report of another kind would reach nobody. */
-export const TRIGGER_KINDS = ['alarm', 'schedule', 'manual'] as const;
+const TRIGGER_KINDS = ['alarm', 'schedule', 'manual'] as const;
 
 export const triggerSchema = z.strictObject({
   kind: z.enum(TRIGGER_KINDS),

@@ -5,7 +5,7 @@ import type { Immutable } from './immutable.ts';
 import { validate } from './validate.ts';
 import { WORKFLOW_NAMES, type WorkflowName } from './workflows.ts';
 
-export const OUTCOMES = [
+const OUTCOMES = [
   'recovered',
   'maintained',
   'pruned',
@@ -24,7 +24,7 @@ export type Outcome = (typeof OUTCOMES)[number];
 export const REPORTERS: readonly Reporter[] = [...WORKFLOW_NAMES, 'probe'];
 export type Reporter = WorkflowName | 'probe';
 
-export const STEP_OUTCOMES = [
+const STEP_OUTCOMES = [
   'done',
   'nothing-to-do',
   'not-configured',
