@@ -2,9 +2,9 @@
 import { type ProducerRecord, readProducers, recordProducers } from '../aws/producer-records.ts';
 import { describeError } from '../contract/errors.ts';
 import { PRODUCER_NAMES, type Producer } from '../contract/kinds.ts';
+import type { Presence } from '../reports/stale.ts';
 import type { Found } from './look.ts';
 import type { Reached } from './pruning.ts';
-import type { Presence } from './stale.ts';
 
 const HOUR_MS = 60 * 60_000;
 /** An operator that is being upgraded, or moved to another namespace, has no Deployment for minutes. */

@@ -2,6 +2,7 @@
 
 import type { ReportKind } from '../contract/kinds.ts';
 import type { RecordedStep, StepResult } from '../engine/step.ts';
+import { isStillAbandoned, isStillWithoutOwner } from '../reports/stale.ts';
 import type { Unconfirmed } from './absence.ts';
 import { type BatchCounts, deleteBatch, NOTHING } from './batch.ts';
 import { type Guarded, guard, isHeld, letThrough } from './guard.ts';
@@ -23,7 +24,6 @@ import {
 } from './progress.ts';
 import { AWAY_AGAIN_SECONDS, AWAY_ATTEMPTS, type Reached, SURVEY_NEEDS_MS } from './pruning.ts';
 import type { Candidate, Candidates } from './session.ts';
-import { isStillAbandoned, isStillWithoutOwner } from './stale.ts';
 import { survey } from './survey.ts';
 
 /** What a crash may leave unrecorded, and how often the lease is renewed and a lost one noticed. */

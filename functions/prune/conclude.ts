@@ -1,13 +1,20 @@
 // Report: what a run found and did, in numbers for the record and in words for a person.
 import type { ReportKind } from '../contract/kinds.ts';
-import { formatBytes, type Outcome, type PlannedStep, type PrunedResource } from '../contract/report.ts';
+import {
+  formatBytes,
+  type Outcome,
+  type PlannedStep,
+  type PrunedResource,
+  type RunReport,
+} from '../contract/report.ts';
+import type { Evidence } from '../reports/stale.ts';
 import type { Denied } from './batch.ts';
 import { describeReasons, format, type Guarded, letThrough, only } from './guard.ts';
 import type { Limits } from './limits.ts';
 import type { Found } from './look.ts';
 import type { Progress } from './progress.ts';
-import type { Evidence } from './stale.ts';
 import type { Surveyed } from './survey.ts';
+import type { Trouble } from './trouble.ts';
 
 /** One kind, from the look at it to what became of it. */
 export interface Handled extends Found {
@@ -93,9 +100,14 @@ function describeDenied({ count, names, detail }: Denied): string {
   return `were not let go by admission (${some}): ${detail}`;
 }
 
-export interface Ending {
+export interface Ending extends Pick<RunReport, 'unavailable'> {
   readonly outcome: Outcome;
   readonly reason: string;
+}
+
+/** The mark on the report of a run that found nobody to answer. */
+export function unavailable(trouble: Pick<Trouble, 'unanswered'> | undefined): Pick<RunReport, 'unavailable'> {
+  return trouble?.unanswered ? { unavailable: 'kubernetes' } : {};
 }
 
 /** How a run ended that got as far as deleting. */
@@ -115,7 +127,8 @@ export function endingOf(all: readonly Handled[], limits: Limits): Ending {
   const reason = (...more: readonly string[]) => [done, ...more, ...refusals(all)].join(' ');
   if (broken.length > 0) {
     const why = broken.map(({ detail }) => detail).join('; ');
-    return { outcome: 'failed', reason: reason(`Then the API server could not be used any more: ${why}. Run again.`) };
+    const words = reason(`Then the API server could not be used any more: ${why}. Run again.`);
+    return { outcome: 'failed', reason: words, ...unavailable(broken.find(({ unanswered }) => unanswered)) };
   }
   if (guarded.length + late.length + unreadable.length > 0) {
     const rules = [...guarded, ...late].map((text) => `R12: ${text}.`);

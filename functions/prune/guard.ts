@@ -1,7 +1,7 @@
 // R12, the blast radius: what evidence may be wrong for a whole kind at once, a person has to look at first.
 import type { PruningPolicy, StaleReason } from '../contract/configuration.ts';
 import type { ReportKind } from '../contract/kinds.ts';
-import { EVIDENCE, type Evidence, type KeepReason } from './stale.ts';
+import { EVIDENCE, type Evidence, type KeepReason } from '../reports/stale.ts';
 
 /** What one look at a kind has counted. */
 export interface Counts {

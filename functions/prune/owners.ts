@@ -9,7 +9,14 @@ import type {
   Resource,
   ScaledOwner,
 } from '../kubernetes/types.ts';
-import { type AtZero, type Owners, type OwnersOfKind, ownerKind, type Presence, type Producers } from './stale.ts';
+import {
+  type AtZero,
+  type Owners,
+  type OwnersOfKind,
+  ownerKind,
+  type Presence,
+  type Producers,
+} from '../reports/stale.ts';
 import { checkTime, TooSlowError, troubleOf } from './trouble.ts';
 
 const PAGE_SIZE = 500;

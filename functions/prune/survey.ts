@@ -4,10 +4,6 @@ import type { StaleReason } from '../contract/configuration.ts';
 import type { ReportKind } from '../contract/kinds.ts';
 import { NotServedError } from '../kubernetes/errors.ts';
 import type { KubernetesClient, ObjectMetadata, Resource } from '../kubernetes/types.ts';
-import type { Counts } from './guard.ts';
-import type { OwnerDirectory } from './owners.ts';
-import { SURVEY_NEEDS_MS } from './pruning.ts';
-import type { Candidate } from './session.ts';
 import {
   type Circumstances,
   EVIDENCE,
@@ -18,7 +14,11 @@ import {
   type Producers,
   restsOn,
   type StaleRules,
-} from './stale.ts';
+} from '../reports/stale.ts';
+import type { Counts } from './guard.ts';
+import type { OwnerDirectory } from './owners.ts';
+import { SURVEY_NEEDS_MS } from './pruning.ts';
+import type { Candidate } from './session.ts';
 import { checkTime, troubleOf } from './trouble.ts';
 
 /**

@@ -11,12 +11,14 @@ import { Acting } from './act.ts';
 import {
   describeDone,
   describeStep,
+  type Ending,
   endingOf,
   type Handled,
   planOf,
   prunedResource,
   refusals,
   sentences,
+  unavailable,
   unreadableIn,
   untold,
 } from './conclude.ts';
@@ -61,7 +63,7 @@ function unusable(found: readonly Found[]): Conclusion | undefined {
   const last = found.at(-1)?.trouble;
   if (endsRun(last)) {
     const reason = `The API server could not be used, and nothing was changed: ${last?.detail}`;
-    return { outcome: 'failed', reason, members: [], pruned };
+    return { outcome: 'failed', reason, members: [], pruned, ...unavailable(last) };
   }
   const unreadable = sentences(unreadableIn(found));
   const passedOver = [...unreadable, ...refusals(found)];
@@ -113,7 +115,7 @@ async function act(pruning: Reached, handled: readonly Handled[], unconfirmed: U
   const acting = new Acting(pruning, limits, unconfirmed);
   const progress = new Map<string, Handled['progress']>();
   const all = () => handled.map((one) => ({ ...one, progress: progress.get(one.kind.name) }));
-  const conclude = (ending: Pick<Conclusion, 'outcome' | 'reason'>): Conclusion => ({
+  const conclude = (ending: Ending): Conclusion => ({
     ...ending,
     members: [],
     pruned: all().map(prunedResource),

@@ -9,7 +9,7 @@ import {
   type OwnersOfKind,
   ownerKind,
   type StaleRules,
-} from '../../functions/prune/stale.ts';
+} from '../../functions/reports/stale.ts';
 
 export const NOW_MS = Date.parse('2026-06-10T12:00:00Z');
 export const MINUTE_MS = 60_000;

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { KNOWN_KINDS } from '../../functions/contract/kinds.ts';
 import type { ObjectMetadata, OwnerReference } from '../../functions/kubernetes/types.ts';
 import { OwnerDirectory } from '../../functions/prune/owners.ts';
+import { survey } from '../../functions/prune/survey.ts';
 import {
   type AtZero,
   type Circumstances,
@@ -12,10 +13,9 @@ import {
   type Owners,
   ownerKind,
   type Presence,
-} from '../../functions/prune/stale.ts';
-import { survey } from '../../functions/prune/survey.ts';
-import { MARKED, MadeCluster } from './clusters.ts';
-import { ago, HOUR_MS, kindOf, MINUTE_MS, NOW_MS, RULES, TRIVY_TTL } from './samples.ts';
+} from '../../functions/reports/stale.ts';
+import { MARKED, MadeCluster } from '../prune/clusters.ts';
+import { ago, HOUR_MS, kindOf, MINUTE_MS, NOW_MS, RULES, TRIVY_TTL } from '../prune/samples.ts';
 
 const uid = fc.constantFrom('a', 'b', 'c', 'd', 'e');
 const ownerReference: fc.Arbitrary<OwnerReference> = fc.record({

@@ -1,6 +1,6 @@
 // Go's durations as Go reads them.
 import { describe, expect, it } from 'vitest';
-import { parseGoDuration } from '../../functions/prune/duration.ts';
+import { parseGoDuration } from '../../functions/reports/duration.ts';
 
 const HOUR_MS = 3_600_000;
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { StaleReason } from '../../functions/contract/configuration.ts';
 import type { ObjectMetadata } from '../../functions/kubernetes/types.ts';
-import { type Circumstances, judge, type StaleRules, type Verdict } from '../../functions/prune/stale.ts';
+import { type Circumstances, judge, type StaleRules, type Verdict } from '../../functions/reports/stale.ts';
 import {
   ago,
   circumstancesOf,
@@ -16,7 +16,7 @@ import {
   replicaSet,
   reportOf,
   TRIVY_TTL,
-} from './samples.ts';
+} from '../prune/samples.ts';
 
 const KYVERNO = { 'app.kubernetes.io/managed-by': 'kyverno' };
 const GONE = { ownerReferences: [replicaSet('gone')] };
