@@ -17,8 +17,9 @@ export const UNIT = [
   'test/nodes/agent-version.test.ts',
   'test/permissions/iam.test.ts',
   'test/probe/last-known.test.ts',
-  'test/prune/{absence,duration,guard,limits,stale,stale.property}.test.ts',
+  'test/prune/{absence,guard,limits}.test.ts',
   'test/recover/decide.test.ts',
+  'test/reports/**/*.test.ts',
   'test/widget/{event,next-runs,page,timeline,verdict}.test.ts',
 ];
 

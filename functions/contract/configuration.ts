@@ -198,6 +198,11 @@ const prune = z.strictObject({
    * Left out: never, since it may be back in the morning.
    */
   scaledToZeroDays: z.optional(z.number().check(z.gte(1, 'at least 1 day'))),
+  /**
+   * Whether a recovery may delete reports directly in etcd, of what is stale by the report itself: never, where no API
+   * server answers, or also where that one has not come through with all that is stale.
+   */
+  direct: z._default(z.enum(['never', 'when-the-api-is-down', 'always']), 'when-the-api-is-down'),
   /** By `<plural>.<group>`, such as `vulnerabilityreports.aquasecurity.github.io`. */
   kinds: z._default(
     z.record(
@@ -268,6 +273,11 @@ const writtenSchema = z
         credentials: z.union(
           [secret, token, clientCertificate, issued],
           '{ "secretArn" }, { "caFile", "tokenFile" }, { "caFile", "certFile", "keyFile" } or { "issued": true }',
+        ),
+        /** The API server's --etcd-prefix. */
+        etcdPrefix: z._default(
+          z.string().check(z.regex(/^(\/[A-Za-z0-9._-]+)+$/, 'a prefix such as "/registry"')),
+          '/registry',
         ),
       }),
     ),

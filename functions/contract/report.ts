@@ -24,15 +24,7 @@ export type Outcome = (typeof OUTCOMES)[number];
 export const REPORTERS: readonly Reporter[] = [...WORKFLOW_NAMES, 'probe'];
 export type Reporter = WorkflowName | 'probe';
 
-const STEP_OUTCOMES = [
-  'done',
-  'nothing-to-do',
-  'not-configured',
-  'refused',
-  'failed',
-  'unknown',
-  'skipped',
-] as const;
+const STEP_OUTCOMES = ['done', 'nothing-to-do', 'not-configured', 'refused', 'failed', 'unknown', 'skipped'] as const;
 /** How one step of a run ended. `not-configured`: what the step needs isn't in the configuration. */
 export type StepOutcome = (typeof STEP_OUTCOMES)[number];
 
@@ -93,6 +85,8 @@ export const prunedResourceSchema = z.object({
    * most likely this run that had deleted them, with the record of it lost. Left out where there were none.
    */
   missing: z.optional(z.number()),
+  /** They were deleted directly in etcd, because the API server could not. Left out where it did. */
+  directly: z.optional(z.literal(true)),
   /** Why they are stale: how many for each reason. */
   reasons: counts,
   /**
@@ -127,6 +121,8 @@ export const reportSchema = z.object({
   /** Only in a dry run. */
   plan: z.optional(z.array(plannedStepSchema)),
   pruned: z.optional(z.array(prunedResourceSchema)),
+  /** Nobody answered there, which is why the run could not do its work, or not all of it. */
+  unavailable: z.optional(z.literal('kubernetes')),
 });
 
 export type ReportStep = Immutable<z.output<typeof stepSchema>>;

@@ -18,6 +18,7 @@ export interface Conclusion {
   readonly members: readonly ReportMember[];
   readonly plan?: readonly PlannedStep[] | undefined;
   readonly pruned?: readonly PrunedResource[] | undefined;
+  readonly unavailable?: RunReport['unavailable'];
 }
 
 /** Where a finished report goes. `undefined`: not configured, which the report says. */
@@ -61,6 +62,7 @@ export async function conduct(run: Conduct, work: (journal: Journal) => Promise<
     steps: [...journal.steps],
     ...(conclusion.plan !== undefined && { plan: conclusion.plan }),
     ...(conclusion.pruned !== undefined && { pruned: conclusion.pruned }),
+    ...(conclusion.unavailable !== undefined && { unavailable: conclusion.unavailable }),
   });
   await deliver(journal, 'history', sinks.history, report);
   await deliver(journal, 'bus', sinks.bus, report);

@@ -20,6 +20,8 @@ import type {
   IRangeResponse,
   ISnapshotResponse,
   IStatusResponse,
+  ITxnRequest,
+  ITxnResponse,
 } from 'etcd3/lib/rpc.js';
 
 /** The calls of etcd's API that are made here: request and response by method. */
@@ -27,6 +29,7 @@ interface Calls {
   Range: [IRangeRequest, IRangeResponse];
   Put: [IPutRequest, IPutResponse];
   DeleteRange: [IDeleteRangeRequest, IDeleteRangeResponse];
+  Txn: [ITxnRequest, ITxnResponse];
   Compact: [ICompactionRequest, ICompactionResponse];
   MemberList: [IMemberListRequest, IMemberListResponse];
   Alarm: [IAlarmRequest, IAlarmResponse];
@@ -50,6 +53,7 @@ export const SERVICE_OF = {
   Range: 'KV',
   Put: 'KV',
   DeleteRange: 'KV',
+  Txn: 'KV',
   Compact: 'KV',
   MemberList: 'Cluster',
   Alarm: 'Maintenance',

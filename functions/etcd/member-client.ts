@@ -21,8 +21,10 @@ import type {
   MemberStatus,
   Quota,
   RaftSnapshots,
+  ReadKey,
   Right,
   SnapshotChunk,
+  StoredValue,
 } from './types.ts';
 
 export interface MemberOptions {
@@ -56,6 +58,9 @@ export const DEFAULT_DEADLINES: Deadlines = {
  * 3.4.23 to 3.7.3).
  */
 const REVISION_BEYOND_ALL = '9223372036854775807';
+
+/** Of one transaction: etcd's default for --max-txn-ops is 128. */
+export const MAX_DELETES = 100;
 
 /** Read by every health check, as etcdctl does it; it need not exist. */
 const HEALTH_KEY = 'health';
@@ -219,6 +224,12 @@ class GrpcMemberClient implements MemberClient {
     };
   }
 
+  async values({ from, to, limit }: Omit<KeyRangeRequest, 'measureValues'>): Promise<readonly StoredValue[]> {
+    const request = { key: Buffer.from(from), range_end: Buffer.from(to), limit, serializable: true };
+    const { kvs } = await this.#connection.call('Range', request, this.#deadlines.writeMs);
+    return kvs.map(({ key, value, mod_revision }) => ({ key: key.toString(), value, modRevision: mod_revision }));
+  }
+
   async put(key: string, value: string): Promise<void> {
     await this.#change('Put', { key: Buffer.from(key), value: Buffer.from(value) }, this.#deadlines.writeMs);
   }
@@ -226,6 +237,20 @@ class GrpcMemberClient implements MemberClient {
   async delete(key: string): Promise<number> {
     const { deleted } = await this.#change('DeleteRange', { key: Buffer.from(key) }, this.#deadlines.writeMs);
     return Number(deleted);
+  }
+
+  async deleteUnchanged(keys: readonly ReadKey[]): Promise<boolean> {
+    if (keys.length > MAX_DELETES) throw new RangeError(`found ${keys.length} keys, expected at most ${MAX_DELETES}`);
+    const request = {
+      compare: keys.map(({ key, modRevision }) => ({
+        key: Buffer.from(key),
+        result: 'Equal' as const,
+        target: 'Mod' as const,
+        mod_revision: modRevision,
+      })),
+      success: keys.map(({ key }) => ({ request_delete_range: { key: Buffer.from(key) } })),
+    };
+    return (await this.#change('Txn', request, this.#deadlines.writeMs)).succeeded;
   }
 
   async *snapshot(): AsyncGenerator<SnapshotChunk, void, void> {

@@ -110,6 +110,17 @@ export interface KeyRangeRequest {
   readonly measureValues?: boolean;
 }
 
+/** A key with its value. Only of kinds that hold no secrets. */
+export interface StoredValue {
+  readonly key: string;
+  readonly value: Buffer;
+  /** The revision of its last write, in decimal: of what Kubernetes keeps there, the resourceVersion. */
+  readonly modRevision: string;
+}
+
+/** A key as it was read. */
+export type ReadKey = Pick<StoredValue, 'key' | 'modRevision'>;
+
 /** A call whose right can be tried without changing anything. */
 export type Right = 'HashKV' | 'Compact' | 'Alarm';
 
@@ -170,8 +181,16 @@ export interface MemberClient extends AsyncDisposable {
   identify(): Promise<{ readonly clusterId: string; readonly status: MemberStatus }>;
   /** Keys of this member's own data: works under NOSPACE and without a quorum. */
   keyRange(request: KeyRangeRequest): Promise<KeyRange>;
+  /** The first keys of a range with their values, in order: works under NOSPACE and without a quorum. */
+  values(request: Omit<KeyRangeRequest, 'measureValues'>): Promise<readonly StoredValue[]>;
   put(key: string, value: string): Promise<void>;
   delete(key: string): Promise<number>;
+  /**
+   * Deletes all of these keys, at most MAX_DELETES, or none: where each is as it was read, in one transaction, which
+   * NOSPACE lets through. Safe to repeat: what is gone is not as it was read.
+   * @returns false where one is not as it was read, and nothing was deleted
+   */
+  deleteUnchanged(keys: readonly ReadKey[]): Promise<boolean>;
   /**
    * This member's own database file, as it is when the first piece is asked for: works under NOSPACE and without a
    * quorum. The member reads on only as fast as the pieces are taken, and stops when nobody takes them any more. Throws

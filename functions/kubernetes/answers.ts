@@ -100,6 +100,19 @@ export function readMetadata(answer: Answer, call: ApiCall): ObjectMetadata {
 }
 
 /**
+ * Of one object as etcd has it, where nobody has written down its resourceVersion: that is the revision of its key.
+ * @param object what its JSON says
+ * @returns undefined where it isn't an object as Kubernetes writes it
+ */
+export function readStoredMetadata(object: unknown, resourceVersion: string): ObjectMetadata | undefined {
+  const { success, data } = z.safeParse(
+    z.object({ metadata: z.extend(metadata, { resourceVersion: z.optional(z.unknown()) }) }),
+    object,
+  );
+  return success ? plain({ ...data.metadata, resourceVersion }) : undefined;
+}
+
+/**
  * What a delete that was accepted came to: a Status or the object as it was says that it is gone, one that still has
  * finalizers that it only waits for them.
  * @throws KubernetesError

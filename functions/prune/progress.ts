@@ -25,6 +25,7 @@ export interface Stopped {
    */
   readonly why: 'count' | 'time' | 'guard' | Trouble['kind'];
   readonly detail: string;
+  readonly unanswered?: true | undefined;
 }
 
 /** What one batch did, as it is recorded. */
@@ -67,8 +68,8 @@ export function budgetOf(why: 'count' | 'time', { maxDeletes, maxMinutes, config
 }
 
 export function stoppedBy(error: unknown): Stopped {
-  const { kind, detail } = troubleOf(error);
-  return { why: kind, detail };
+  const { kind, detail, unanswered } = troubleOf(error);
+  return { why: kind, detail, unanswered };
 }
 
 /**

@@ -21,6 +21,8 @@ export interface Trouble {
   readonly kind: 'not-served' | 'refused' | 'unreadable' | 'away' | 'fatal';
   /** For a person: what was asked, what came back, what to do. */
   readonly detail: string;
+  /** Nobody answered, or the server could not: it is not only too busy. */
+  readonly unanswered?: true | undefined;
 }
 
 /** A look took longer than its invocation has time for; a fresh one has more. */
@@ -43,7 +45,8 @@ export function checkTime(what: string, untilMs: number): void {
 /** @throws what is not an error of ours: it has to come up as what it is */
 export function troubleOf(error: unknown): Trouble {
   if (!(error instanceof EtcdMedicError)) throw error;
-  return { kind: kindOf(error), detail: describeError(error) };
+  const trouble = { kind: kindOf(error), detail: describeError(error) };
+  return error instanceof ApiUnavailableError ? { ...trouble, unanswered: true } : trouble;
 }
 
 const PASSES = [ApiUnavailableError, ThrottledError, ListExpiredError, TooSlowError];

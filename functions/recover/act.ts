@@ -17,6 +17,7 @@ import { GuardError } from '../engine/journal.ts';
 import { carryOut } from '../engine/plan.ts';
 import { pruneFirst } from '../engine/prune-child.ts';
 import { sweepOf } from './decide.ts';
+import { mayDeleteDirectly, pruneDirectly } from './direct.ts';
 import type { ActStep, FullMember } from './plan.ts';
 
 const WATCH_INTERVAL_SECONDS = 15;
@@ -156,6 +157,12 @@ class Acting {
     const { outcome, reason, pruned = [] } = ended.report;
     this.pruned = pruned;
     const gone = pruned.reduce((sum, { deleted, missing = 0 }) => sum + deleted + missing, 0);
+    if (mayDeleteDirectly(this.#recovery.configuration.prune, ended.report)) {
+      const direct = await pruneDirectly(this.#recovery, this.#voters);
+      this.pruned = [...pruned, ...direct.pruned];
+      const words = `The API server did not come through with it (${reason}), so this was done in etcd itself: ${direct.words}`;
+      return { mayHelp: gone + direct.deleted > 0, words };
+    }
     if (gone > 0) return { mayHelp: true, words: 'Stale reports were pruned, and that was not enough.' };
     return { mayHelp: false, words: `Pruning stale reports deleted none (${outcome}: ${reason})` };
   }

@@ -29,6 +29,7 @@ const pruned: Required<PrunedResource> = {
   deleted: 3,
   skipped: 1,
   missing: 1,
+  directly: true,
   reasons: { 'owner-gone': 5 },
   held: { 'owner-gone': 2 },
   kept: { 'owner-unknown': 4 },
@@ -40,6 +41,7 @@ const report: Required<RunReport> = {
   members: [member],
   plan: [{ name: 'compact', detail: 'to revision 7' }],
   pruned: [pruned],
+  unavailable: 'kubernetes',
 };
 
 describe('a report that is read back', () => {

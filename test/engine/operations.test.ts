@@ -65,7 +65,7 @@ const RECOVER = {
   'kubelets, then observe again, and wait for voters': RESTART_KUBELETS + 2 * LOOK,
   snapshot: SNAPSHOT,
   'compact and defragment': POLL + sweep(0),
-  'prune, look, and do it once more': PRUNE_CHILD + LOOK + POLL + sweep(0),
+  'prune, look, and do it once more': PRUNE_CHILD + /* in etcd itself */ POLL + LOOK + POLL + sweep(0),
   'disarm, canary, watch': 3 * POLL,
   'verify, what fills it': LOOK + 2 * WHAT_FILLS_IT,
 };
@@ -115,6 +115,7 @@ const COUNTED: Readonly<Record<string, number>> = {
   'prune/look.ts': 3,
   'prune/workflow.ts': 1,
   'recover/act.ts': 8,
+  'recover/direct.ts': 1,
   'recover/kubelets.ts': 3,
   'recover/workflow.ts': 11,
 };

@@ -1,0 +1,214 @@
+// Deletes stale reports directly in etcd where no API server can (R12): of the kinds of reports alone, what is stale by
+// what it says of itself alone, each exactly as it was read. Works with the alarm on.
+import type { ClusterConfiguration, PruningPolicy, StaleReason } from '../contract/configuration.ts';
+import { kindsToPrune, type ReportKind } from '../contract/kinds.ts';
+import { formatBytes, type PrunedResource, type RunReport } from '../contract/report.ts';
+import { patiently } from '../control-plane/patience.ts';
+import type { ReachableRun } from '../control-plane/run-context.ts';
+import { checkBeforeChange, clientOf, connectAll, type Voter } from '../control-plane/voters.ts';
+import { sweepKeys } from '../etcd/sweep-keys.ts';
+import type { MemberClient, StoredValue } from '../etcd/types.ts';
+import { keysOf, REGISTRY, readStoredObject } from '../kubernetes/stored-object.ts';
+import { EVIDENCE, judge, type KeepReason } from '../reports/stale.ts';
+
+/** A look ends then, so that what it did is recorded and the lease renewed: a crash loses the count of no more. */
+const LOOK_MS = 30_000;
+/** With its last page, what was begun, and the looks at every voter before it. */
+const LOOK_NEEDS_MS = LOOK_MS + 60_000;
+/** Kyverno's, from 1.12 on: where it is defined, nobody reads the kinds before it any more. */
+const EPHEMERAL_REPORTS = { group: 'reports.kyverno.io', plural: 'ephemeralreports' };
+
+/** How far one kind has come. */
+interface Course {
+  readonly kind: string;
+  readonly listed: number;
+  readonly deleted: number;
+  readonly changed: number;
+  readonly deletedBytes: number;
+  readonly reasons: Readonly<Partial<Record<StaleReason, number>>>;
+  readonly kept: Readonly<Partial<Record<KeepReason, number>>>;
+  /** Why the kind was left alone. */
+  readonly refused?: string | undefined;
+  /** Where to go on; undefined: it is through. */
+  readonly next: string | undefined;
+}
+
+export interface DirectPruning {
+  readonly deleted: number;
+  readonly pruned: readonly PrunedResource[];
+  /** One sentence. */
+  readonly words: string;
+}
+
+/** Whether what the prune function has left may be deleted in etcd itself. */
+export function mayDeleteDirectly(
+  { direct }: Pick<PruningPolicy, 'direct'>,
+  { unavailable, pruned = [] }: Pick<RunReport, 'unavailable' | 'pruned'>,
+): boolean {
+  if (direct === 'never') return false;
+  if (unavailable === 'kubernetes') return true;
+  const left = pruned.some(({ stale, deleted, skipped, missing = 0 }) => stale > deleted + skipped + missing);
+  return direct === 'always' && left;
+}
+
+/** The kinds of which a report itself can say that it is stale. */
+function kindsToDeleteDirectly(policy: Pick<PruningPolicy, 'kinds'>): readonly ReportKind[] {
+  return kindsToPrune(policy.kinds).filter(({ ephemeral, leftover }) => ephemeral || leftover);
+}
+
+/**
+ * One durable operation, however many reports there are.
+ * @throws GuardError
+ */
+export async function pruneDirectly(recovery: ReachableRun, voters: readonly Voter[]): Promise<DirectPruning> {
+  const { journal, cluster: open, configuration } = recovery;
+  const kinds = kindsToDeleteDirectly(configuration.prune);
+  const registry = configuration.kubernetes?.etcdPrefix ?? REGISTRY;
+  const step = await patiently<{ done: readonly Course[]; unknown: readonly Course[] }, readonly Course[]>(
+    { journal },
+    'delete reports in etcd',
+    { neededMs: LOOK_NEEDS_MS, againSeconds: 1 },
+    async (attempt) => {
+      const untilMs = Date.now() + LOOK_MS;
+      const cluster = await connectAll(open, voters, attempt.patienceMs);
+      const statuses = await checkBeforeChange(cluster, voters, undefined, attempt);
+      // Through the leader, who would be asked in the end.
+      const through = voters.find(({ id }) => [...statuses.values()][0]?.leaderId === id) ?? voters[0];
+      if (through === undefined) return { outcome: 'failed', detail: 'the cluster has no voter' };
+      const client = clientOf(cluster, through);
+      const { count } = await client.keyRange({ from: `${registry}/`, to: `${registry}0`, limit: 1 });
+      if (count === 0) {
+        const detail = `there is no key under ${registry}/ in etcd: set kubernetes.etcdPrefix to the API server's --etcd-prefix`;
+        return { outcome: 'refused', detail };
+      }
+      const rest = (attempt.memory ?? kinds.map((kind) => atBeginning(kind, registry))).map((course) => ({
+        ...course,
+      }));
+      for (const [index, course] of rest.entries()) {
+        const kind = kinds.find((one) => one.name === course.kind);
+        if (kind === undefined || course.next === undefined) continue;
+        const { problem, ...now } = await goOn(client, configuration, registry, kind, course, {
+          untilMs,
+          confirm: attempt.confirm,
+        });
+        // One that has deleted nothing says that it is not for want of time.
+        if (problem !== undefined && now.deleted === course.deleted) throw problem;
+        rest[index] = now;
+        if (problem !== undefined || Date.now() >= untilMs) break;
+      }
+      const detail = describe(rest);
+      if (rest.every(({ next }) => next === undefined)) return { outcome: 'done', detail, data: rest };
+      return { outcome: 'unknown', detail, data: rest, memory: rest, again: true };
+    },
+  );
+  const courses = step.outcome === 'done' || step.outcome === 'unknown' ? step.data : [];
+  const deleted = courses.reduce((sum, course) => sum + course.deleted, 0);
+  const pruned = courses.filter(({ listed, refused }) => listed > 0 || refused !== undefined).map(prunedResource);
+  return { deleted, pruned, words: `${step.detail}.` };
+}
+
+function atBeginning(kind: ReportKind, registry: string): Course {
+  const nothing = { listed: 0, deleted: 0, changed: 0, deletedBytes: 0, reasons: {}, kept: {} };
+  return { kind: kind.name, ...nothing, next: keysOf(kind, registry).from };
+}
+
+async function goOn(
+  client: MemberClient,
+  { prune }: ClusterConfiguration,
+  registry: string,
+  kind: ReportKind,
+  course: Course,
+  { untilMs, confirm }: { readonly untilMs: number; readonly confirm: () => Promise<boolean> },
+): Promise<Course & { readonly problem?: unknown }> {
+  const { from, to } = keysOf(kind, registry);
+  const [first] = await client.values({ from, to, limit: 1 });
+  if (first !== undefined && readStoredObject(from, first).kind === 'encrypted') {
+    const refused = 'it is encrypted at rest, so that nobody but the API server can tell what is stale';
+    return { ...course, refused, next: undefined };
+  }
+  const circumstances = {
+    kind,
+    rules: prune,
+    owners: new Map(),
+    producers: {
+      trivy: 'unknown',
+      kyverno: 'unknown',
+      hasEphemeralReports: await isDefined(client, EPHEMERAL_REPORTS, registry),
+    } as const,
+    nowMs: Date.now(),
+  };
+  const reasons = { ...course.reasons };
+  const kept = { ...course.kept };
+  const isStale = (stored: StoredValue): boolean => {
+    const object = readStoredObject(from, stored);
+    const verdict =
+      object.kind === 'object' ? judge(object.metadata, circumstances) : ({ keep: 'unreadable' } as const);
+    if ('keep' in verdict) kept[verdict.keep] = (kept[verdict.keep] ?? 0) + 1;
+    else if (EVIDENCE[verdict.stale] === 'object') {
+      reasons[verdict.stale] = (reasons[verdict.stale] ?? 0) + 1;
+      return true;
+    } else kept['owner-unknown'] = (kept['owner-unknown'] ?? 0) + 1;
+    return false;
+  };
+  const range = { from: course.next ?? from, to, judge: isStale, limit: Number.POSITIVE_INFINITY, untilMs, confirm };
+  const swept = await sweepKeys(client, range);
+  return {
+    kind: course.kind,
+    listed: course.listed + swept.listed,
+    deleted: course.deleted + swept.deleted,
+    changed: course.changed + swept.changed,
+    deletedBytes: course.deletedBytes + swept.deletedBytes,
+    reasons,
+    kept,
+    next: swept.next,
+    problem: swept.problem,
+  };
+}
+
+/** Whether the cluster has a kind defined, by the key of its CustomResourceDefinition. */
+async function isDefined(
+  client: MemberClient,
+  { group, plural }: Pick<ReportKind, 'group' | 'plural'>,
+  registry: string,
+): Promise<boolean> {
+  const { from } = keysOf({ group: 'apiextensions.k8s.io', plural: 'customresourcedefinitions' }, registry);
+  const key = `${from}${plural}.${group}`;
+  return (await client.keyRange({ from: key, to: `${key}\0`, limit: 1 })).count > 0;
+}
+
+function prunedResource({
+  kind,
+  listed,
+  deleted,
+  changed,
+  deletedBytes,
+  reasons,
+  kept,
+  refused,
+}: Course): PrunedResource {
+  const stale = Object.values(reasons).reduce((sum, count) => sum + count, 0);
+  const { fresh: _, ...worthKnowing } = kept;
+  return {
+    resource: kind,
+    listed,
+    stale,
+    deleted,
+    skipped: changed,
+    directly: true,
+    reasons,
+    ...(Object.keys(worthKnowing).length > 0 && { kept: worthKnowing }),
+    ...(deletedBytes > 0 && { staleBytes: deletedBytes }),
+    ...(refused !== undefined && { note: `left alone: ${refused}` }),
+  };
+}
+
+function describe(courses: readonly Course[]): string {
+  const sum = (of: (course: Course) => number) => courses.reduce((total, course) => total + of(course), 0);
+  const deleted = sum((course) => course.deleted);
+  const refused = courses.flatMap((course) => (course.refused ? [`${course.kind}: ${course.refused}`] : []));
+  const done =
+    deleted === 0
+      ? `no report says by itself that it is stale, of ${sum(({ listed }) => listed)} read in etcd`
+      : `deleted ${deleted} stale reports directly in etcd, ${formatBytes(sum((course) => course.deletedBytes))}, of ${sum(({ listed }) => listed)} read`;
+  return [done, ...refused].join('; ');
+}
