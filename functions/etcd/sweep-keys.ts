@@ -12,12 +12,12 @@ const PAGE_BYTES = 4 * MiB;
 /** Each waits for the members' disks most of its time; many share one write there. */
 const PARALLEL_DELETES = 8;
 
-export interface KeySweep {
+export interface KeySweep<Reason extends string> {
   readonly from: string;
   /** The key after the last. */
   readonly to: string;
-  /** Whether a key is to be deleted. Told once of each. */
-  readonly judge: (stored: StoredValue) => boolean;
+  /** Why a key is to be deleted; undefined: it stays. Asked once of each. */
+  readonly judge: (stored: StoredValue) => Reason | undefined;
   /** No more than so many are deleted. */
   readonly limit: number;
   /** No page is asked for after this, in ms since 1970. */
@@ -27,11 +27,14 @@ export interface KeySweep {
 }
 
 /** How far it came. */
-export interface SweptKeys {
+export interface SweptKeys<Reason extends string> {
+  /** Of which all is known: kept, deleted or changed. */
   readonly listed: number;
   readonly deleted: number;
   /** Written again, or gone, since they were read: left as they are. */
   readonly changed: number;
+  /** Both of these, by why they were to be deleted. */
+  readonly reasons: Readonly<Partial<Record<Reason, number>>>;
   /** Bytes of the deleted values. */
   readonly deletedBytes: number;
   /** Where to go on; undefined: the range is through. */
@@ -45,22 +48,25 @@ export interface SweptKeys {
  * end.
  * @throws what `confirm` throws
  */
-export async function sweepKeys(
+export async function sweepKeys<Reason extends string>(
   client: Pick<MemberClient, 'values' | 'deleteUnchanged'>,
-  { from, to, judge, limit, untilMs, confirm }: KeySweep,
-): Promise<SweptKeys> {
-  const counts = { listed: 0, deleted: 0, changed: 0, deletedBytes: 0 };
+  { from, to, judge, limit, untilMs, confirm }: KeySweep<Reason>,
+): Promise<SweptKeys<Reason>> {
+  const counts = { deleted: 0, changed: 0, deletedBytes: 0 };
+  const reasons: Partial<Record<Reason, number>> = {};
+  let kept = 0;
   const underWay = new Set<Promise<void>>();
   const problems: unknown[] = [];
   let next: string | undefined = from;
   let pageKeys = FIRST_PAGE_KEYS;
   let chosen = 0;
-  const remove = async (batch: readonly Chosen[]) => {
+  const remove = async (batch: readonly Chosen<Reason>[]) => {
     try {
       const deleted = await deleteAsRead(client, batch);
       counts.deleted += deleted.length;
       counts.changed += batch.length - deleted.length;
       counts.deletedBytes += deleted.reduce((sum, { bytes }) => sum + bytes, 0);
+      for (const { reason } of batch) reasons[reason] = (reasons[reason] ?? 0) + 1;
     } catch (error) {
       problems.push(error);
     }
@@ -72,17 +78,18 @@ export async function sweepKeys(
         .values({ from: next, to, limit: pageKeys })
         .catch((error: unknown) => void problems.push(error));
       if (page === undefined) break;
-      const stale: Chosen[] = [];
+      const stale: Chosen<Reason>[] = [];
       let seen = 0;
       for (const stored of page) {
         if (chosen === limit) break;
         seen++;
         next = `${stored.key}\0`;
-        if (!judge(stored)) continue;
+        const reason = judge(stored);
+        if (reason === undefined) continue;
         chosen++;
-        stale.push({ key: stored.key, modRevision: stored.modRevision, bytes: stored.value.length });
+        stale.push({ key: stored.key, modRevision: stored.modRevision, bytes: stored.value.length, reason });
       }
-      counts.listed += seen;
+      kept += seen - stale.length;
       if (page.length < pageKeys && seen === page.length) next = undefined;
       const bytes = page.reduce((sum, { value }) => sum + value.length, 0);
       const fitting = Math.floor((PAGE_BYTES * page.length) / Math.max(1, bytes));
@@ -98,16 +105,19 @@ export async function sweepKeys(
     await Promise.all(underWay);
   }
   // Some of what was before it may not have gone: the range is gone through again.
-  return { ...counts, next: problems.length > 0 ? from : next, problem: problems[0] };
+  const settled = counts.deleted + counts.changed;
+  const [problem] = problems;
+  if (problem !== undefined) return { ...counts, reasons, listed: settled, next: from, problem };
+  return { ...counts, reasons, listed: kept + settled, next, problem };
 }
 
-type Chosen = ReadKey & { readonly bytes: number };
+type Chosen<Reason extends string> = ReadKey & { readonly bytes: number; readonly reason: Reason };
 
 /** By halves, where one of them is not as it was read: one such key refuses the whole transaction. */
-async function deleteAsRead(
+async function deleteAsRead<Key extends ReadKey>(
   client: Pick<MemberClient, 'deleteUnchanged'>,
-  batch: readonly Chosen[],
-): Promise<readonly Chosen[]> {
+  batch: readonly Key[],
+): Promise<readonly Key[]> {
   if (batch.length === 0 || (await client.deleteUnchanged(batch))) return batch;
   if (batch.length === 1) return [];
   const middle = batch.length >> 1;

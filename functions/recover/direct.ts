@@ -25,8 +25,9 @@ interface Course {
   readonly deleted: number;
   readonly changed: number;
   readonly deletedBytes: number;
-  readonly reasons: Readonly<Partial<Record<StaleReason, number>>>;
-  readonly kept: Readonly<Partial<Record<KeepReason, number>>>;
+  /** Of what was deleted or changed. */
+  readonly reasons: Readonly<Record<string, number>>;
+  readonly kept: Readonly<Record<string, number>>;
   /** Why the kind was left alone. */
   readonly refused?: string | undefined;
   /** Where to go on; undefined: it is through. */
@@ -137,18 +138,15 @@ async function goOn(
     } as const,
     nowMs: Date.now(),
   };
-  const reasons = { ...course.reasons };
-  const kept = { ...course.kept };
-  const isStale = (stored: StoredValue): boolean => {
+  const kept: Partial<Record<KeepReason, number>> = {};
+  const isStale = (stored: StoredValue): StaleReason | undefined => {
     const object = readStoredObject(from, stored);
-    const verdict =
-      object.kind === 'object' ? judge(object.metadata, circumstances) : ({ keep: 'unreadable' } as const);
-    if ('keep' in verdict) kept[verdict.keep] = (kept[verdict.keep] ?? 0) + 1;
-    else if (EVIDENCE[verdict.stale] === 'object') {
-      reasons[verdict.stale] = (reasons[verdict.stale] ?? 0) + 1;
-      return true;
-    } else kept['owner-unknown'] = (kept['owner-unknown'] ?? 0) + 1;
-    return false;
+    const verdict = object.kind === 'object' ? judge(object.metadata, circumstances) : { keep: 'unreadable' as const };
+    if ('stale' in verdict && EVIDENCE[verdict.stale] === 'object') return verdict.stale;
+    // Nobody can tell of owners and operators now.
+    const why = 'keep' in verdict ? verdict.keep : 'owner-unknown';
+    kept[why] = (kept[why] ?? 0) + 1;
+    return undefined;
   };
   const range = { from: course.next ?? from, to, judge: isStale, limit: Number.POSITIVE_INFINITY, untilMs, confirm };
   const swept = await sweepKeys(client, range);
@@ -158,11 +156,21 @@ async function goOn(
     deleted: course.deleted + swept.deleted,
     changed: course.changed + swept.changed,
     deletedBytes: course.deletedBytes + swept.deletedBytes,
-    reasons,
-    kept,
+    reasons: added(course.reasons, swept.reasons),
+    // What was kept is read again where it has to begin again.
+    kept: swept.problem === undefined ? added(course.kept, kept) : course.kept,
     next: swept.next,
     problem: swept.problem,
   };
+}
+
+function added(
+  counts: Readonly<Record<string, number>>,
+  more: Readonly<Partial<Record<string, number>>>,
+): Readonly<Record<string, number>> {
+  const sums = { ...counts };
+  for (const [name, count = 0] of Object.entries(more)) sums[name] = (sums[name] ?? 0) + count;
+  return sums;
 }
 
 /** Whether the cluster has a kind defined, by the key of its CustomResourceDefinition. */
@@ -186,12 +194,11 @@ function prunedResource({
   kept,
   refused,
 }: Course): PrunedResource {
-  const stale = Object.values(reasons).reduce((sum, count) => sum + count, 0);
   const { fresh: _, ...worthKnowing } = kept;
   return {
     resource: kind,
     listed,
-    stale,
+    stale: deleted + changed,
     deleted,
     skipped: changed,
     directly: true,

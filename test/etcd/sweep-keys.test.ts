@@ -37,8 +37,11 @@ describe.each(await versionsHere(['3.4.23', '3.5.30', '3.7.3']))('on etcd %s', (
     });
   });
 
-  function sweep(options: Partial<KeySweep> = {}, through: Pick<MemberClient, 'values' | 'deleteUnchanged'> = client) {
-    const all = { limit: 1_000_000, untilMs: Date.now() + 60_000, confirm: async () => undefined, judge: isEven };
+  function sweep(
+    options: Partial<KeySweep<'even'>> = {},
+    through: Pick<MemberClient, 'values' | 'deleteUnchanged'> = client,
+  ) {
+    const all = { limit: 1_000_000, untilMs: Date.now() + 60_000, confirm: async () => undefined, judge: evenness };
     return sweepKeys(through, { ...RANGE, ...all, ...options });
   }
 
@@ -52,7 +55,13 @@ describe.each(await versionsHere(['3.4.23', '3.5.30', '3.7.3']))('on etcd %s', (
 
     const swept = await sweep();
 
-    expect(swept).toMatchObject({ listed: KEYS, deleted: KEYS / 2, changed: 0, next: undefined });
+    expect(swept).toMatchObject({
+      listed: KEYS,
+      deleted: KEYS / 2,
+      changed: 0,
+      reasons: { even: KEYS / 2 },
+      next: undefined,
+    });
     expect(await left()).toEqual(['0', ...odd, '0']);
   });
 
@@ -111,6 +120,7 @@ describe.each(await versionsHere(['3.4.23', '3.5.30', '3.7.3']))('on etcd %s', (
 
     expect(swept).toMatchObject({ next: RANGE.from, problem: expect.any(RangeError) });
     expect(swept.deleted).toBe(KEYS + 2 - (await left()).length);
+    expect([swept.listed, swept.reasons]).toEqual([swept.deleted, { even: swept.deleted }]);
   });
 
   it('asks for no page when its time is over', async () => {
@@ -132,8 +142,8 @@ describe.each(await versionsHere(['3.4.23', '3.5.30', '3.7.3']))('on etcd %s', (
   });
 });
 
-function isEven({ value }: { readonly value: Buffer }): boolean {
-  return Number(value.toString()) % 2 === 0;
+function evenness({ value }: { readonly value: Buffer }): 'even' | undefined {
+  return Number(value.toString()) % 2 === 0 ? 'even' : undefined;
 }
 
 function put(key: string, value: string) {
