@@ -61,7 +61,10 @@ function kindsToDeleteDirectly(policy: Pick<PruningPolicy, 'kinds'>): readonly R
  * One durable operation, however many reports there are.
  * @throws GuardError
  */
-export async function pruneDirectly(recovery: ReachableRun, voters: readonly Voter[]): Promise<DirectPruning> {
+export async function pruneDirectly(
+  recovery: Pick<ReachableRun, 'journal' | 'cluster' | 'configuration'>,
+  voters: readonly Voter[],
+): Promise<DirectPruning> {
   const { journal, cluster: open, configuration } = recovery;
   const kinds = kindsToDeleteDirectly(configuration.prune);
   const registry = configuration.kubernetes?.etcdPrefix ?? REGISTRY;
