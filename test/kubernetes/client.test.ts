@@ -140,7 +140,7 @@ describe.each(servers())('the Kubernetes room, against $name', ({ start }) => {
     await expect(answer).rejects.toThrow('the server answered 400 (invalid continue token');
   });
 
-  it('knows of a scaled owner only how many replicas it wants', async () => {
+  it('knows of a scaled owner how many replicas it wants, whose it is, and when it was written, and no more', async () => {
     await api.create(replicaSets, [
       { name: 'a', uid: 'none', content: { spec: { replicas: 0 } } },
       { name: 'b', uid: 'three', content: { spec: { replicas: 3 } } },
@@ -151,11 +151,13 @@ describe.each(servers())('the Kubernetes room, against $name', ({ start }) => {
     const first = await kubernetes.listScaled(replicaSets, { limit: 3 });
     const second = await kubernetes.listScaled(replicaSets, { limit: 3, continueToken: first.continueToken });
 
+    const lastWrittenAt = expect.stringMatching(/^\d{4}-.*Z$/);
+    const rest = { lastWrittenAt, annotations: {}, ownerReferences: [] };
     expect([...first.items, ...second.items]).toEqual([
-      { uid: 'none', replicas: 0 },
-      { uid: 'three', replicas: 3 },
-      { uid: 'unsaid', replicas: 1 },
-      { uid: 'no-spec', replicas: 1 },
+      { uid: 'none', replicas: 0, ...rest },
+      { uid: 'three', replicas: 3, ...rest },
+      { uid: 'unsaid', replicas: 1, ...rest },
+      { uid: 'no-spec', replicas: 1, ...rest },
     ]);
     expect(second.continueToken).toBeUndefined();
   });
