@@ -6,6 +6,7 @@ import type { FunctionProps } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
 import type { NetworkConfiguration } from '../functions/contract/network.ts';
+import type { FunctionVariables } from '../functions/contract/variables.ts';
 import { type Peer, PeerAccess } from './peer-access.ts';
 import { ServiceEndpoints } from './service-endpoints.ts';
 
@@ -15,7 +16,7 @@ export type Reached = 'etcd' | 'kubernetes';
 /** What a function in the VPC is made with. */
 export interface FunctionNetwork {
   readonly props: Pick<FunctionProps, 'vpc' | 'securityGroups' | 'ipv6AllowedForDualStack'>;
-  readonly environment: Readonly<Record<string, string>>;
+  readonly environment: FunctionVariables;
 }
 
 const DEFAULT_HTTPS_PORT = 443;

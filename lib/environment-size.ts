@@ -10,6 +10,7 @@ import { CfnSecret } from 'aws-cdk-lib/aws-secretsmanager';
 import { CfnTopic } from 'aws-cdk-lib/aws-sns';
 import { CfnParameter } from 'aws-cdk-lib/aws-ssm';
 import { InvalidInputError } from '../functions/contract/errors.ts';
+import type { FunctionVariables } from '../functions/contract/variables.ts';
 
 /**
  * Of all variables as one JSON object, which is what Lambda measures ("exceeded the 4KB limit. String measured: {…}"):
@@ -62,7 +63,7 @@ function bytesOf(value: unknown): number {
 }
 
 /** `etcd.endpoints` and the like with what each takes of the environment, the longest three first. */
-function longestFields({ ETCD_MEDIC_CLUSTER = '{}', ETCD_MEDIC_ISSUED }: Variables): [string, number][] {
+function longestFields({ ETCD_MEDIC_CLUSTER = '{}', ETCD_MEDIC_ISSUED }: FunctionVariables): [string, number][] {
   const cluster: Record<string, unknown> = JSON.parse(ETCD_MEDIC_CLUSTER);
   const fields = Object.entries(cluster).flatMap(([name, part]) =>
     typeof part === 'object' && part !== null && !Array.isArray(part)

@@ -10,13 +10,18 @@ import {
   Tracing,
 } from 'aws-cdk-lib/aws-lambda';
 import type { Construct } from 'constructs';
+import type { FunctionVariables } from '../functions/contract/variables.ts';
 import { codeOf } from './bundling.ts';
 
 export interface MedicFunctionProps
-  extends Omit<FunctionProps, 'code' | 'handler' | 'runtime' | 'architecture' | 'loggingFormat' | 'tracing'> {
+  extends Omit<
+    FunctionProps,
+    'code' | 'environment' | 'handler' | 'runtime' | 'architecture' | 'loggingFormat' | 'tracing'
+  > {
   readonly functionName: string;
   /** The folder below `functions` with its handler. */
   readonly source: string;
+  readonly environment: FunctionVariables;
 }
 
 /** A function from its folder's bundle. Its role gets a second policy, by which the CDK lets it send traces. */

@@ -4,6 +4,7 @@ import { Annotations, Fn, Stack } from 'aws-cdk-lib';
 import { CfnVPCEndpoint, type ISecurityGroup, type IVpc, Port, SecurityGroup } from 'aws-cdk-lib/aws-ec2';
 import { Construct } from 'constructs';
 import { type EndpointService, endpointServices, type NetworkConfiguration } from '../functions/contract/network.ts';
+import type { FunctionVariables } from '../functions/contract/variables.ts';
 
 export interface ServiceEndpointsProps {
   readonly vpc: IVpc;
@@ -35,7 +36,7 @@ const SDK_NAMES: Readonly<Record<EndpointService, string>> = {
  */
 export class ServiceEndpoints extends Construct {
   /** For the functions. */
-  readonly environment: Readonly<Record<string, string>>;
+  readonly environment: FunctionVariables;
 
   constructor(scope: Construct, id: string, { vpc, network, functionGroups }: ServiceEndpointsProps) {
     super(scope, id);

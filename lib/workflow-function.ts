@@ -11,6 +11,7 @@ import { EVENT_SOURCE } from '../functions/contract/event-names.ts';
 import { NAMESPACE } from '../functions/contract/metrics.ts';
 import { functionName } from '../functions/contract/names.ts';
 import { LONGEST_INVOCATION_MS, WAIT_FOR_TURN_HOURS } from '../functions/contract/times.ts';
+import type { FunctionVariables } from '../functions/contract/variables.ts';
 import { WORKFLOWS, type WorkflowName } from '../functions/contract/workflows.ts';
 import type { ClusterNetwork } from './cluster-network.ts';
 import { type EncryptedService, grantEncryptionKey, servicesUsed } from './encryption-key.ts';
@@ -105,8 +106,10 @@ export class WorkflowFunction extends Construct {
         ETCD_MEDIC_TABLE: props.table.tableName,
         ETCD_MEDIC_BUS: EVENT_BUS,
         ETCD_MEDIC_SWITCH: props.switchParameter.parameterName,
-        ...(props.snapshotBucket && { ETCD_MEDIC_SNAPSHOT_BUCKET: props.snapshotBucket.bucketName }),
-        ...(props.pruneFunction && { ETCD_MEDIC_PRUNE_FUNCTION: props.pruneFunction.functionArn }),
+        ...(props.snapshotBucket &&
+          ({ ETCD_MEDIC_SNAPSHOT_BUCKET: props.snapshotBucket.bucketName } satisfies FunctionVariables)),
+        ...(props.pruneFunction &&
+          ({ ETCD_MEDIC_PRUNE_FUNCTION: props.pruneFunction.functionArn } satisfies FunctionVariables)),
         POWERTOOLS_METRICS_NAMESPACE: NAMESPACE,
         ...network?.environment,
       },

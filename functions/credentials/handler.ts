@@ -2,13 +2,14 @@
 // secrets.
 import { createLogger } from '../aws/logger.ts';
 import { describeError, InvalidInputError } from '../contract/errors.ts';
+import { given } from '../contract/variables.ts';
 import { type CredentialsEnvironment, type Issuance, readEnvironment } from './environment.ts';
 import { type IssueOrder, parseEvent, type RotationStep } from './event.ts';
 import { type IssueReport, issue } from './issue.ts';
 import { createCredentials, finishRotation, type Rotation, testCredentials } from './rotate.ts';
 import { IssuedSecret } from './secret.ts';
 
-const logger = createLogger(process.env.POWERTOOLS_SERVICE_NAME ?? 'etcd-medic-credentials');
+const logger = createLogger(given(process.env, 'POWERTOOLS_SERVICE_NAME') ?? 'etcd-medic-credentials');
 
 /**
  * @param event `{ "issue": "etcd" | "kubernetes" }`, or a step of Secrets Manager's rotation

@@ -12,6 +12,7 @@ import { createLogger } from '../aws/logger.ts';
 import { type Command, parseCommand } from '../contract/command.ts';
 import { describeError } from '../contract/errors.ts';
 import type { Outcome, RunReport } from '../contract/report.ts';
+import { given } from '../contract/variables.ts';
 
 /** Where the metrics go when nothing else is set, and the log's `service`. */
 const DEFAULT_NAME = 'etcd-medic';
@@ -69,7 +70,7 @@ async function runCore(core: WorkflowCore, command: Command, context: DurableCon
 
 function configureLogger({ cluster, workflow }: Command, context: DurableContext): WorkflowTools['logger'] {
   const { durableExecutionArn: executionArn } = context.executionContext;
-  const service = process.env.POWERTOOLS_SERVICE_NAME ?? DEFAULT_NAME;
+  const service = given(process.env, 'POWERTOOLS_SERVICE_NAME') ?? DEFAULT_NAME;
   const customLogger = createLogger(service, { cluster, workflow, executionArn });
   context.configureLogger({ customLogger, modeAware: true });
   return context.logger;
@@ -92,8 +93,8 @@ async function publishMetrics(context: DurableContext, metrics: RunMetrics): Pro
     'publish-metrics',
     async () => {
       const emf = new Metrics({
-        namespace: process.env.POWERTOOLS_METRICS_NAMESPACE ?? DEFAULT_NAME,
-        serviceName: process.env.POWERTOOLS_SERVICE_NAME ?? DEFAULT_NAME,
+        namespace: given(process.env, 'POWERTOOLS_METRICS_NAMESPACE') ?? DEFAULT_NAME,
+        serviceName: given(process.env, 'POWERTOOLS_SERVICE_NAME') ?? DEFAULT_NAME,
       });
       emf.addDimensions({ cluster: metrics.cluster, workflow: metrics.workflow, outcome: metrics.outcome });
       emf.addMetric('RunOutcome', MetricUnit.Count, 1);

@@ -7,12 +7,13 @@ import type { Trigger } from '../contract/command.ts';
 import { SetupError } from '../contract/errors.ts';
 import type { RunReport } from '../contract/report.ts';
 import { validate } from '../contract/validate.ts';
+import { given } from '../contract/variables.ts';
 import { readEnvironment } from './environment.ts';
 import { probe } from './probe.ts';
 import { ProbeMemory } from './sources.ts';
 import { LookNotStoredError } from './store.ts';
 
-const logger = createLogger(process.env.POWERTOOLS_SERVICE_NAME ?? 'etcd-medic-probe');
+const logger = createLogger(given(process.env, 'POWERTOOLS_SERVICE_NAME') ?? 'etcd-medic-probe');
 
 /** Outlives an invocation, so that the next ones know what a service does not tell at the moment. */
 const memory = new ProbeMemory();

@@ -1,6 +1,6 @@
 // What the function is told at deployment: its cluster, where the state is, and what its buttons call.
 import { type ClusterConfiguration, parseCluster } from '../contract/configuration.ts';
-import { InvalidInputError, SetupError } from '../contract/errors.ts';
+import { type Environment, required, requiredJson } from '../contract/variables.ts';
 
 export interface WidgetEnvironment {
   readonly cluster: ClusterConfiguration;
@@ -18,25 +18,11 @@ export interface WidgetEnvironment {
  * @throws SetupError where one is missing
  * @throws InvalidInputError where the configuration is none
  */
-export function readEnvironment(env: Readonly<Record<string, string | undefined>>): WidgetEnvironment {
+export function readEnvironment(env: Environment): WidgetEnvironment {
   return {
-    cluster: parseCluster(json(required(env, 'ETCD_MEDIC_CLUSTER')), 'ETCD_MEDIC_CLUSTER'),
+    cluster: parseCluster(requiredJson(env, 'ETCD_MEDIC_CLUSTER'), 'ETCD_MEDIC_CLUSTER'),
     table: required(env, 'ETCD_MEDIC_TABLE'),
     switchParameter: required(env, 'ETCD_MEDIC_SWITCH'),
     dispatchArn: required(env, 'ETCD_MEDIC_DISPATCH'),
   };
-}
-
-function required(env: Readonly<Record<string, string | undefined>>, name: string): string {
-  const value = env[name]?.trim();
-  if (value) return value;
-  throw new SetupError(`the environment variable ${name} is not set; the stack sets it when it is deployed`);
-}
-
-function json(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new InvalidInputError('ETCD_MEDIC_CLUSTER', ['(the whole document): found text that is not JSON'], { cause });
-  }
 }

@@ -1,4 +1,5 @@
 // The AWS services that the functions call, on this machine: the real SDK clients talk to them over HTTP.
+import type { FunctionVariables } from '../../functions/contract/variables.ts';
 import { type DynamoDbStandIn, startDynamoDb } from './dynamodb.ts';
 import { type EventBridgeStandIn, type RecordedEvent, startEventBridge } from './eventbridge.ts';
 import { type LambdaStandIn, startLambda } from './lambda.ts';
@@ -69,7 +70,7 @@ export async function startAws(options: SsmOptions = {}): Promise<AwsStandIn> {
     ETCD_MEDIC_SWITCH: SWITCH_PARAMETER,
     ETCD_MEDIC_SNAPSHOT_BUCKET: s3.bucket,
     ETCD_MEDIC_TOPIC: sns.topic,
-  };
+  } satisfies FunctionVariables & Readonly<Record<`AWS_${string}`, string>>;
   // All are up: from here on the caller ends them.
   const running = started.move();
   const stop = () => running.disposeAsync();

@@ -187,7 +187,7 @@ describe('the handler', () => {
   });
 
   it.each([
-    ['ETCD_MEDIC_CLUSTER', '', 'ETCD_MEDIC_CLUSTER is not set'],
+    ['ETCD_MEDIC_CLUSTER', '', 'ETCD_MEDIC_CLUSTER: found nothing'],
     ['ETCD_MEDIC_CLUSTER', '{', 'ETCD_MEDIC_CLUSTER: (the whole document): found text that is not JSON'],
     ['ETCD_MEDIC_WORKFLOWS', '{"recover":"recover:live"}', 'recover: found "recover:live", expected a function\'s ARN'],
     ['ETCD_MEDIC_WORKFLOWS', '{"reboot":"x"}', 'reboot: found a field that is not known here'],

@@ -229,7 +229,7 @@ describe('an event that is not understood', () => {
       const { notify } = await start();
       delete process.env[name];
 
-      await expect(notify(finished())).rejects.toThrow(`${name} is not set`);
+      await expect(notify(finished())).rejects.toThrow(`${name}: found nothing`);
     },
   );
 });
