@@ -2,10 +2,6 @@
 import type { PruningPolicy } from './configuration.ts';
 import { InvalidInputError } from './errors.ts';
 
-/** One list for all: an operator that nobody looks for would seem uninstalled, and its reports left over. */
-export const PRODUCER_NAMES = ['trivy', 'kyverno'] as const;
-export type Producer = (typeof PRODUCER_NAMES)[number];
-
 export interface ProducerFacts {
   /** The value of `app.kubernetes.io/managed-by` on its own reports. */
   readonly managedBy: string;
@@ -15,21 +11,50 @@ export interface ProducerFacts {
    * makes the producer seem there, and then its reports are kept.
    */
   readonly word: string;
+  /**
+   * It does not look again at an owner without replicas, so that what it once reported on it stays. Another reports on
+   * those as well, and would write it again.
+   */
+  readonly passesOverOwnersAtZero: boolean;
 }
 
-export const PRODUCERS: Readonly<Record<Producer, ProducerFacts>> = {
+export const PRODUCERS = {
   trivy: {
     managedBy: 'trivy-operator',
     word: 'trivy',
+    passesOverOwnersAtZero: true,
   },
   kyverno: {
     managedBy: 'kyverno',
     word: 'kyverno',
+    passesOverOwnersAtZero: false,
   },
-};
+} as const satisfies Readonly<Record<string, ProducerFacts>>;
+
+export type Producer = keyof typeof PRODUCERS;
+
+/** One value for each: an operator that nobody looks for would seem uninstalled, and its reports left over. */
+export function perProducer<Value>(of: (producer: Producer) => Value): Readonly<Record<Producer, Value>> {
+  return { trivy: of('trivy'), kyverno: of('kyverno') };
+}
+
+function isProducer(name: string): name is Producer {
+  return Object.hasOwn(PRODUCERS, name);
+}
+
+export const PRODUCER_NAMES: readonly Producer[] = Object.keys(PRODUCERS).filter(isProducer);
 
 export const MANAGED_BY = 'app.kubernetes.io/managed-by';
 const TRIVY_TTL = 'trivy-operator.aquasecurity.github.io/report-ttl';
+/** Kyverno's label for a report that it has merged others into. */
+export const MERGED = 'audit.kyverno.io/report.aggregate';
+/** Kyverno's, from 1.12 on: where the cluster has it, nobody reads the kinds before it any more. */
+export const EPHEMERAL_REPORTS = {
+  group: 'reports.kyverno.io',
+  version: 'v1',
+  kind: 'EphemeralReport',
+  plural: 'ephemeralreports',
+} as const;
 
 export interface ReportKind {
   /** `<plural>.<group>`. */
@@ -86,8 +111,8 @@ export const KNOWN_KINDS: readonly ReportKind[] = [
   trivy('clusterconfigauditreports'),
   trivy('clusterrbacassessmentreports'),
   trivy('clusterinfraassessmentreports'),
-  ...['ephemeralreports', 'clusterephemeralreports'].map((plural) =>
-    kyverno(plural, 'reports.kyverno.io', ['v1'], { ephemeral: true }),
+  ...[EPHEMERAL_REPORTS.plural, 'clusterephemeralreports'].map((plural) =>
+    kyverno(plural, EPHEMERAL_REPORTS.group, [EPHEMERAL_REPORTS.version], { ephemeral: true }),
   ),
   ...['policyreports', 'clusterpolicyreports'].map((plural) =>
     kyverno(plural, 'wgpolicyk8s.io', ['v1alpha2'], { shared: true }),

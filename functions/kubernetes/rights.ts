@@ -1,18 +1,8 @@
 // What docs/rbac.yaml allows, so that advice on rights that are missing never asks for more. A test compares the two.
+import { KNOWN_KINDS } from '../contract/kinds.ts';
 import type { ApiCall } from './errors.ts';
 
-const REPORTS: readonly string[] = [
-  ...[
-    ...['vulnerabilityreports', 'exposedsecretreports', 'configauditreports', 'rbacassessmentreports'],
-    ...['infraassessmentreports', 'sbomreports', 'clustersbomreports', 'clustervulnerabilityreports'],
-    ...['clusterconfigauditreports', 'clusterrbacassessmentreports', 'clusterinfraassessmentreports'],
-  ].map((plural) => `${plural}.aquasecurity.github.io`),
-  ...['policyreports.wgpolicyk8s.io', 'clusterpolicyreports.wgpolicyk8s.io'],
-  ...['ephemeralreports.reports.kyverno.io', 'clusterephemeralreports.reports.kyverno.io'],
-  ...['admissionreports.kyverno.io', 'clusteradmissionreports.kyverno.io'],
-  ...['backgroundscanreports.kyverno.io', 'clusterbackgroundscanreports.kyverno.io'],
-  ...['reports.openreports.io', 'clusterreports.openreports.io'],
-];
+const REPORTS: readonly string[] = KNOWN_KINDS.map(({ name }) => name);
 
 /** Those whose list shows no more than that they are there: no secrets, no config maps. */
 const OWNERS: readonly string[] = [

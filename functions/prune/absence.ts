@@ -1,7 +1,7 @@
 // R12: that an operator is gone counts only where two looks, some time apart, say so.
 import { type ProducerRecord, readProducers, recordProducers } from '../aws/producer-records.ts';
 import { describeError } from '../contract/errors.ts';
-import { PRODUCER_NAMES, type Producer } from '../contract/kinds.ts';
+import { PRODUCER_NAMES, type Producer, perProducer } from '../contract/kinds.ts';
 import type { Presence } from '../reports/stale.ts';
 import type { Found } from './look.ts';
 import type { Reached } from './pruning.ts';
@@ -88,13 +88,17 @@ async function record(
   at: string,
   presences: Readonly<Record<Producer, Presence>>,
 ): Promise<string | undefined> {
-  const { trivy, kyverno } = presences;
-  // By a list that is not complete nobody is gone.
-  if (table === undefined || trivy === 'unknown' || kyverno === 'unknown') return undefined;
+  const producers = perProducer((producer) => presences[producer]);
+  if (table === undefined || !areKnown(producers)) return undefined;
   try {
-    await recordProducers(table, cluster, { at, producers: { trivy, kyverno } });
+    await recordProducers(table, cluster, { at, producers });
     return undefined;
   } catch (error) {
     return describeError(error);
   }
+}
+
+/** By a list that is not complete nobody is gone. */
+function areKnown(presences: Readonly<Record<Producer, Presence>>): presences is ProducerRecord['producers'] {
+  return PRODUCER_NAMES.every((producer) => presences[producer] !== 'unknown');
 }

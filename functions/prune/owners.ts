@@ -1,6 +1,6 @@
 // Who is there: all owners of a kind in one list, however many reports ask for them; or those near a few reports.
 
-import { PRODUCERS, type Producer, type ProducerFacts } from '../contract/kinds.ts';
+import { EPHEMERAL_REPORTS, PRODUCERS, type Producer, type ProducerFacts, perProducer } from '../contract/kinds.ts';
 import type {
   KubernetesClient,
   ListOptions,
@@ -211,14 +211,15 @@ export class OwnerDirectory {
       const { kind, detail } = troubleOf(error);
       if (kind === 'fatal' || kind === 'away') throw error;
       if (kind === 'unreadable') this.unreadable.add(detail);
-      return { trivy: 'unknown', kyverno: 'unknown' };
+      return perProducer(() => 'unknown');
     }
   }
 
   /** Where that can't be told, what would be left over is kept. */
   async #hasEphemeralReports(): Promise<boolean> {
     try {
-      return (await this.#client.resourceOf('reports.kyverno.io/v1', 'EphemeralReport')) !== undefined;
+      const { group, version, kind } = EPHEMERAL_REPORTS;
+      return (await this.#client.resourceOf(`${group}/${version}`, kind)) !== undefined;
     } catch (error) {
       if (troubleOf(error).kind === 'fatal') throw error;
       return false;
@@ -227,9 +228,9 @@ export class OwnerDirectory {
 
   async #presences(untilMs: number): Promise<Record<Producer, Presence>> {
     const deployments = await this.#listDeployments(undefined, untilMs);
-    const presenceOf = (producer: Producer): Presence =>
-      deployments.some((deployment) => isOf(deployment, PRODUCERS[producer])) ? 'there' : 'gone';
-    return { trivy: presenceOf('trivy'), kyverno: presenceOf('kyverno') };
+    return perProducer((producer) =>
+      deployments.some((deployment) => isOf(deployment, PRODUCERS[producer])) ? 'there' : 'gone',
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 // Deletes stale reports directly in etcd where no API server can (R12): of the kinds of reports alone, what is stale by
 // what it says of itself alone, each exactly as it was read. Works with the alarm on.
 import type { ClusterConfiguration, PruningPolicy, StaleReason } from '../contract/configuration.ts';
-import { kindsToPrune, type ReportKind } from '../contract/kinds.ts';
+import { EPHEMERAL_REPORTS, kindsToPrune, perProducer, type ReportKind } from '../contract/kinds.ts';
 import { formatBytes, type PrunedResource, type RunReport } from '../contract/report.ts';
 import { patiently } from '../control-plane/patience.ts';
 import type { ReachableRun } from '../control-plane/run-context.ts';
@@ -9,14 +9,12 @@ import { checkBeforeChange, clientOf, connectAll, type Voter } from '../control-
 import { sweepKeys } from '../etcd/sweep-keys.ts';
 import type { MemberClient, StoredValue } from '../etcd/types.ts';
 import { keysOf, REGISTRY, readStoredObject } from '../kubernetes/stored-object.ts';
-import { EVIDENCE, judge, type KeepReason } from '../reports/stale.ts';
+import { EVIDENCE, judge, type KeepReason, type Presence } from '../reports/stale.ts';
 
 /** A look ends then, so that what it did is recorded and the lease renewed: a crash loses the count of no more. */
 const LOOK_MS = 30_000;
 /** With its last page, what was begun, and the looks at every voter before it. */
 const LOOK_NEEDS_MS = LOOK_MS + 60_000;
-/** Kyverno's, from 1.12 on: where it is defined, nobody reads the kinds before it any more. */
-const EPHEMERAL_REPORTS = { group: 'reports.kyverno.io', plural: 'ephemeralreports' };
 
 /** How far one kind has come. */
 interface Course {
@@ -135,10 +133,9 @@ async function goOn(
     rules: prune,
     owners: new Map(),
     producers: {
-      trivy: 'unknown',
-      kyverno: 'unknown',
+      ...perProducer((): Presence => 'unknown'),
       hasEphemeralReports: await isDefined(client, EPHEMERAL_REPORTS, registry),
-    } as const,
+    },
     nowMs: Date.now(),
   };
   const kept: Partial<Record<KeepReason, number>> = {};

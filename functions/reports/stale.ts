@@ -1,7 +1,7 @@
 // Whether a report is stale (R12), from its metadata alone. What cannot be told for sure is kept.
 
 import type { PruningPolicy, StaleReason } from '../contract/configuration.ts';
-import { MANAGED_BY, PRODUCERS, type Producer, type ReportKind } from '../contract/kinds.ts';
+import { MANAGED_BY, MERGED, PRODUCERS, type Producer, type ReportKind } from '../contract/kinds.ts';
 import type { ObjectMetadata, OwnerReference } from '../kubernetes/types.ts';
 import { parseGoDuration } from './duration.ts';
 
@@ -157,9 +157,10 @@ function* reasonsFor(
   if (abandoned && kind.leftover && producers.hasEphemeralReports) yield 'leftover';
 
   if (owner === 'gone') yield 'owner-gone';
-  // Kyverno reports on what has no replicas as well, and would write it again.
-  if (owner === 'superseded' && kind.producer === 'trivy') yield 'owner-superseded';
-  if (owner === 'long-at-zero' && kind.producer === 'trivy') yield 'owner-scaled-to-zero';
+  if (kind.producer !== undefined && PRODUCERS[kind.producer].passesOverOwnersAtZero) {
+    if (owner === 'superseded') yield 'owner-superseded';
+    if (owner === 'long-at-zero') yield 'owner-scaled-to-zero';
+  }
   if (ttl === 'passed') yield 'ttl-passed';
   const isGone = kind.producer !== undefined && producers[kind.producer] === 'gone';
   if (abandoned && isGone && isOwn(report, kind)) yield 'producer-gone';
@@ -209,9 +210,6 @@ function operatorKeeps(kind: ReportKind, ttlMs: number, idleMs: number): boolean
   if (kind.endsByTtl || ttlMs === 0) return false;
   return configuredTtl(kind, idleMs) !== 'passed';
 }
-
-/** Kyverno's label for a report that it has merged others into. */
-const MERGED = 'audit.kyverno.io/report.aggregate';
 
 function isOwn({ labels }: ObjectMetadata, { producer }: ReportKind): boolean {
   return producer !== undefined && labels[MANAGED_BY] === PRODUCERS[producer].managedBy;
