@@ -194,6 +194,7 @@ class GrpcMemberClient implements MemberClient {
     await this.#change('MoveLeader', { targetID: decimalId(toMemberId) }, this.#deadlines.moveLeaderMs);
   }
 
+  /** R7: there is no way to disarm anything else. */
   async disarmNospace(memberId: string): Promise<void> {
     const request = { action: 'Deactivate', memberID: decimalId(memberId), alarm: 'Nospace' } as const;
     await this.#change('Alarm', request, this.#deadlines.alarmMs);

@@ -74,7 +74,7 @@ export function describePlan(
           detail: 'write and delete one key through every voter, then look at the sizes again',
         };
       case 'move-leader': {
-        const unless = `unless the stalls before it show that its own is below ${LEADER_STALL_MS / 1000} s`;
+        const unless = `unless the stalls before it show that its own is ${LEADER_STALL_MS / 1000} s at most`;
         const detail = `from ${names([step.fromMemberId])} to a healthy, caught-up voter, ${unless}`;
         return { name: 'move leader', detail };
       }
