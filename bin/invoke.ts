@@ -7,6 +7,7 @@ import { parseArgs } from 'node:util';
 import { type Command, parseCommand } from '../functions/contract/command.ts';
 import { type ClusterConfiguration, parseCluster } from '../functions/contract/configuration.ts';
 import { describeError, InvalidInputError } from '../functions/contract/errors.ts';
+import { checkLimits, kindsToPrune } from '../functions/contract/kinds.ts';
 import { exitCode, type RunReport } from '../functions/contract/report.ts';
 import { oldSpellings } from '../functions/contract/spellings.ts';
 import { WORKFLOW_NAMES, type WorkflowName } from '../functions/contract/workflows.ts';
@@ -145,13 +146,18 @@ function dispatch(event: unknown, configuration: ClusterConfiguration): Request[
       '--event: found nothing, expected a file with the event that dispatch is to read',
     ]);
   }
-  const context = { cluster: configuration.name, alarms: configuration.alarms, requestId: randomUUID() };
+  const { name: cluster, alarms, prune } = configuration;
+  const context = { cluster, alarms, requestId: randomUUID(), kinds: prune.kinds };
   const decisions = parseTrigger(event, context);
   const requests = decisions.flatMap((decision) => {
     if (decision.kind !== 'start') return [];
+    const { command } = decision;
+    const { requestId: _, ...withoutRequest } = command.trigger;
+    const byHand = command.trigger.kind === 'manual';
     return [
       {
-        command: decision.command,
+        // No request of Lambda's has brought it.
+        command: byHand ? { ...command, trigger: { ...withoutRequest, source: 'invoke' } } : command,
         executionArn: localArn(`${executionName(decision.command, decision.cause)}/${randomUUID()}`),
       },
     ];
@@ -161,15 +167,22 @@ function dispatch(event: unknown, configuration: ClusterConfiguration): Request[
 }
 
 /** A workflow's own event is a Command; what a person leaves out of it is filled in. */
-function order(name: WorkflowName, event: unknown, { name: cluster }: ClusterConfiguration): Request {
-  const given = typeof event === 'object' && event !== null ? event : {};
-  const manual = { kind: 'manual', source: 'invoke', at: new Date().toISOString() };
+function order(name: WorkflowName, event: unknown, { name: cluster, prune }: ClusterConfiguration): Request {
+  const fields = typeof event === 'object' && event !== null ? event : {};
+  const { by: saidBy, ...given }: { readonly by?: unknown } = { ...fields };
+  const manual = {
+    kind: 'manual',
+    source: 'invoke',
+    at: new Date().toISOString(),
+    ...(saidBy !== undefined && { saidBy }),
+  };
   const command = parseCommand(
-    event === undefined || given === event ? { cluster, workflow: name, trigger: manual, ...given } : event,
+    event === undefined || fields === event ? { cluster, workflow: name, trigger: manual, ...given } : event,
   );
   if (command.workflow !== name) {
     throw new InvalidInputError('event', [`workflow: found "${command.workflow}", expected "${name}"`]);
   }
+  if (command.limits !== undefined) checkLimits(command.limits, kindsToPrune(prune.kinds), 'event');
   return { command, executionArn: localArn(randomUUID()) };
 }
 

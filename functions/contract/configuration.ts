@@ -112,8 +112,8 @@ const schedule = z.union(
  */
 const REHEARSAL = { cron: '0 10 ? * TUE *', timeZone: 'UTC' };
 
-const share = z.number().check(z.gt(0, 'more than 0'), z.lte(1, 'at most 1'));
-const wholeNumber = (from: number, to: number, of: string) =>
+export const share = z.number().check(z.gt(0, 'more than 0'), z.lte(1, 'at most 1'));
+export const wholeNumber = (from: number, to: number, of: string) =>
   z.number().check(z.int(`whole ${of}`), z.gte(from, `at least ${from} ${of}`), z.lte(to, `at most ${to} ${of}`));
 
 /** The most that a configuration may say; a run's durable operations are counted with them. */
@@ -164,6 +164,10 @@ const maintain = z.pipe(
   })),
 );
 
+export const kindName = z
+  .string()
+  .check(z.regex(/^[a-z0-9]+(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$/, '"<plural>.<group>"'));
+
 const pruneKind = z.strictObject({
   /** `false`: this kind is not touched. */
   prune: z._default(z.boolean(), true),
@@ -204,13 +208,7 @@ const prune = z.strictObject({
    */
   direct: z._default(z.enum(['never', 'when-the-api-is-down', 'always']), 'when-the-api-is-down'),
   /** By `<plural>.<group>`, such as `vulnerabilityreports.aquasecurity.github.io`. */
-  kinds: z._default(
-    z.record(
-      z.string().check(z.regex(/^[a-z0-9]+(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$/, '"<plural>.<group>"')),
-      pruneKind,
-    ),
-    {},
-  ),
+  kinds: z._default(z.record(kindName, pruneKind), {}),
   /**
    * How many reports one run may delete, and for how long it may go on. While etcd refuses writes, a recovery takes as
    * many and as long as what is stale needs, where that is more.

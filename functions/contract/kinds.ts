@@ -1,4 +1,5 @@
 // The kinds of reports that may be pruned (R12), what is known of each, and further ones by configuration.
+import type { RaisedLimits } from './command.ts';
 import type { PruningPolicy } from './configuration.ts';
 import { InvalidInputError } from './errors.ts';
 
@@ -167,6 +168,18 @@ export function kindsToPrune(configured: PruningPolicy['kinds']): readonly Repor
   }
   if (problems.length > 0) throw new InvalidInputError('cluster configuration', problems);
   return [...kinds.values()];
+}
+
+/**
+ * @param kinds those that a run looks at
+ * @throws InvalidInputError for limits of another kind, naming those
+ */
+export function checkLimits(limits: RaisedLimits, kinds: readonly ReportKind[], source: string): void {
+  const names = kinds.map(({ name }) => name);
+  const problems = Object.keys(limits)
+    .filter((name) => !names.includes(name))
+    .map((name) => `limits["${name}"]: found no kind that is pruned here, expected one of ${names.join(', ')}`);
+  if (problems.length > 0) throw new InvalidInputError(source, problems);
 }
 
 /** The kinds of the same group, else all of them. */

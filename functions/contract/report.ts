@@ -121,6 +121,8 @@ export const reportSchema = z.object({
   /** Only in a dry run. */
   plan: z.optional(z.array(plannedStepSchema)),
   pruned: z.optional(z.array(prunedResourceSchema)),
+  /** What was held back may be deleted by one run that is given these limits, once a person has looked (R12). */
+  raise: z.optional(z.record(z.string(), z.object({ maxStaleShare: z.optional(z.number()), maxDeletes: z.number() }))),
   /** Nobody answered there, which is why the run could not do its work, or not all of it. */
   unavailable: z.optional(z.literal('kubernetes')),
 });

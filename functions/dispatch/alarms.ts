@@ -4,6 +4,7 @@ import * as z from 'zod/mini';
 import { InvalidInputError } from '../contract/errors.ts';
 import { validate } from '../contract/validate.ts';
 import { excerpt, isObject, refuseOutlandish, tryJson } from './json.ts';
+import { refuseRaisedLimits } from './raised-limits.ts';
 import { timestamp } from './timestamp.ts';
 
 /** One alarm going from one state to another. The same transition reads the same, whatever route it took. */
@@ -101,6 +102,7 @@ export function readAction(event: unknown, source = "alarm's Lambda action"): Al
 export function readMessage(text: string, source: string): (AlarmTransition | UnreadableAlert)[] {
   const message = tryJson(text);
   refuseOutlandish(message, source);
+  refuseRaisedLimits(message, source);
   if (isObject(message)) {
     if (Object.hasOwn(message, 'AlarmName')) return [fromCloudWatch(message, source)];
     if (Object.hasOwn(message, 'alerts')) return fromAlertmanager(message, source);

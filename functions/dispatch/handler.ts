@@ -40,6 +40,7 @@ export const handler = onRequest<DispatchResult>(logger, async (event, context) 
     cluster: cluster.name,
     alarms: cluster.alarms,
     requestId: context.awsRequestId,
+    kinds: cluster.prune.kinds,
   });
 
   const ignored = decisions.flatMap((decision) => (decision.kind === 'ignore' ? [decision.reason] : []));

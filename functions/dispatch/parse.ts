@@ -2,12 +2,15 @@
 
 import * as z from 'zod/mini';
 import { type AlarmRoute, ownAlarms } from '../contract/alarm-routes.ts';
-import { type Command, parseCommand } from '../contract/command.ts';
+import { type Command, limitsSchema, parseCommand, triggerSchema } from '../contract/command.ts';
+import type { PruningPolicy } from '../contract/configuration.ts';
 import { InvalidInputError } from '../contract/errors.ts';
+import { checkLimits, kindsToPrune } from '../contract/kinds.ts';
 import { validate } from '../contract/validate.ts';
 import { WORKFLOW_NAMES } from '../contract/workflows.ts';
 import { type AlarmTransition, readAction, readMessage, readStateChange, type UnreadableAlert } from './alarms.ts';
 import { excerpt, isObject, refuseOutlandish } from './json.ts';
+import { refuseRaisedLimits } from './raised-limits.ts';
 import { timestamp } from './timestamp.ts';
 
 export interface DispatchContext {
@@ -16,6 +19,8 @@ export interface DispatchContext {
   readonly alarms: readonly AlarmRoute[];
   /** Of this invocation; Lambda keeps it when it tries an event again. */
   readonly requestId: string;
+  /** What is configured of kinds of reports; asked only where an order names some. */
+  readonly kinds: PruningPolicy['kinds'];
 }
 
 export type Dispatch =
@@ -32,6 +37,7 @@ export type Dispatch =
 export function parseTrigger(event: unknown, context: DispatchContext): Dispatch[] {
   refuseOutlandish(event, 'event');
   if (isObject(event)) {
+    if (!Object.hasOwn(event, 'workflow')) refuseRaisedLimits(event, 'event');
     if (Object.hasOwn(event, 'Records')) return decideAll(readRecords(event), context);
     if (Object.hasOwn(event, 'alarmData')) return decideAll([readAction(event)], context);
     if (isScheduledEvent(event)) throw withoutInput();
@@ -103,14 +109,17 @@ function isAlert(state: AlarmTransition['state']): boolean {
 }
 
 /** A schedule's input or a person's command. */
-function readOrder(event: object, { cluster, requestId }: DispatchContext): Dispatch {
+function readOrder(event: object, { cluster, requestId, kinds }: DispatchContext): Dispatch {
   const schema = z.strictObject({
     workflow: z.enum(WORKFLOW_NAMES),
     cluster: z.optional(
       z.literal(cluster, `${excerpt(cluster)}, the cluster that this function belongs to, or nothing`),
     ),
     dryRun: z.optional(z.boolean()),
-    // CloudWatch adds it to what a dashboard's button sends. Nothing of it is used.
+    limits: z.optional(limitsSchema),
+    /** Who sends it, in their own words. */
+    by: triggerSchema.shape.saidBy,
+    // CloudWatch adds it to what a dashboard's button sends. Nothing of it is used but that it is there.
     widgetContext: z.optional(z.unknown()),
     trigger: z.optional(
       z.strictObject({
@@ -121,7 +130,9 @@ function readOrder(event: object, { cluster, requestId }: DispatchContext): Disp
       }),
     ),
   });
-  const { workflow, dryRun, trigger } = validate(schema, event, 'command');
+  if (Object.hasOwn(event, 'trigger')) refuseRaisedLimits(event, 'command');
+  const { workflow, dryRun, trigger, limits, by, widgetContext } = validate(schema, event, 'command');
+  if (limits !== undefined) checkLimits(limits, kindsToPrune(kinds), 'command');
   if (trigger?.rehearsal && dryRun !== true) {
     const found = dryRun === undefined ? 'nothing' : dryRun;
     throw new InvalidInputError('command', [
@@ -131,7 +142,18 @@ function readOrder(event: object, { cluster, requestId }: DispatchContext): Disp
   return {
     kind: 'start',
     // A person's command has no time: tried again by Lambda it must be the same, to the letter.
-    command: parseCommand({ cluster, workflow, dryRun, trigger: trigger ?? { kind: 'manual', source: 'manual' } }),
+    command: parseCommand({
+      cluster,
+      workflow,
+      dryRun,
+      trigger: trigger ?? {
+        kind: 'manual',
+        source: widgetContext === undefined ? 'manual' : 'dashboard',
+        requestId,
+        ...(by !== undefined && { saidBy: by }),
+      },
+      ...(limits !== undefined && { limits }),
+    }),
     cause: trigger === undefined ? `manual ${requestId}` : `schedule ${trigger.source} ${trigger.at}`,
   };
 }

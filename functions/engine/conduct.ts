@@ -18,6 +18,7 @@ export interface Conclusion {
   readonly members: readonly ReportMember[];
   readonly plan?: readonly PlannedStep[] | undefined;
   readonly pruned?: readonly PrunedResource[] | undefined;
+  readonly raise?: RunReport['raise'];
   readonly unavailable?: RunReport['unavailable'];
 }
 
@@ -62,6 +63,7 @@ export async function conduct(run: Conduct, work: (journal: Journal) => Promise<
     steps: [...journal.steps],
     ...(conclusion.plan !== undefined && { plan: conclusion.plan }),
     ...(conclusion.pruned !== undefined && { pruned: conclusion.pruned }),
+    ...(conclusion.raise !== undefined && { raise: conclusion.raise }),
     ...(conclusion.unavailable !== undefined && { unavailable: conclusion.unavailable }),
   });
   await deliver(journal, 'history', sinks.history, report);

@@ -2,6 +2,7 @@
 // then the figures.
 
 import { needsAPerson, rehearsalFailed } from '../aws/events.ts';
+import { describeSender } from '../contract/command.ts';
 import { redact } from '../contract/errors.ts';
 import { functionName } from '../contract/names.ts';
 import type { Outcome, Reporter, RunReport } from '../contract/report.ts';
@@ -84,8 +85,9 @@ function facts({ cluster, workflow, outcome, trigger, dryRun, startedAt, finishe
   ].join('\n');
 }
 
-function startedBy({ kind, source }: RunReport['trigger']): string {
-  if (kind === 'manual') return 'a person';
+function startedBy(trigger: RunReport['trigger']): string {
+  const { kind, source } = trigger;
+  if (kind === 'manual') return describeSender(trigger);
   // Of an ARN, the name is what people know.
   const name = source.startsWith('arn:') ? source.split(':').slice(5).join(':') : source;
   return `${kind} ${cut(name.replace(/^(alarm:|schedule\/[^/]+\/)/, ''), MAX_SOURCE_LENGTH)}`;

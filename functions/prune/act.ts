@@ -5,7 +5,7 @@ import type { RecordedStep, StepResult } from '../engine/step.ts';
 import { isStillAbandoned, isStillWithoutOwner } from '../reports/stale.ts';
 import type { Unconfirmed } from './absence.ts';
 import { type BatchCounts, deleteBatch, NOTHING } from './batch.ts';
-import { type Guarded, guard, isHeld, letThrough } from './guard.ts';
+import { type Guarded, guard, isHeld, letThrough, wordsOf } from './guard.ts';
 import type { Limits } from './limits.ts';
 import { memoryFor } from './look.ts';
 import { OwnerDirectory } from './owners.ts';
@@ -60,8 +60,11 @@ export class Acting {
   readonly #pruning: Reached;
   readonly #limits: Limits;
   readonly #unconfirmed: Unconfirmed;
-  /** Reports that are gone by this run, and those that in all likelihood are. */
-  #spent = 0;
+  /**
+   * Reports that are gone by this run, and those that in all likelihood are: of each kind that has limits of its own,
+   * and of all others together.
+   */
+  readonly #spent = new Map<string, number>();
   #beganMs: number | undefined;
   #batches = 0;
 
@@ -89,7 +92,7 @@ export class Acting {
       first ??= step;
       this.#beganMs ??= Date.parse(step.startedAt);
       const data: BatchData = step.data ?? { ...NOTHING, missing: 0, left: progress.left, ...unforeseen(step) };
-      this.#spent += data.deleted + data.finalizers + data.missing;
+      this.#spend(kind, data.deleted + data.finalizers + data.missing);
       progress = add(progress, data);
       if (data.stopped?.why === 'away') {
         away = data.deleted > 0 ? 1 : away + 1;
@@ -107,15 +110,31 @@ export class Acting {
   }
 
   /** The budget of reports, seen from the record alone, so that a replay sees the same. */
-  isSpent(): boolean {
-    return this.#spent >= this.#limits.maxDeletes;
+  isSpent(kind: ReportKind): boolean {
+    return this.#spentOn(kind) >= this.#maxDeletesOf(kind);
+  }
+
+  #maxDeletesOf({ name }: ReportKind): number {
+    return this.#limits.ofKind[name] ?? this.#limits.maxDeletes;
+  }
+
+  #spentOn(kind: ReportKind): number {
+    return this.#spent.get(this.#budgetNameOf(kind)) ?? 0;
+  }
+
+  #spend(kind: ReportKind, reports: number): void {
+    this.#spent.set(this.#budgetNameOf(kind), this.#spentOn(kind) + reports);
+  }
+
+  #budgetNameOf({ name }: ReportKind): string {
+    return Object.hasOwn(this.#limits.ofKind, name) ? name : 'all others';
   }
 
   #batch(name: string, order: Order): Promise<RecordedStep<BatchEnds>> {
     const { journal, session } = this.#pruning;
     // Where nothing is remembered, the kind is listed again first. This decides nothing but how long the step may wait.
     const neededMs = BATCH_NEEDS_MS + (session.candidates.has(order.kind.name) ? 0 : SURVEY_NEEDS_MS);
-    const spent = this.#spent;
+    const spent = this.#spentOn(order.kind);
     const most = batchSize(this.#batches++);
     return journal.step<BatchEnds>(name, { neededMs, quiet: true }, () => this.#work(order, spent, most));
   }
@@ -123,11 +142,11 @@ export class Acting {
   async #work(order: Order, spent: number, most: number): Promise<StepResult<BatchEnds>> {
     const { kind, stale: left } = order;
     const { session, api } = this.#pruning;
-    const { maxDeletes } = this.#limits;
+    const maxDeletes = this.#maxDeletesOf(kind);
     let missing = 0;
     try {
       // Asked before anything else: a run that is over has no use for another look, nor for its failing.
-      const over = this.#budget(maxDeletes - spent);
+      const over = this.#budget(kind, maxDeletes - spent);
       if (over !== undefined) return ended({ ...NOTHING, missing, left }, over);
       let candidates = session.candidates.get(kind.name);
       if (candidates === undefined) {
@@ -139,7 +158,7 @@ export class Acting {
       const reports = Math.min(most, maxDeletes - spent - missing);
       const { alive, stopped } = await this.#dropAlive(kind, candidates.list, reports);
       if (stopped !== undefined) return ended({ ...NOTHING, missing, left: candidates.left }, stopped);
-      const overNow = this.#budget(reports);
+      const overNow = this.#budget(kind, reports);
       if (overNow !== undefined) return ended({ ...NOTHING, missing, left: candidates.left }, overNow);
       const { client } = await api();
       const { problem, denied, ...batch } = await deleteBatch(client, candidates.resource, candidates.list, {
@@ -159,15 +178,17 @@ export class Acting {
 
   /** A fresh invocation remembers nothing: what is there now is judged anew, and the guard asked again. */
   async #lookAgain({ kind, held }: Order): Promise<Candidates | Stopped> {
-    const { session, api, emergency, configuration } = this.#pruning;
+    const { session, api, emergency, raised: all, configuration } = this.#pruning;
     const { prune } = configuration;
+    const raised = all[kind.name];
     // With owners as they are now, so that what a batch found to live is not found stale again.
     const { client, directory } = session.withNewDirectory(await api());
-    const capacity = memoryFor(prune.maxDeletes, emergency);
+    const capacity = memoryFor(raised?.maxDeletes ?? prune.maxDeletes, emergency);
     const { surveyed, resource, candidates: list } = await survey(client, directory, { kind, rules: prune, capacity });
     const unconfirmed = kind.producer && this.#unconfirmed[kind.producer];
-    const tooMany = guard(kind, surveyed, prune, { unconfirmed, when: 'half-way' });
-    if (tooMany?.held.some((evidence) => !held.includes(evidence))) return { why: 'guard', detail: tooMany.why };
+    const tooMany = guard(kind, surveyed, prune, { unconfirmed, raised, when: 'half-way' });
+    if (tooMany?.held.some((evidence) => !held.includes(evidence)))
+      return { why: 'guard', detail: wordsOf(kind, tooMany) };
     const left = letThrough(surveyed, { held });
     const candidates = without(held, { resource, list, left });
     session.candidates.set(kind.name, candidates);
@@ -214,9 +235,9 @@ export class Acting {
     return { alive: next.length - stale.length };
   }
 
-  #budget(reports: number): Stopped | undefined {
-    if (reports <= 0) return budgetOf('count', this.#limits);
-    return this.#deadlineMs() <= Date.now() ? budgetOf('time', this.#limits) : undefined;
+  #budget(kind: ReportKind, reports: number): Stopped | undefined {
+    if (reports <= 0) return budgetOf('count', this.#limits, kind);
+    return this.#deadlineMs() <= Date.now() ? budgetOf('time', this.#limits, kind) : undefined;
   }
 
   #remember({ name }: ReportKind, candidates: Candidates, counts: BatchCounts, denied: number): void {

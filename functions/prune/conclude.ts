@@ -9,7 +9,7 @@ import {
 } from '../contract/report.ts';
 import type { Evidence } from '../reports/stale.ts';
 import type { Denied } from './batch.ts';
-import { describeReasons, format, type Guarded, letThrough, only } from './guard.ts';
+import { adviceOn, describeReasons, format, type Guarded, letThrough, only, raiseOf, wordsOf } from './guard.ts';
 import type { Limits } from './limits.ts';
 import type { Found } from './look.ts';
 import type { Progress } from './progress.ts';
@@ -27,7 +27,7 @@ export interface Handled extends Found {
 export function prunedResource({ kind, surveyed, trouble, guarded, progress }: Handled): PrunedResource {
   const notes = [
     trouble?.kind === 'not-served' ? 'not served by this cluster' : trouble?.detail,
-    guarded?.why,
+    guarded && wordsOf(kind, guarded),
     progress?.stopped?.detail,
     surveyed && surveyed.finalizers.length > 0
       ? `stale ones with finalizers are left to whoever set them: ${surveyed.finalizers.join(', ')}`
@@ -72,7 +72,7 @@ export function planOf(all: readonly Handled[]): readonly PruneStep[] {
     const toDelete = letThrough(surveyed, guarded);
     return [
       ...(toDelete > 0 ? [{ action: 'delete' as const, kind, surveyed, toDelete, held: guarded?.held ?? [] }] : []),
-      ...(guarded === undefined ? [] : [{ action: 'leave' as const, kind, why: guarded.why }]),
+      ...(guarded === undefined ? [] : [{ action: 'leave' as const, kind, why: wordsOf(kind, guarded) }]),
     ];
   });
 }
@@ -100,7 +100,7 @@ function describeDenied({ count, names, detail }: Denied): string {
   return `were not let go by admission (${some}): ${detail}`;
 }
 
-export interface Ending extends Pick<RunReport, 'unavailable'> {
+export interface Ending extends Pick<RunReport, 'unavailable' | 'raise'> {
   readonly outcome: Outcome;
   readonly reason: string;
 }
@@ -131,8 +131,12 @@ export function endingOf(all: readonly Handled[], limits: Limits): Ending {
     return { outcome: 'failed', reason: words, ...unavailable(broken.find(({ unanswered }) => unanswered)) };
   }
   if (guarded.length + late.length + unreadable.length > 0) {
+    const raise = raiseOfAll(all);
+    // What to do comes first: a message has no room for more than a few kinds.
+    const act = raise === undefined ? [] : [`${adviceOn(raise)}.`];
     const rules = [...guarded, ...late].map((text) => `R12: ${text}.`);
-    return { outcome: 'escalated', reason: reason(...rules, ...sentences(unreadable)) };
+    const words = reason(...act, ...rules, ...sentences(unreadable));
+    return { outcome: 'escalated', reason: words, ...(raise && { raise }) };
   }
   const nothingDone = all.every(({ progress }) => progress === undefined || progress.deleted === 0);
   // Fewer than stop a kind may be all that there are.
@@ -142,6 +146,11 @@ export function endingOf(all: readonly Handled[], limits: Limits): Ending {
     return { outcome: 'refused', reason: reason(...why.map(({ detail }) => `${detail}.`)) };
   }
   return { outcome: 'pruned', reason: reason(...refused.map(({ detail }) => `${detail}.`)) };
+}
+
+/** The limits with which one run may delete what is held back. */
+export function raiseOfAll(all: readonly Handled[]): RunReport['raise'] {
+  return raiseOf(all.flatMap(({ kind, guarded }) => (guarded?.raise ? [[kind.name, guarded.raise]] : [])));
 }
 
 /** Kinds that could not be looked at, in a sentence each. */

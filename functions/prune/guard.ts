@@ -1,5 +1,6 @@
 // R12, the blast radius: what evidence may be wrong for a whole kind at once, a person has to look at first.
-import type { PruningPolicy, StaleReason } from '../contract/configuration.ts';
+import type { Raised, RaisedLimits } from '../contract/command.ts';
+import { MOST_DELETES, type PruningPolicy, type StaleReason } from '../contract/configuration.ts';
 import type { ReportKind } from '../contract/kinds.ts';
 import { EVIDENCE, type Evidence, type KeepReason } from '../reports/stale.ts';
 
@@ -11,14 +12,16 @@ export interface Counts {
   readonly kept: Readonly<Partial<Record<KeepReason, number>>>;
 }
 
-export type GuardPolicy = Pick<PruningPolicy, 'maxStaleShare' | 'maxStaleCount' | 'maxDeletes'>;
+export type GuardPolicy = Pick<PruningPolicy, 'maxStaleShare' | 'maxStaleCount'>;
 
 /** What of a kind must not be touched; all else may. */
 export interface Guarded {
   /** Reports whose reason rests on one of these. */
   readonly held: readonly Exclude<Evidence, 'object'>[];
-  /** All that speaks against it, with numbers, reasons and what to set. */
+  /** All that speaks against it, with numbers and reasons. */
   readonly why: string;
+  /** The limits with which one run may delete them; undefined: no limit would help. */
+  readonly raise: Raised | undefined;
 }
 
 /** Below this a share says nothing: two of three stale reports are a small cluster's ordinary Tuesday. */
@@ -27,6 +30,8 @@ const SHARE_COUNTS_FROM = 50;
 export interface GuardOptions {
   /** What is missing to know that the kind's producer is gone; undefined: that it is gone counts. */
   readonly unconfirmed?: string | undefined;
+  /** What a person allows this run. */
+  readonly raised?: Raised | undefined;
   /** `half-way`: asked again, so that this run may have deleted some already. @default 'before' */
   readonly when?: 'before' | 'half-way';
 }
@@ -40,7 +45,7 @@ export function guard(
   kind: ReportKind,
   counts: Counts,
   policy: GuardPolicy,
-  { unconfirmed, when = 'before' }: GuardOptions = {},
+  { unconfirmed, raised, when = 'before' }: GuardOptions = {},
 ): Guarded | undefined {
   const of = (evidence: Evidence) => countOf(counts, evidence);
   const byOwners = of('owners');
@@ -48,9 +53,10 @@ export function guard(
   // Neither other tools' reports nor those that say enough of themselves: they must not make the share look small.
   const judged = counts.listed - (counts.kept.foreign ?? 0) - of('object') - byProducer;
   const share = byOwners / judged;
-  const maxStaleShare = kind.maxStaleShare ?? policy.maxStaleShare;
+  const maxStaleShare = raised?.maxStaleShare ?? kind.maxStaleShare ?? policy.maxStaleShare;
   const missing = byProducer > 0 ? unconfirmed : undefined;
-  const tooMany = byOwners + byProducer > policy.maxStaleCount;
+  // Whoever has said how many may go has said that it may be many.
+  const tooMany = raised === undefined && byOwners + byProducer > policy.maxStaleCount;
   const tooLarge = byOwners >= SHARE_COUNTS_FROM && share > maxStaleShare;
   if (missing === undefined && !tooMany && !tooLarge) return undefined;
 
@@ -62,11 +68,8 @@ export function guard(
   const heldCounts = only(counts.reasons, held);
   const heldCount = held.reduce((sum, evidence) => sum + of(evidence), 0);
   const enough = Math.ceil((100 * byOwners) / judged) / 100;
-  const set = [
-    ...(tooMany ? [`prune.maxStaleCount to ${byOwners + byProducer} or more`] : []),
-    ...(tooLarge ? [`prune.kinds["${kind.name}"].maxStaleShare to ${enough < 1 ? `${enough} or more` : enough}`] : []),
-  ];
-  const runs = Math.ceil(heldCount / policy.maxDeletes);
+  const maxDeletes = Math.min(counts.stale - (missing === undefined ? 0 : byProducer), MOST_DELETES);
+  const raise = tooLarge ? { maxStaleShare: enough, maxDeletes } : { maxDeletes };
   const own = counts.listed - (counts.kept.foreign ?? 0);
   const why = [
     `${format(heldCount)} of ${format(own)} ${kind.name} (${percent(heldCount / own)}) seem stale by lists that may be wrong: ${describeReasons(heldCounts)}`,
@@ -81,10 +84,33 @@ export function guard(
       : [
           `That an operator is gone counts only where two looks, an hour to eight days apart, find no Deployment of it, and ${missing}: the nightly pruning and each rehearsal look; see whether ${kind.producer} is really uninstalled, and run again in an hour or more`,
         ]),
-    `So ${when === 'before' ? 'none of them was deleted' : 'no more of them are deleted'}${set.length === 0 ? '' : `: look at some of them, and if that is right set ${set.join(' and ')} and run again`}`,
-    ...(runs > 1 ? [`At prune.maxDeletes (${format(policy.maxDeletes)}) a run that takes ${runs} runs`] : []),
+    `So ${when === 'before' ? 'none of them was deleted' : 'no more of them are deleted'}`,
   ].join('. ');
-  return { held, why };
+  return { held, why, raise: tooMany || tooLarge ? raise : undefined };
+}
+
+/** What is said of one kind: why it is held back, and how one run may delete it. */
+export function wordsOf({ name }: ReportKind, { why, raise }: Guarded): string {
+  return raise === undefined ? why : `${why}. ${adviceOn({ [name]: raise })}`;
+}
+
+/** The event that says yes, to be pasted as it stands. */
+export function adviceOn(raise: RaisedLimits): string {
+  const event = JSON.stringify({ workflow: 'prune', limits: raise });
+  return `Look at some of them; if they are stale indeed, allow it for one run: give dispatch ${event}`;
+}
+
+/** The limits of several kinds that fit into one run, the most deletes first; undefined: none would help. */
+export function raiseOf(all: readonly (readonly [name: string, raise: Raised])[]): RaisedLimits | undefined {
+  let left = MOST_DELETES;
+  const fitting = all
+    .toSorted(([, a], [, b]) => b.maxDeletes - a.maxDeletes)
+    .filter(([, { maxDeletes }]) => {
+      if (maxDeletes > left) return false;
+      left -= maxDeletes;
+      return true;
+    });
+  return fitting.length === 0 ? undefined : Object.fromEntries(fitting);
 }
 
 /** How many of the stale ones may be deleted. */

@@ -8,9 +8,9 @@ import { prune } from './workflow.ts';
 export function pruneHandler(options: SessionOptions = {}): DurableLambdaHandler {
   const workflow = clusterWorkflow(({ command, environment, journal }) => {
     const { cluster: configuration, switchParameter, table } = environment;
-    const { dryRun, emergency = false } = command;
+    const { dryRun, emergency = false, limits: raised = {}, trigger } = command;
     const session = currentPruneSession();
-    return prune({ configuration, dryRun, emergency, journal, switchParameter, table, session });
+    return prune({ configuration, dryRun, emergency, raised, trigger, journal, switchParameter, table, session });
   });
   return withPruneSession(workflow, options);
 }

@@ -99,13 +99,17 @@ async function whoseTrouble({ journal, api }: Reached, { name }: ReportKind, tro
 }
 
 async function look(
-  { api, session, journal, emergency, configuration: { prune } }: Reached,
+  { api, session, journal, emergency, raised, configuration: { prune } }: Reached,
   kind: ReportKind,
 ): Promise<StepResult<SurveyEnds>> {
   const untilMs = Date.now() + journal.leftMs - SURVEY_LEAVES_MS;
   try {
     const { client, directory } = await api();
-    const what = { kind, rules: prune, capacity: memoryFor(prune.maxDeletes, emergency) };
+    const what = {
+      kind,
+      rules: prune,
+      capacity: memoryFor(raised[kind.name]?.maxDeletes ?? prune.maxDeletes, emergency),
+    };
     const { surveyed, resource, candidates } = await survey(client, directory, what, untilMs);
     session.candidates.set(kind.name, { resource, list: candidates, left: surveyed.stale });
     const { listed, stale, reasons } = surveyed;

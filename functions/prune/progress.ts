@@ -1,4 +1,5 @@
 // What became of the stale reports of a kind: counted batch by batch, and in words for the step's line.
+import type { ReportKind } from '../contract/kinds.ts';
 import type { AnyResult, RecordedStep, StepResult } from '../engine/step.ts';
 import { type BatchCounts, type Denied, NAMES } from './batch.ts';
 import { format } from './guard.ts';
@@ -61,10 +62,20 @@ function addDenied(sum: Denied | undefined, denied: Denied | undefined): Denied 
   return { ...sum, count: sum.count + denied.count, names: [...sum.names, ...denied.names].slice(0, NAMES) };
 }
 
-export function budgetOf(why: 'count' | 'time', { maxDeletes, maxMinutes, configured }: Limits): Stopped {
-  const field = why === 'count' ? 'prune.maxDeletes' : 'prune.maxMinutes';
-  const amount = why === 'count' ? `${format(maxDeletes)} reports` : `${maxMinutes} minutes`;
-  return { why, detail: `the budget of this run (${configured ? field : amount}) is used up` };
+export function budgetOf(why: 'count' | 'time', limits: Limits, { name }: ReportKind): Stopped {
+  const { maxDeletes, maxMinutes, configured, ofKind } = limits;
+  const own = ofKind[name];
+  const whole = configured && Object.keys(ofKind).length === 0;
+  const count = own !== undefined ? `limits["${name}"].maxDeletes` : 'prune.maxDeletes';
+  const amount =
+    why === 'time'
+      ? whole
+        ? 'prune.maxMinutes'
+        : `${maxMinutes} minutes`
+      : configured
+        ? count
+        : `${format(maxDeletes)} reports`;
+  return { why, detail: `the budget of this run (${amount}) is used up` };
 }
 
 export function stoppedBy(error: unknown): Stopped {

@@ -1,4 +1,5 @@
 // What a pruning works with, and how patient it is.
+import type { RaisedLimits, Trigger } from '../contract/command.ts';
 import type { ClusterConfiguration } from '../contract/configuration.ts';
 import type { Journal } from '../engine/journal.ts';
 import type { Api, PruneSession } from './session.ts';
@@ -18,6 +19,10 @@ export interface Pruning {
   readonly journal: Journal;
   /** etcd refuses writes, and the run on whose behalf this one works waits for it: what is stale has to go now. */
   readonly emergency: boolean;
+  /** What a person allows this run beyond what is configured (R12). */
+  readonly raised: RaisedLimits;
+  /** What fired it. */
+  readonly trigger: Trigger;
   /** Of lease and history; undefined: not configured. */
   readonly table: string | undefined;
   /** R16; undefined: not configured. */

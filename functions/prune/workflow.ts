@@ -1,7 +1,6 @@
 // Pruning of stale reports: observe, decide, act, report (docs/architecture.md, "The way of an event").
 
-import type { ClusterConfiguration } from '../contract/configuration.ts';
-import { kindsToPrune } from '../contract/kinds.ts';
+import { checkLimits, kindsToPrune } from '../contract/kinds.ts';
 import type { Conclusion } from '../engine/conduct.ts';
 import { GuardError } from '../engine/journal.ts';
 import { type Mode, readMode } from '../engine/mode.ts';
@@ -16,20 +15,21 @@ import {
   type Handled,
   planOf,
   prunedResource,
+  raiseOfAll,
   refusals,
   sentences,
   unavailable,
   unreadableIn,
   untold,
 } from './conclude.ts';
-import { format, type Guarded, guard } from './guard.ts';
-import { limitsOf } from './limits.ts';
+import { adviceOn, format, type Guarded, guard } from './guard.ts';
+import { describeRaised, limitsOf } from './limits.ts';
 import { endsRun, type Found, lookAtAll } from './look.ts';
 import type { Pruning, Reached } from './pruning.ts';
 
 /** One pruning, from the first look to the last batch. Everything it finds out or does is in the journal's steps. */
 export async function prune(pruning: Pruning): Promise<Conclusion> {
-  const { configuration, session } = pruning;
+  const { configuration, session, journal, raised } = pruning;
   const { kubernetes } = configuration;
   if (kubernetes === undefined) {
     const reason =
@@ -37,24 +37,29 @@ export async function prune(pruning: Pruning): Promise<Conclusion> {
     return { outcome: 'refused', reason, members: [] };
   }
   const kinds = kindsToPrune(configuration.prune.kinds);
+  checkLimits(raised, kinds, 'command');
+  const allowed = describeRaised(pruning);
+  if (allowed !== undefined) journal.note('limits', { outcome: 'done', detail: allowed });
   const mode = await readMode(pruning);
   const reached: Reached = { ...pruning, api: () => session.api(kubernetes) };
   const found = await lookAtAll(reached, kinds);
   const unconfirmed = await confirmAbsence(reached, found);
   const handled = found.map((one) => ({
     ...one,
-    guarded: guardOf(one, configuration, unconfirmed),
+    guarded: guardOf(one, reached, unconfirmed),
     progress: undefined,
   }));
-  return unusable(found) ?? (await decide(reached, handled, unconfirmed, mode));
+  const conclusion = unusable(found) ?? (await decide(reached, handled, unconfirmed, mode));
+  return allowed === undefined ? conclusion : { ...conclusion, reason: `${conclusion.reason} ${allowed}.` };
 }
 
 function guardOf(
   { kind, surveyed }: Found,
-  { prune }: ClusterConfiguration,
+  { configuration: { prune }, raised }: Reached,
   unconfirmed: Unconfirmed,
 ): Guarded | undefined {
-  return surveyed && guard(kind, surveyed, prune, { unconfirmed: kind.producer && unconfirmed[kind.producer] });
+  const options = { unconfirmed: kind.producer && unconfirmed[kind.producer], raised: raised[kind.name] };
+  return surveyed && guard(kind, surveyed, prune, options);
 }
 
 /** What ends a run before anything is decided. */
@@ -103,7 +108,16 @@ async function decide(
     const but = blocked === 0 ? '' : ` Of ${blocked} kinds some would not be deleted unasked: see the plan.`;
     const reason = `${why}: nothing was changed. ${format(stale)} reports are stale.${but}`;
     const outcome = unreadable.length > 0 ? 'escalated' : 'planned';
-    return { outcome, reason: [reason, ...passedOver].join(' '), members, plan, pruned };
+    const raise = raiseOfAll(handled);
+    const act = raise === undefined ? [] : [`${adviceOn(raise)}.`];
+    return {
+      outcome,
+      reason: [reason, ...act, ...passedOver].join(' '),
+      members,
+      plan,
+      pruned,
+      ...(raise && { raise }),
+    };
   }
   return act(pruning, handled, unconfirmed);
 }
@@ -111,7 +125,7 @@ async function decide(
 async function act(pruning: Reached, handled: readonly Handled[], unconfirmed: Unconfirmed): Promise<Conclusion> {
   const plan = planOf(handled);
   const toDelete = plan.reduce((sum, step) => sum + (step.action === 'delete' ? step.toDelete : 0), 0);
-  const limits = limitsOf(pruning.configuration.prune, toDelete, pruning.emergency);
+  const limits = limitsOf(pruning.configuration.prune, toDelete, pruning.emergency, pruning.raised);
   const acting = new Acting(pruning, limits, unconfirmed);
   const progress = new Map<string, Handled['progress']>();
   const all = () => handled.map((one) => ({ ...one, progress: progress.get(one.kind.name) }));
@@ -123,11 +137,12 @@ async function act(pruning: Reached, handled: readonly Handled[], unconfirmed: U
   try {
     await carryOut(plan, async (step) => {
       if (step.action === 'leave') return undefined;
-      if (acting.isSpent()) return [];
       const { kind, toDelete: stale, held } = step;
+      // Others may have limits of their own.
+      if (acting.isSpent(kind)) return undefined;
       await acting.deleteStale({ kind, stale, held }, (now) => progress.set(kind.name, now));
       const why = progress.get(kind.name)?.stopped?.why;
-      return why === 'time' || why === 'count' || why === 'away' || why === 'fatal' ? [] : undefined;
+      return why === 'time' || why === 'away' || why === 'fatal' ? [] : undefined;
     });
   } catch (error) {
     if (!(error instanceof GuardError)) throw error;

@@ -41,6 +41,7 @@ const report: Required<RunReport> = {
   members: [member],
   plan: [{ name: 'compact', detail: 'to revision 7' }],
   pruned: [pruned],
+  raise: { 'vulnerabilityreports.aquasecurity.github.io': { maxStaleShare: 1, maxDeletes: 5 } },
   unavailable: 'kubernetes',
 };
 

@@ -10,6 +10,10 @@ const context: DispatchContext = {
   cluster: 'demo',
   alarms: [{ name: 'EtcdNoSpace', workflow: 'recover' }],
   requestId: '3f1c6a52-7e0d-4b7c-8a55-0a1f6f8f9d21',
+  kinds: {
+    'scans.example.com': { prune: true, version: 'v1' },
+    'sbomreports.aquasecurity.github.io': { prune: false },
+  },
 };
 const ALARM_ARN = 'arn:aws:cloudwatch:eu-central-1:111122223333:alarm:etcd-medic-demo-nospace';
 const USAGE_ALARM_ARN = 'arn:aws:cloudwatch:eu-central-1:111122223333:alarm:etcd-medic-demo-quota-usage';
@@ -23,7 +27,12 @@ describe('what starts a workflow', () => {
     dryRun: false,
   };
   const SCHEDULES = 'arn:aws:scheduler:eu-central-1:111122223333:schedule/default';
-  const byHand = { cluster: 'demo', workflow: 'recover', trigger: { kind: 'manual', source: 'manual' }, dryRun: false };
+  const byHand = {
+    cluster: 'demo',
+    workflow: 'recover',
+    trigger: { kind: 'manual', source: 'manual', requestId: context.requestId },
+    dryRun: false,
+  };
 
   it.each([
     ['alarm-eventbridge', fromAlarm, `alarm ${ALARM_ARN} ${CHANGED_AT}`],
@@ -304,6 +313,100 @@ describe('what is refused', () => {
   it('a huge text is not repeated in the error', () => {
     expect(refusal(sns('x'.repeat(200_000))).length).toBeLessThan(500);
     expect(refusal({ workflow: 'y'.repeat(200_000) }).length).toBeLessThan(500);
+  });
+});
+
+describe('R12: limits that one run is given', () => {
+  const limits = { 'vulnerabilityreports.aquasecurity.github.io': { maxStaleShare: 1, maxDeletes: 50_000 } };
+  const order = { workflow: 'prune', limits };
+  const schedule = JSON.parse(text('schedule-prune'));
+  const alarm = JSON.parse(text('alarm-eventbridge'));
+  const message = JSON.parse(record('alarm-sns').Sns.Message);
+  const alert = { status: 'firing', labels: { alertname: 'EtcdNoSpace' }, startsAt: CHANGED_AT };
+
+  it.each([
+    ['pressed in the console', {}, { source: 'manual' }],
+    ['by a button of the dashboard', { widgetContext: { dashboardName: 'd' } }, { source: 'dashboard' }],
+    ['with a name', { by: 'Ada' }, { source: 'manual', saidBy: 'Ada' }],
+  ])('reach the run where the order was %s, which says by which way and request it came', (_how, more, trigger) => {
+    expect(parseTrigger({ ...order, ...more }, context)).toEqual([
+      {
+        kind: 'start',
+        command: {
+          cluster: 'demo',
+          workflow: 'prune',
+          dryRun: false,
+          trigger: { kind: 'manual', requestId: context.requestId, ...trigger },
+          limits,
+        },
+        cause: `manual ${context.requestId}`,
+      },
+    ]);
+  });
+
+  it.each([
+    ['a schedule', { ...schedule, limits }, 'limits: found'],
+    ['a schedule’s trigger', { ...schedule, trigger: { ...schedule.trigger, limits } }, 'trigger.limits: found'],
+    ['an alarm by EventBridge', { ...alarm, limits }, 'limits: found'],
+    ['its detail', { ...alarm, detail: { ...alarm.detail, limits } }, 'detail.limits: found'],
+    ['a Lambda action', { ...JSON.parse(text('alarm-action')), limits }, 'limits: found'],
+    ['an order on a topic', sns(JSON.stringify(order)), 'Records[0].Sns.Message: limits: found'],
+    ['an alarm on a topic', sns(JSON.stringify({ ...message, limits })), 'limits: found'],
+    [
+      'an EventBridge event on a topic',
+      sns(JSON.stringify({ ...alarm, detail: { ...alarm.detail, limits } })),
+      'detail.limits: found',
+    ],
+    ['an alert', sns(JSON.stringify({ alerts: [{ ...alert, limits }] })), 'alerts[0].limits: found'],
+    [
+      'what is around a message',
+      { Records: [{ ...JSON.parse(text('alarm-sns')).Records[0], limits }] },
+      'Records[0].limits: found',
+    ],
+  ])('are refused by name in %s', (_what, event, words) => {
+    expect(refusal(event)).toContain(words);
+    expect(refusal(event)).toContain('expected none: limits are raised only by a person');
+  });
+
+  it('are no word that an alert must not have: etcd is full all the same', () => {
+    const event = sns(JSON.stringify({ alerts: [{ ...alert, labels: { ...alert.labels, limits: 'cpu' } }] }));
+
+    expect(startsOf(event)).toHaveLength(1);
+  });
+
+  it.each([
+    [
+      'an unknown kind',
+      { 'vulnerabilityreport.aquasecurity.github.io': { maxDeletes: 1 } },
+      'expected one of vulnerabilityreports.aquasecurity.github.io, ',
+    ],
+    [
+      'one that is not pruned here',
+      { 'sbomreports.aquasecurity.github.io': { maxDeletes: 1 } },
+      'limits["sbomreports.aquasecurity.github.io"]: found no kind that is pruned here',
+    ],
+    ['no number', { 'scans.example.com': { maxStaleShare: 1 } }, 'limits.scans.example.com.maxDeletes: found nothing'],
+    [
+      'too large a share',
+      { 'scans.example.com': { maxStaleShare: 2, maxDeletes: 1 } },
+      'maxStaleShare: found 2, expected at most 1',
+    ],
+    ['no kind', {}, 'limits: found {}, expected at least one kind of reports'],
+    [
+      'more than a run can delete',
+      { 'scans.example.com': { maxDeletes: 600_000 }, 'clusterreports.openreports.io': { maxDeletes: 600_000 } },
+      'expected at most 1000000 deletes, all kinds together',
+    ],
+  ])('are refused with %s', (_what, wrong, words) => {
+    expect(refusal({ workflow: 'prune', limits: wrong })).toContain(words);
+  });
+
+  it('take a kind that is configured', () => {
+    expect(startsOf({ workflow: 'prune', limits: { 'scans.example.com': { maxDeletes: 5 } } })).toHaveLength(1);
+  });
+
+  it('are a pruning’s alone', () => {
+    expect(refusal({ workflow: 'recover', limits })).toContain('limits: found');
   });
 });
 

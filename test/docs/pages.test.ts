@@ -111,7 +111,7 @@ describe('the documentation', () => {
 
     expect(orders.length).toBeGreaterThan(5);
     for (const order of orders.filter((each) => each !== undefined)) {
-      parseTrigger(order, { cluster: 'demo', alarms: [], requestId: 'one' });
+      parseTrigger(order, { cluster: 'demo', alarms: [], requestId: 'one', kinds: {} });
     }
   });
 

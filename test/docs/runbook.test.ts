@@ -39,6 +39,8 @@ const TAILS: readonly string[] = [
   'nothing was changed. … reports are stale.…',
   'Compacted: …; defragmented: ….',
   'Left alone: ….',
+  'Look at some of them; if they are stale indeed, allow it for one run',
+  'The limits of … were raised for this run by …',
   'Of … kinds some would not be deleted unasked: see the plan.',
   'Defragmented: …; not: ….',
   'All … voters are healthy and no alarm is raised',

@@ -116,7 +116,7 @@ describe('each event', () => {
   const of = (wanted: ConsoleFunction) => events.filter(([, name]) => name === wanted);
 
   it.each(of('dispatch'))('%s starts what it is called after', (title, _, event) => {
-    const decisions = parseTrigger(event, { cluster: 'production', alarms: [], requestId: 'r-1' });
+    const decisions = parseTrigger(event, { cluster: 'production', alarms: [], requestId: 'r-1', kinds: {} });
 
     const [, workflow, dry] = /^\d-([a-z]+)(-dry-run)?$/.exec(title) ?? [];
     expect(decisions).toMatchObject([

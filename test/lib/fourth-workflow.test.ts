@@ -50,7 +50,7 @@ import { nameOf } from './functions/widget/names.ts';
 import { sampleReport } from './test/contract/sample-report.ts';
 import { sampleCluster, synth } from './test/lib/synth.ts';
 
-const context = { cluster: 'demo', alarms: [], requestId: 'r-1' };
+const context = { cluster: 'demo', alarms: [], requestId: 'r-1', kinds: {} };
 const mode = { mode: 'auto', detail: '', isProblem: false } as const;
 const situation = { cluster: 'demo', now: 0, look: null, lease: null, runs: [], mode, schedules: [], problems: [] };
 const report = sampleReport({ workflow: 'toy', outcome: 'refused', trigger: { kind: 'alarm', source: 'x' } });

@@ -81,7 +81,7 @@ describe('WorkflowSchedules', () => {
 
   it('hands dispatch what dispatch takes: one night is one cause, on every try', () => {
     const { schedules } = scheduleStack({ kubernetes: sampleKubernetes });
-    const context = { cluster: 'demo', alarms: [], requestId: 'x' };
+    const context = { cluster: 'demo', alarms: [], requestId: 'x', kinds: {} };
 
     const decisions = schedules.map(({ Name, Target }) => {
       const arn = `arn:aws:scheduler:eu-central-1:111122223333:schedule/default/${Name}`;
@@ -144,7 +144,7 @@ describe('WorkflowSchedules', () => {
       const filled = String(Target.Input)
         .replace('<aws.scheduler.schedule-arn>', `arn:aws:scheduler:eu-central-1:111122223333:schedule/default/${Name}`)
         .replace('<aws.scheduler.scheduled-time>', '2026-11-24T10:00:00Z');
-      return parseTrigger(JSON.parse(filled), { cluster: 'demo', alarms: [], requestId: 'x' });
+      return parseTrigger(JSON.parse(filled), { cluster: 'demo', alarms: [], requestId: 'x', kinds: {} });
     });
 
     expect(decisions).toMatchObject(

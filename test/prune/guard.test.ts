@@ -1,9 +1,10 @@
 // The blast radius: what is more than one run may delete unasked.
 import { describe, expect, it } from 'vitest';
-import { type Counts, guard, letThrough } from '../../functions/prune/guard.ts';
+import { MOST_DELETES } from '../../functions/contract/configuration.ts';
+import { adviceOn, type Counts, guard, letThrough, raiseOf, wordsOf } from '../../functions/prune/guard.ts';
 import { kindOf } from './samples.ts';
 
-const policy = { maxStaleShare: 0.5, maxStaleCount: 10_000, maxDeletes: 4_000 };
+const policy = { maxStaleShare: 0.5, maxStaleCount: 10_000 };
 const kind = kindOf('vulnerabilityreports');
 
 function counts(listed: number, stale: number, kept: Counts['kept'] = {}): Counts {
@@ -21,14 +22,21 @@ describe('R12: the blast-radius guard', () => {
   });
 
   it.each([
-    ['more than the share', counts(99, 50), '50 of 99', '51 %', '"].maxStaleShare to 0.51 or more'],
-    ['nearly all', counts(20_001, 10_000, { foreign: 10_000 }), 'Of 10,001', 'over 99 %', 'maxStaleShare to 1 and'],
-    ['all', counts(1_000, 1_000), '1,000 of 1,000', '100 %', 'maxStaleShare to 1 and'],
-    ['more than the count', counts(40_000, 10_001), '10,001 of 40,000', '25 %', 'prune.maxStaleCount to 10001'],
-  ])('stops where %s are stale, with numbers, reasons and what to set', (_name, found, ...words) => {
-    const { why: reason, held } = guard(kind, found, policy) ?? {};
+    ['more than the share', counts(99, 50), '50 of 99', '51 %', '"maxStaleShare":0.51,"maxDeletes":50}'],
+    [
+      'nearly all',
+      counts(20_001, 10_000, { foreign: 10_000 }),
+      'Of 10,001',
+      'over 99 %',
+      '"maxStaleShare":1,"maxDeletes":10000}',
+    ],
+    ['all', counts(1_000, 1_000), '1,000 of 1,000', '100 %', '"maxStaleShare":1,"maxDeletes":1000}'],
+    ['more than the count', counts(40_000, 10_001), '10,001 of 40,000', '25 %', '{"maxDeletes":10001}'],
+  ])('stops where %s are stale, with numbers, reasons and the event that allows it', (_name, found, ...words) => {
+    const guarded = guard(kind, found, policy);
+    const reason = guarded && wordsOf(kind, guarded);
 
-    expect(held).toEqual(['owners']);
+    expect(guarded?.held).toEqual(['owners']);
 
     for (const word of [...words, 'owner-gone', kind.name]) expect(reason).toContain(word);
   });
@@ -50,9 +58,45 @@ describe('R12: the blast-radius guard', () => {
 
   it('obeys what it told to set', () => {
     const found = counts(1_003, 997);
-    const share = Number(/maxStaleShare to ([\d.]+)/.exec(guard(kind, found, policy)?.why ?? '')?.[1]);
+    const { raise } = guard(kind, found, policy) ?? {};
 
-    expect(guard({ ...kind, maxStaleShare: share }, found, policy)).toBeUndefined();
+    expect(raise).toEqual({ maxStaleShare: 1, maxDeletes: 997 });
+    expect(guard(kind, found, policy, { raised: raise })).toBeUndefined();
+  });
+
+  it.each([
+    ['a share that is still too small', { maxStaleShare: 0.6, maxDeletes: 5_000 }],
+    ['no share', { maxDeletes: 5_000 }],
+  ])('R12: asks again where a person allows %s', (_what, raised) => {
+    expect(guard(kind, counts(1_003, 997), policy, { raised })?.raise).toEqual({ maxStaleShare: 1, maxDeletes: 997 });
+  });
+
+  it('R12: what a person allows is no operator’s absence', () => {
+    const found = { listed: 500, stale: 500, reasons: { 'producer-gone': 500 }, kept: {} };
+    const options = { unconfirmed: 'nobody has looked before', raised: { maxStaleShare: 1, maxDeletes: 500 } };
+
+    expect(guard(kind, found, policy, options)).toMatchObject({ held: ['producer'], raise: undefined });
+  });
+
+  it('says it as one event for all kinds, ready to paste', () => {
+    const advice = adviceOn({ [kind.name]: { maxStaleShare: 1, maxDeletes: 997 } });
+
+    expect(JSON.parse(/\{.*\}/.exec(advice)?.[0] ?? '')).toEqual({
+      workflow: 'prune',
+      limits: { [kind.name]: { maxStaleShare: 1, maxDeletes: 997 } },
+    });
+  });
+
+  it('asks for no more kinds at once than one run can delete, the most first', () => {
+    const raise = { maxDeletes: MOST_DELETES - 10 };
+
+    expect(
+      raiseOf([
+        ['a.example.com', { maxDeletes: 11 }],
+        ['b.example.com', raise],
+      ]),
+    ).toEqual({ 'b.example.com': raise });
+    expect(raiseOf([])).toBeUndefined();
   });
 
   it("takes a kind's own share before the one for all", () => {
@@ -93,15 +137,15 @@ describe('R12: the blast-radius guard', () => {
     expect(letThrough(found, guarded)).toBe(0);
   });
 
-  it('says all that speaks against it at once, and how many runs it would take', () => {
+  it('says all that speaks against it at once', () => {
     const reasons = { 'owner-gone': 9_000, 'producer-gone': 8_000 };
     const found = { listed: 20_000, stale: 17_000, reasons, kept: { fresh: 3_000 } };
 
-    const { why, held } = guard(kind, found, policy, { unconfirmed: 'nobody has looked before' }) ?? {};
+    const { why, held, raise } = guard(kind, found, policy, { unconfirmed: 'nobody has looked before' }) ?? {};
 
     expect(held).toEqual(['owners', 'producer']);
-    const said = ['maxStaleCount (10,000)', 'share than maxStaleShare allows', 'nobody has looked', 'takes 5 runs'];
-    for (const words of [...said, 'prune.maxStaleCount to 17000', 'maxStaleShare to 0.75'])
-      expect(why).toContain(words);
+    expect(raise).toEqual({ maxStaleShare: 0.75, maxDeletes: 9_000 });
+    const said = ['maxStaleCount (10,000)', 'share than maxStaleShare allows', 'nobody has looked'];
+    for (const words of said) expect(why).toContain(words);
   });
 });

@@ -214,7 +214,7 @@ describe('the buttons', () => {
   });
 
   it('say what dispatch understands, with all that CloudWatch adds to it', () => {
-    const context = { cluster: 'production', alarms: [], requestId: 'r-1' };
+    const context = { cluster: 'production', alarms: [], requestId: 'r-1', kinds: {} };
     const widgetContext = { dashboardName: 'd', forms: { all: {} }, params: {}, theme: 'light', width: 588 };
 
     const orders = actions.map(({ command }) => parseTrigger({ ...JSON.parse(command), widgetContext }, context));
