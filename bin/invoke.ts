@@ -21,6 +21,20 @@ import { progressLine } from './progress.ts';
 const FUNCTIONS = ['dispatch', ...WORKFLOW_NAMES, 'probe'] as const;
 const USAGE = `npm run -s invoke -- <${FUNCTIONS.join('|')}> --config cluster.json [--event event.json] [--dry-run]`;
 
+const HELP = `${USAGE}
+
+Runs a function in this process, against the cluster of a configuration file. Standard output is its report as JSON,
+everything else goes to standard error.
+
+  --config FILE  one cluster's configuration
+  --event FILE   the function's event as JSON; dispatch needs one. Limits for one run of prune go in here:
+                 { "limits": { "<plural>.<group>": { "maxStaleShare": 1, "maxDeletes": 5000 } } }
+  --dry-run      look and plan, change nothing
+  --help         this text
+
+Exit code: 0 done or nothing to do, 1 failed, 2 a person should look.
+`;
+
 /** What stands for the prune function's ARN here: recover and maintain have it run in this process. */
 const PRUNE_HERE = 'prune, in this process';
 
@@ -32,9 +46,13 @@ process.env.POWERTOOLS_LOG_LEVEL ??= 'WARN';
 process.env.POWERTOOLS_METRICS_DISABLED ??= 'true';
 
 try {
-  const report = await invoke(process.argv.slice(2));
-  writeReport(`${JSON.stringify(report, null, 2)}\n`);
-  process.exitCode = exitCode(report.outcome);
+  const args = process.argv.slice(2);
+  if (args.some((arg) => arg === '--help' || arg === '-h')) writeReport(HELP);
+  else {
+    const report = await invoke(args);
+    writeReport(`${JSON.stringify(report, null, 2)}\n`);
+    process.exitCode = exitCode(report.outcome);
+  }
 } catch (error) {
   process.stderr.write(`${describeError(error)}\n`);
   process.exitCode = 1;

@@ -36,10 +36,14 @@ function size(sizes: MemberSizes | undefined): string {
   return sizes === undefined ? NO_ANSWER : formatBytes(sizes.dbSize);
 }
 
+/** Those of which there is something to say, the largest first. */
 export function describePruned(pruned: readonly PrunedResource[]): string {
+  const told = pruned
+    .filter(({ stale, deleted, note }) => stale > 0 || deleted > 0 || note !== undefined)
+    .toSorted((a, b) => (b.staleBytes ?? 0) - (a.staleBytes ?? 0) || b.stale - a.stale || b.deleted - a.deleted);
   return list(
     'Reports:',
-    pruned.map(({ resource, listed, stale, deleted, staleBytes, note }) => {
+    told.map(({ resource, listed, stale, deleted, staleBytes, note }) => {
       const bytes = staleBytes === undefined ? '' : `, about ${formatBytes(staleBytes)}`;
       return `${resource}: ${count(deleted)} deleted, ${count(stale)} stale${bytes}, of ${count(listed)}${remark(note)}`;
     }),

@@ -65,6 +65,13 @@ const report = ({ stdout }: Invocation): RunReport => JSON.parse(stdout);
 const port = (server: Server | HttpServer) => (server.address() as AddressInfo).port;
 
 describe('invoke recover, where nothing can be done', () => {
+  it.each([[['--help']], [['prune', '-h']]])('%j: says how it is called, exit code 0', async (args) => {
+    const invocation = await invoke(...args);
+
+    expect(invocation).toMatchObject({ exitCode: 0, stderr: '' });
+    expect(invocation.stdout).toContain('--event FILE');
+  });
+
   it.each([
     ['no function', []],
     ['a function that there is not', ['repair']],

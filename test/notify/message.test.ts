@@ -192,8 +192,9 @@ describe('a message', () => {
   it('of a pruning says how many of which reports', () => {
     const kind = { listed: 20_000, stale: 6_000, deleted: 5_998, skipped: 2, reasons: { 'owner gone': 6_000 } };
     const pruned = [
-      { ...kind, resource: 'vulnerabilityreports.aquasecurity.github.io', staleBytes: 72_000_000 },
       { ...kind, resource: 'policyreports.wgpolicyk8s.io', deleted: 0, note: 'more than half seems stale' },
+      { ...kind, resource: 'sbomreports.aquasecurity.github.io', stale: 0, deleted: 0 },
+      { ...kind, resource: 'vulnerabilityreports.aquasecurity.github.io', staleBytes: 72_000_000 },
     ];
     const reason = '5,998 stale reports were deleted.';
 
@@ -202,6 +203,8 @@ describe('a message', () => {
       place,
     );
 
+    // The largest first, and nothing of those of which nothing is to be said.
+    expect(body).not.toContain('sbomreports');
     expect(body).toContain(
       'Reports:\n' +
         'vulnerabilityreports.aquasecurity.github.io: 5,998 deleted, 6,000 stale, about 68.7 MiB, of 20,000\n' +
