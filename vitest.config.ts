@@ -7,7 +7,7 @@ import { defineConfig } from 'vitest/config';
 export const UNIT = [
   'test/contract/{configuration,environment,kinds,report,versions}.test.ts',
   'test/control-plane/{choose-snapshot-source,node-match,verify}.test.ts',
-  'test/dispatch/{handler,parse}.test.ts',
+  'test/dispatch/{handler,parse,shapes}.test.ts',
   'test/engine/operations.test.ts',
   'test/etcd/{metrics,translate}.test.ts',
   'test/house/**/*.test.ts',

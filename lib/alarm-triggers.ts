@@ -7,6 +7,7 @@ import { ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
+import { TRIGGER_SHAPES } from '../functions/contract/trigger-shapes.ts';
 
 export interface AlarmTriggersProps {
   /** Exact names; nobody else's alarm gets through. */
@@ -23,11 +24,12 @@ export class AlarmTriggers extends Construct {
   constructor(scope: Construct, id: string, { alarmNames, target, deadLetterQueue }: AlarmTriggersProps) {
     super(scope, id);
     const stack = Stack.of(this);
+    const { source, detailType } = TRIGGER_SHAPES.alarmStateChange.rule;
     new Rule(this, 'Rule', {
       description: 'The alarms that start etcd-medic, when they go off',
       eventPattern: {
-        source: ['aws.cloudwatch'],
-        detailType: ['CloudWatch Alarm State Change'],
+        source: [source],
+        detailType: [detailType],
         detail: { alarmName: [...alarmNames], state: { value: ['ALARM'] } },
       },
       targets: [

@@ -2,6 +2,7 @@
 // the route.
 import * as z from 'zod/mini';
 import { InvalidInputError } from '../contract/errors.ts';
+import { type ShapeName, shapeOf, TRIGGER_SHAPES } from '../contract/trigger-shapes.ts';
 import { validate } from '../contract/validate.ts';
 import { excerpt, isObject, refuseOutlandish, tryJson } from './json.ts';
 import { refuseRaisedLimits } from './raised-limits.ts';
@@ -30,8 +31,8 @@ const state = z.object({ value: stateValue, timestamp });
 
 const stateChange = z
   .object({
-    'detail-type': z.literal('CloudWatch Alarm State Change'),
-    source: z.literal('aws.cloudwatch'),
+    'detail-type': z.literal(TRIGGER_SHAPES.alarmStateChange.rule.detailType),
+    source: z.literal(TRIGGER_SHAPES.alarmStateChange.rule.source),
     resources: z.array(z.string()),
     detail: z.object({ alarmName: name, state }),
   })
@@ -79,7 +80,7 @@ const alertmanagerAlert = z.object({
  * `CloudWatch Alarm State Change`, as EventBridge delivers it.
  * @throws InvalidInputError
  */
-export function readStateChange(event: unknown, source = 'EventBridge event'): AlarmTransition {
+function readStateChange(event: unknown, source = 'EventBridge event'): AlarmTransition {
   const { resources, detail } = validate(stateChange, event, source);
   const arn = resources.find((resource) => isArnOf(detail.alarmName, resource)) ?? detail.alarmName;
   return { name: detail.alarmName, source: arn, at: detail.state.timestamp, state: detail.state.value };
@@ -89,9 +90,26 @@ export function readStateChange(event: unknown, source = 'EventBridge event'): A
  * The payload of an alarm whose action is the function itself.
  * @throws InvalidInputError
  */
-export function readAction(event: unknown, source = "alarm's Lambda action"): AlarmTransition {
+function readAction(event: unknown, source = "alarm's Lambda action"): AlarmTransition {
   const { alarmArn, alarmData } = validate(action, event, source);
   return { name: alarmData.alarmName, source: alarmArn, at: alarmData.state.timestamp, state: alarmData.state.value };
+}
+
+type Read = readonly (AlarmTransition | UnreadableAlert)[];
+
+const READERS: Readonly<Record<Exclude<ShapeName, 'order'>, (value: unknown, source?: string) => Read>> = {
+  alarmAction: (value, source) => [readAction(value, source)],
+  alarmMessage: (value, source) => [fromCloudWatch(value, source)],
+  alertmanager: (value, source) => fromAlertmanager(value, source),
+  alarmStateChange: (value, source) => [readStateChange(value, source)],
+};
+
+/**
+ * @param source what a refusal calls it; the shape's own word where it is left out
+ * @throws InvalidInputError
+ */
+export function readAlarm(shape: keyof typeof READERS, value: unknown, source?: string): Read {
+  return READERS[shape](value, source);
 }
 
 /**
@@ -99,14 +117,13 @@ export function readAction(event: unknown, source = "alarm's Lambda action"): Al
  * topic.
  * @throws InvalidInputError
  */
-export function readMessage(text: string, source: string): (AlarmTransition | UnreadableAlert)[] {
+export function readMessage(text: string, source: string): Read {
   const message = tryJson(text);
   refuseOutlandish(message, source);
   refuseRaisedLimits(message, source);
   if (isObject(message)) {
-    if (Object.hasOwn(message, 'AlarmName')) return [fromCloudWatch(message, source)];
-    if (Object.hasOwn(message, 'alerts')) return fromAlertmanager(message, source);
-    if (Object.hasOwn(message, 'detail-type')) return [readStateChange(message, source)];
+    const shape = shapeOf(message, 'message');
+    if (shape !== undefined && shape !== 'order') return readAlarm(shape, message, source);
   }
   if (looksLikeAlertmanagersText(text)) {
     // It has no time in it: the second delivery of one alert couldn't be told from the first one of the next.
@@ -120,7 +137,7 @@ export function readMessage(text: string, source: string): (AlarmTransition | Un
   ]);
 }
 
-function fromCloudWatch(message: unknown, source: string): AlarmTransition {
+function fromCloudWatch(message: unknown, source = 'alarm message'): AlarmTransition {
   const alarm = validate(alarmMessage, message, source);
   return { name: alarm.AlarmName, source: alarm.AlarmArn, at: alarm.StateChangeTime, state: alarm.NewStateValue };
 }
@@ -129,7 +146,7 @@ function fromCloudWatch(message: unknown, source: string): AlarmTransition {
  * Every member's alert of one evaluation has one name and one start: the run that they ask for is the same one.
  * @throws InvalidInputError where none of them can be read: then the template is wrong
  */
-function fromAlertmanager(message: unknown, source: string): (AlarmTransition | UnreadableAlert)[] {
+function fromAlertmanager(message: unknown, source = 'Alertmanager message'): Read {
   const { alerts } = validate(alertmanagerMessage, message, source);
   const problems: string[] = [];
   const read = alerts.map((alert, index) => {

@@ -6,9 +6,10 @@ import { type Command, limitsSchema, parseCommand, triggerSchema } from '../cont
 import type { PruningPolicy } from '../contract/configuration.ts';
 import { InvalidInputError } from '../contract/errors.ts';
 import { checkLimits, kindsToPrune } from '../contract/kinds.ts';
+import { shapeOf } from '../contract/trigger-shapes.ts';
 import { validate } from '../contract/validate.ts';
 import { WORKFLOW_NAMES } from '../contract/workflows.ts';
-import { type AlarmTransition, readAction, readMessage, readStateChange, type UnreadableAlert } from './alarms.ts';
+import { type AlarmTransition, readAlarm, readMessage, type UnreadableAlert } from './alarms.ts';
 import { excerpt, isObject, refuseOutlandish } from './json.ts';
 import { refuseRaisedLimits } from './raised-limits.ts';
 import { timestamp } from './timestamp.ts';
@@ -39,10 +40,10 @@ export function parseTrigger(event: unknown, context: DispatchContext): Dispatch
   if (isObject(event)) {
     if (!Object.hasOwn(event, 'workflow')) refuseRaisedLimits(event, 'event');
     if (Object.hasOwn(event, 'Records')) return decideAll(readRecords(event), context);
-    if (Object.hasOwn(event, 'alarmData')) return decideAll([readAction(event)], context);
-    if (isScheduledEvent(event)) throw withoutInput();
-    if (Object.hasOwn(event, 'detail-type')) return decideAll([readStateChange(event)], context);
-    if (Object.hasOwn(event, 'workflow')) return [readOrder(event, context)];
+    const shape = shapeOf(event, 'event');
+    if (shape === 'alarmStateChange' && isScheduledEvent(event)) throw withoutInput();
+    if (shape === 'order') return [readOrder(event, context)];
+    if (shape !== undefined) return decideAll(readAlarm(shape, event), context);
   }
   throw new InvalidInputError('event', [
     `(the whole document): found ${excerpt(event)}, expected an alarm (from EventBridge, as a Lambda action or over SNS) ` +
