@@ -40,6 +40,8 @@ const TAILS: readonly string[] = [
   'Compacted: …; defragmented: ….',
   'Left alone: ….',
   'Look at some of them; if they are stale indeed, allow it for one run',
+  // Of the guard: whether none or no more were deleted.
+  'So …',
   'The limits of … were raised for this run by …',
   'Of … kinds some would not be deleted unasked: see the plan.',
   'Defragmented: …; not: ….',
