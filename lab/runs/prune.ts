@@ -26,6 +26,8 @@ export interface PruneOptions extends LocalExecutionOptions {
   /** `kubernetes` of the configuration. @default of the server's pruner */
   readonly kubernetes?: unknown;
   readonly parent?: string;
+  /** Of this one run, as a person raises them. */
+  readonly limits?: Command['limits'];
   readonly session?: SessionOptions;
 }
 
@@ -37,7 +39,7 @@ export async function runPrune(api: TestApiServer, options: PruneOptions = {}): 
 }
 
 export async function executePrune(api: TestApiServer, options: PruneOptions = {}): Promise<LocalExecutionResult> {
-  const { dryRun = false, prune = {}, parent, session, ...execution } = options;
+  const { dryRun = false, prune = {}, parent, limits, session, ...execution } = options;
   const kubernetes = 'kubernetes' in options ? options.kubernetes : api.configuration();
   const etcd = { endpoints: ['http://127.0.0.1:2379'] };
   process.env.ETCD_MEDIC_CLUSTER = JSON.stringify({ name: CLUSTER, etcd, kubernetes, prune });
@@ -48,6 +50,7 @@ export async function executePrune(api: TestApiServer, options: PruneOptions = {
     trigger: { kind: 'manual', source: 'test' },
     dryRun,
     ...(parent !== undefined && { parent }),
+    ...(limits !== undefined && { limits }),
   };
   return runLocally(pruneHandler(session), command, {
     skipTime: true,

@@ -132,6 +132,38 @@ describe('R12: the budget of a run', () => {
   });
 });
 
+describe('R12: limits that a person raises for one run', () => {
+  it('let go what the guard has held, by the very event that it advises; the next run is held again', async () => {
+    await api.create(REPORT, staleReports(60));
+    await api.create(SBOM, staleReports(60));
+
+    const held = await runPrune(api, { prune: { kinds: KINDS } });
+    const advised = JSON.parse(/\{"workflow":"prune","limits":.*?\}\}\}/.exec(held.reason)?.[0] ?? '');
+    const own = { [VULNERABILITY_REPORTS]: advised.limits[VULNERABILITY_REPORTS] };
+    const allowed = await runPrune(api, { prune: { kinds: KINDS }, limits: own });
+    const again = await runPrune(api, { prune: { kinds: KINDS } });
+
+    expect(held.outcome).toBe('escalated');
+    expect(Object.keys(advised.limits).toSorted()).toEqual([SBOM_REPORTS, VULNERABILITY_REPORTS]);
+    // Of the kind that was named, and of no other.
+    expect([of(held).deleted, of(allowed).deleted, of(allowed, SBOM_REPORTS).deleted]).toEqual([0, 60, 0]);
+    expect([allowed.outcome, again.outcome]).toEqual(['escalated', 'escalated']);
+    expect((await api.list(REPORT)).length).toBe(0);
+    expect((await api.list(SBOM)).length).toBe(60);
+  });
+
+  it('end at the number that they name, with the others on the budget of all', async () => {
+    await api.create(REPORT, staleReports(60));
+    await api.create(SBOM, staleReports(60));
+    const limits = { [VULNERABILITY_REPORTS]: { maxStaleShare: 1, maxDeletes: 25 } };
+    const kinds = { ...KINDS, [SBOM_REPORTS]: { maxStaleShare: 1 } };
+
+    const report = await runPrune(api, { prune: { kinds, maxDeletes: 40 }, limits });
+
+    expect([of(report).deleted, of(report, SBOM_REPORTS).deleted]).toEqual([25, 40]);
+  });
+});
+
 describe('R12: the blast-radius guard', () => {
   it('does not touch a kind of which too much seems stale, prunes the others, and escalates', async () => {
     await api.create(REPORT, [...staleReports(60), trivyReport('keep-one')]);
