@@ -77,13 +77,13 @@ export interface ReportKind {
   /** The annotation with a report's time to live, as a Go duration counted from its creation. */
   readonly ttlAnnotation: string | undefined;
   /** Its operator deletes what has outlived its TTL. Others it keeps until its policies change, TTL or not. */
-  readonly endsByTtl: boolean;
+  readonly deletesByTtl: boolean;
   readonly ttlHours: number | undefined;
   /** @default `prune.maxStaleShare` */
   readonly maxStaleShare: number | undefined;
 }
 
-const plain = { shared: false, ephemeral: false, merged: false, leftover: false, endsByTtl: false };
+const plain = { shared: false, ephemeral: false, merged: false, leftover: false, deletesByTtl: false };
 
 function trivy(plural: string, facts: Partial<ReportKind> = {}): ReportKind {
   const versions = ['v1alpha1'];
@@ -101,12 +101,12 @@ function kind(plural: string, group: string, versions: readonly string[]): Repor
 
 /** The largest first: where a run's budget does not reach for all, it goes to what fills etcd. */
 export const KNOWN_KINDS: readonly ReportKind[] = [
-  trivy('vulnerabilityreports', { endsByTtl: true }),
+  trivy('vulnerabilityreports', { deletesByTtl: true }),
   trivy('sbomreports'),
-  trivy('clustersbomreports', { endsByTtl: true }),
+  trivy('clustersbomreports', { deletesByTtl: true }),
   trivy('clustervulnerabilityreports'),
   trivy('configauditreports'),
-  trivy('exposedsecretreports', { endsByTtl: true }),
+  trivy('exposedsecretreports', { deletesByTtl: true }),
   trivy('rbacassessmentreports'),
   trivy('infraassessmentreports'),
   trivy('clusterconfigauditreports'),

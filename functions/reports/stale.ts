@@ -207,7 +207,7 @@ function isMergedAgain({ labels }: ObjectMetadata, { leftover, merged }: ReportK
  * the configuration's TTL as well.
  */
 function operatorKeeps(kind: ReportKind, ttlMs: number, idleMs: number): boolean {
-  if (kind.endsByTtl || ttlMs === 0) return false;
+  if (kind.deletesByTtl || ttlMs === 0) return false;
   return configuredTtl(kind, idleMs) !== 'passed';
 }
 

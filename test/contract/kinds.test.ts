@@ -71,7 +71,7 @@ describe('the kinds that a run looks at', () => {
       leftover: false,
       merged: false,
       ttlAnnotation: undefined,
-      endsByTtl: false,
+      deletesByTtl: false,
       ttlHours: 12,
       maxStaleShare: undefined,
     });
