@@ -1,6 +1,7 @@
 // R12: remembers which operators had a Deployment at each look, beside the lease: one look alone may be a mistake.
 import * as z from 'zod/mini';
 import { SetupError } from '../contract/errors.ts';
+import { tryJson } from '../contract/json.ts';
 import { PRODUCER_NAMES, type Producer } from '../contract/kinds.ts';
 import { clientDefaults, isSetupProblem } from './client.ts';
 import { HistoryError } from './history.ts';
@@ -62,7 +63,7 @@ export async function readProducers(table: string, cluster: string): Promise<rea
       }),
     );
     return Items.flatMap(({ record, producers }) => {
-      const read = z.safeParse(recordSchema, parse(producers?.S ?? ''));
+      const read = z.safeParse(recordSchema, tryJson(producers?.S ?? ''));
       return read.success ? [{ at: (record?.S ?? '').slice(PREFIX.length), producers: read.data }] : [];
     });
   });
@@ -83,14 +84,5 @@ async function withTable<Result>(
     throw isSetupProblem(cause) ? new SetupError(message, { cause }) : new HistoryError(message, { cause });
   } finally {
     client.destroy();
-  }
-}
-
-function parse(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
   }
 }

@@ -2,9 +2,10 @@
 // the route.
 import * as z from 'zod/mini';
 import { InvalidInputError } from '../contract/errors.ts';
+import { tryJson } from '../contract/json.ts';
 import { type ShapeName, shapeOf, TRIGGER_SHAPES } from '../contract/trigger-shapes.ts';
 import { validate } from '../contract/validate.ts';
-import { excerpt, isObject, refuseOutlandish, tryJson } from './json.ts';
+import { excerpt, isObject, refuseOutlandish } from './json.ts';
 import { refuseRaisedLimits } from './raised-limits.ts';
 import { timestamp } from './timestamp.ts';
 

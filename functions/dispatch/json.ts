@@ -1,5 +1,4 @@
-// Guards between whatever arrives and the schemas: text becomes JSON, and what no service sends is refused before it is
-// walked.
+// Guards between whatever arrives and the schemas: what no service sends is refused before it is walked.
 import { InvalidInputError } from '../contract/errors.ts';
 
 /** Real triggers nest 10 deep. Beyond this, whatever walks the data recursively could run out of stack. */
@@ -22,15 +21,6 @@ export function refuseOutlandish(value: unknown, source: string): void {
       }
     }
     level = below;
-  }
-}
-
-/** @returns undefined where `text` isn't JSON (JSON itself has no undefined) */
-export function tryJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }
 

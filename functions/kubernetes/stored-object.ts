@@ -1,5 +1,6 @@
 // A custom resource as the API server keeps it in etcd: JSON under a key that says its group, plural, namespace and
 // name. What is anything else is not judged (R12).
+import { tryJson } from '../contract/json.ts';
 import { readStoredMetadata } from './answers.ts';
 import type { ObjectMetadata, Resource } from './types.ts';
 
@@ -35,12 +36,8 @@ export function readStoredObject(
 ): StoredObject {
   if (startsWith(value, ENCRYPTED)) return { kind: 'encrypted' };
   if (startsWith(value, PROTOBUF)) return { kind: 'unreadable', why: 'it is protobuf, so it is no custom resource' };
-  let object: unknown;
-  try {
-    object = JSON.parse(value.toString());
-  } catch {
-    return { kind: 'unreadable', why: 'it is not JSON' };
-  }
+  const object = tryJson(value.toString());
+  if (object === undefined) return { kind: 'unreadable', why: 'it is not JSON' };
   const metadata = readStoredMetadata(object, modRevision);
   if (metadata === undefined) return { kind: 'unreadable', why: 'it is not an object as Kubernetes writes it' };
   const { namespace, name } = metadata;

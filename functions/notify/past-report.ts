@@ -3,6 +3,7 @@ import { DynamoDBClient, paginateQuery } from '@aws-sdk/client-dynamodb';
 import { clientDefaults, isSetupProblem } from '../aws/client.ts';
 import { HistoryError } from '../aws/history.ts';
 import { InvalidInputError, SetupError } from '../contract/errors.ts';
+import { tryJson } from '../contract/json.ts';
 import { parseReport, type RunReport } from '../contract/report.ts';
 import type { Death } from './notice.ts';
 
@@ -48,7 +49,7 @@ export async function findReport(
   try {
     for await (const { Items = [] } of pages) {
       const text = Items[0]?.report?.S;
-      if (text !== undefined) return parseReport(parseJson(text), `the report of ${execution}`);
+      if (text !== undefined) return parseReport(tryJson(text), `the report of ${execution}`);
     }
     return undefined;
   } catch (cause) {
@@ -57,14 +58,5 @@ export async function findReport(
     throw isSetupProblem(cause) ? new SetupError(message, { cause }) : new HistoryError(message, { cause });
   } finally {
     client.destroy();
-  }
-}
-
-/** @returns undefined for what isn't JSON, which then is no report */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

@@ -2,6 +2,7 @@
 import * as z from 'zod/mini';
 import { isSetupProblem } from '../aws/client.ts';
 import { EtcdMedicError, redact, SetupError } from '../contract/errors.ts';
+import { tryJson } from '../contract/json.ts';
 import { PROBE_RECORD, type ProbeLook, probeLookSchema } from '../contract/probe-record.ts';
 
 /** The look could not be written: the dashboard goes on showing the one before. */
@@ -53,12 +54,6 @@ export async function storeLook({ table, cluster, look }: StoreLookOptions): Pro
 }
 
 function answeredBefore(json: string | undefined): readonly string[] {
-  if (json === undefined) return [];
-  try {
-    const { data } = before.safeParse(JSON.parse(json));
-    return data?.answered ?? [];
-  } catch (error) {
-    if (error instanceof SyntaxError) return [];
-    throw error;
-  }
+  const { data } = before.safeParse(tryJson(json ?? ''));
+  return data?.answered ?? [];
 }

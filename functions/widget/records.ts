@@ -3,6 +3,7 @@ import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import * as z from 'zod/mini';
 import { describeError, InvalidInputError } from '../contract/errors.ts';
 import type { Immutable } from '../contract/immutable.ts';
+import { tryJson } from '../contract/json.ts';
 import { type ProbeLook, probeLookSchema } from '../contract/probe-record.ts';
 import { prunedResourceSchema, reportMemberSchema, reportSchema } from '../contract/report.ts';
 import { validate } from '../contract/validate.ts';
@@ -31,24 +32,14 @@ export type PastRun = Immutable<z.output<typeof runSchema>>;
  * @throws InvalidInputError naming the field, what was found and what was expected
  */
 export function parseLook(item: Item | undefined): ProbeLook | null {
-  return item === undefined ? null : validate(probeLookSchema, json(item.look?.S), "the probe's record");
+  return item === undefined ? null : validate(probeLookSchema, tryJson(item.look?.S ?? ''), "the probe's record");
 }
 
 export function parseReport(item: Item): { readonly report: PastRun } | { readonly problem: string } {
   try {
-    return { report: validate(runSchema, json(item.report?.S), 'its report') };
+    return { report: validate(runSchema, tryJson(item.report?.S ?? ''), 'its report') };
   } catch (error) {
     if (!(error instanceof InvalidInputError)) throw error;
     return { problem: `The run ${item.record?.S ?? '(unknown)'} could not be read: ${describeError(error)}` };
-  }
-}
-
-/** Undefined where it is none: the schema then says what was found. */
-function json(text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? '');
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
   }
 }
