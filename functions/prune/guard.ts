@@ -2,7 +2,7 @@
 import type { Raised, RaisedLimits } from '../contract/command.ts';
 import { MOST_DELETES, type PruningPolicy, type StaleReason } from '../contract/configuration.ts';
 import type { ReportKind } from '../contract/kinds.ts';
-import { EVIDENCE, type Evidence, type KeepReason } from '../reports/stale.ts';
+import { EVIDENCE, type Evidence, type KeepReason, STALE_REASONS } from '../reports/stale.ts';
 
 /** What one look at a kind has counted. */
 export interface Counts {
@@ -134,22 +134,11 @@ export function only(reasons: Counts['reasons'], evidence: readonly Evidence[]):
 }
 
 function entriesOf(reasons: Counts['reasons']): readonly (readonly [StaleReason, number])[] {
-  return REASONS.flatMap((reason) => {
+  return STALE_REASONS.flatMap((reason) => {
     const count = reasons[reason] ?? 0;
     return count > 0 ? [[reason, count] as const] : [];
   });
 }
-
-const REASONS = [
-  'unowned-ephemeral',
-  'idle-ephemeral',
-  'leftover',
-  'producer-gone',
-  'owner-gone',
-  'owner-superseded',
-  'owner-scaled-to-zero',
-  'ttl-passed',
-] as const satisfies readonly StaleReason[];
 
 /** "300 owner-gone, 112 ttl-passed". */
 export function describeReasons(reasons: Counts['reasons']): string {

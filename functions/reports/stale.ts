@@ -33,6 +33,13 @@ export const EVIDENCE: Readonly<Record<StaleReason, Evidence>> = {
   'ttl-passed': 'owners',
 };
 
+/** All of them, the surest evidence first. */
+export const STALE_REASONS: readonly StaleReason[] = Object.keys(EVIDENCE).filter(isStaleReason);
+
+function isStaleReason(name: string): name is StaleReason {
+  return Object.hasOwn(EVIDENCE, name);
+}
+
 export type KeepReason =
   | 'fresh'
   /** Stale, but somebody wants to do something before it goes. */
