@@ -136,14 +136,18 @@ export function flawInWords(version: string | undefined, flaw: VersionFlaw): str
 
 /** Whether such a member may have the gate NON_BLOCKING_DEFRAGMENTATION: from 3.8 on, its prereleases among them. */
 export function mayDefragmentBeside(version: string | undefined): boolean {
-  const [, major, minor] = VERSION.exec(version ?? '') ?? [];
-  return Number(major) > 3 || (Number(major) === 3 && Number(minor) >= 8);
+  return isFromLine(version, 8);
 }
 
 /** Whether a cluster with such a member has begun its way to 3.6, from which on other data says who its members are. */
 export function isFrom36(version: string | undefined): boolean {
+  return isFromLine(version, 6);
+}
+
+/** Whether it is of etcd 3's line with this minor or of a later one, by its first two numbers alone. */
+function isFromLine(version: string | undefined, line: number): boolean {
   const [, major, minor] = VERSION.exec(version ?? '') ?? [];
-  return Number(major) > 3 || (Number(major) === 3 && Number(minor) >= 6);
+  return Number(major) > 3 || (Number(major) === 3 && Number(minor) >= line);
 }
 
 /** What it counts as; undefined where it is no version. */
