@@ -272,7 +272,7 @@ const writtenSchema = z
           [secret, token, clientCertificate, issued],
           '{ "secretArn" }, { "caFile", "tokenFile" }, { "caFile", "certFile", "keyFile" } or { "issued": true }',
         ),
-        /** The API server's --etcd-prefix. */
+        /** The API server's --etcd-prefix, under which it keeps everything. */
         etcdPrefix: z._default(
           z.string().check(z.regex(/^(\/[A-Za-z0-9._-]+)+$/, 'a prefix such as "/registry"')),
           '/registry',

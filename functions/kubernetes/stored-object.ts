@@ -4,9 +4,6 @@ import { tryJson } from '../contract/json.ts';
 import { readStoredMetadata } from './answers.ts';
 import type { ObjectMetadata, Resource } from './types.ts';
 
-/** Where the API server keeps everything, unless its flag --etcd-prefix says otherwise. */
-export const REGISTRY = '/registry';
-
 /** The API server writes these before a value that it has encrypted, or that is protobuf. */
 const ENCRYPTED = Buffer.from('k8s:enc:');
 const PROTOBUF = Buffer.from('k8s\0');
@@ -17,13 +14,23 @@ export type StoredObject =
   | { readonly kind: 'encrypted' }
   | { readonly kind: 'unreadable'; readonly why: string };
 
-/** All keys of a kind, in every namespace; the key after the last as etcd wants it. */
-export function keysOf(
-  { group, plural }: Pick<Resource, 'group' | 'plural'>,
-  registry = REGISTRY,
-): { readonly from: string; readonly to: string } {
-  const folder = `${registry}/${group}/${plural}`;
-  return { from: `${folder}/`, to: `${folder}0` }; // '0' comes directly after '/'
+/** A range of keys as etcd wants it: `to` is the first key behind it. */
+export interface KeysUnder {
+  readonly from: string;
+  readonly to: string;
+}
+
+/** All keys under a path. */
+export function keysUnder(path: string): KeysUnder {
+  return { from: `${path}/`, to: `${path}0` }; // '0' comes directly after '/'
+}
+
+/**
+ * All keys of a kind, in every namespace.
+ * @param registry the API server's --etcd-prefix
+ */
+export function keysOf({ group, plural }: Pick<Resource, 'group' | 'plural'>, registry: string): KeysUnder {
+  return keysUnder(`${registry}/${group}/${plural}`);
 }
 
 /**

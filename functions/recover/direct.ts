@@ -1,6 +1,6 @@
 // Deletes stale reports directly in etcd where no API server can (R12): of the kinds of reports alone, what is stale by
 // what it says of itself alone, each exactly as it was read. Works with the alarm on.
-import type { ClusterConfiguration, PruningPolicy, StaleReason } from '../contract/configuration.ts';
+import type { PruningPolicy, StaleReason } from '../contract/configuration.ts';
 import { EPHEMERAL_REPORTS, kindsToPrune, perProducer, type ReportKind } from '../contract/kinds.ts';
 import { formatBytes, type PrunedResource, type RunReport } from '../contract/report.ts';
 import { patiently } from '../control-plane/patience.ts';
@@ -8,8 +8,8 @@ import type { ReachableRun } from '../control-plane/run-context.ts';
 import { checkBeforeChange, clientOf, connectAll, type Voter } from '../control-plane/voters.ts';
 import { sweepKeys } from '../etcd/sweep-keys.ts';
 import type { MemberClient, StoredValue } from '../etcd/types.ts';
-import { keysOf, REGISTRY, readStoredObject } from '../kubernetes/stored-object.ts';
-import { EVIDENCE, judge, type KeepReason, type Presence } from '../reports/stale.ts';
+import { keysOf, keysUnder, readStoredObject } from '../kubernetes/stored-object.ts';
+import { type Circumstances, EVIDENCE, judge, type KeepReason, type Presence } from '../reports/stale.ts';
 
 /** A look ends then, so that what it did is recorded and the lease renewed: a crash loses the count of no more. */
 const LOOK_MS = 30_000;
@@ -65,7 +65,9 @@ export async function pruneDirectly(
 ): Promise<DirectPruning> {
   const { journal, cluster: open, configuration } = recovery;
   const kinds = kindsToDeleteDirectly(configuration.prune);
-  const registry = configuration.kubernetes?.etcdPrefix ?? REGISTRY;
+  const registry = configuration.kubernetes?.etcdPrefix;
+  // What is not pruned through the API server is not pruned behind its back.
+  if (registry === undefined) return { deleted: 0, pruned: [], words: '`kubernetes` is not configured.' };
   const step = await patiently<{ done: readonly Course[]; unknown: readonly Course[] }, readonly Course[]>(
     { journal },
     'delete reports in etcd',
@@ -78,21 +80,19 @@ export async function pruneDirectly(
       const through = voters.find(({ id }) => [...statuses.values()][0]?.leaderId === id) ?? voters[0];
       if (through === undefined) return { outcome: 'failed', detail: 'the cluster has no voter' };
       const client = clientOf(cluster, through);
-      const { count } = await client.keyRange({ from: `${registry}/`, to: `${registry}0`, limit: 1 });
+      const { count } = await client.keyRange({ ...keysUnder(registry), limit: 1 });
       if (count === 0) {
         const detail = `there is no key under ${registry}/ in etcd: set kubernetes.etcdPrefix to the API server's --etcd-prefix`;
         return { outcome: 'refused', detail };
       }
-      const rest = (attempt.memory ?? kinds.map((kind) => atBeginning(kind, registry))).map((course) => ({
-        ...course,
-      }));
+      const hasEphemeralReports = await isDefined(client, EPHEMERAL_REPORTS, registry);
+      const producers = { ...perProducer((): Presence => 'unknown'), hasEphemeralReports };
+      const look = { client, registry, rules: configuration.prune, producers, untilMs, confirm: attempt.confirm };
+      const rest = [...(attempt.memory ?? kinds.map((kind) => atBeginning(kind, registry)))];
       for (const [index, course] of rest.entries()) {
         const kind = kinds.find((one) => one.name === course.kind);
         if (kind === undefined || course.next === undefined) continue;
-        const { problem, ...now } = await goOn(client, configuration, registry, kind, course, {
-          untilMs,
-          confirm: attempt.confirm,
-        });
+        const { problem, ...now } = await goOn(look, kind, course);
         // One that has deleted nothing says that it is not for want of time.
         if (problem !== undefined && now.deleted === course.deleted) throw problem;
         rest[index] = now;
@@ -114,13 +114,18 @@ function atBeginning(kind: ReportKind, registry: string): Course {
   return { kind: kind.name, ...nothing, next: keysOf(kind, registry).from };
 }
 
+/** What is the same for all kinds in one look. */
+interface Look extends Pick<Circumstances, 'rules' | 'producers'> {
+  readonly client: MemberClient;
+  readonly registry: string;
+  readonly untilMs: number;
+  readonly confirm: () => Promise<boolean>;
+}
+
 async function goOn(
-  client: MemberClient,
-  { prune }: ClusterConfiguration,
-  registry: string,
+  { client, registry, rules, producers, untilMs, confirm }: Look,
   kind: ReportKind,
   course: Course,
-  { untilMs, confirm }: { readonly untilMs: number; readonly confirm: () => Promise<boolean> },
 ): Promise<Course & { readonly problem?: unknown }> {
   const { from, to } = keysOf(kind, registry);
   const [first] = await client.values({ from, to, limit: 1 });
@@ -128,16 +133,7 @@ async function goOn(
     const refused = 'it is encrypted at rest, so that nobody but the API server can tell what is stale';
     return { ...course, refused, next: undefined };
   }
-  const circumstances = {
-    kind,
-    rules: prune,
-    owners: new Map(),
-    producers: {
-      ...perProducer((): Presence => 'unknown'),
-      hasEphemeralReports: await isDefined(client, EPHEMERAL_REPORTS, registry),
-    },
-    nowMs: Date.now(),
-  };
+  const circumstances = { kind, rules, owners: new Map(), producers, nowMs: Date.now() };
   const kept: Partial<Record<KeepReason, number>> = {};
   const isStale = (stored: StoredValue): StaleReason | undefined => {
     const object = readStoredObject(from, stored);

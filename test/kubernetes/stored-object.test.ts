@@ -16,7 +16,7 @@ const WRITTEN: NewObject = {
 };
 
 function read(key: string, value: string | Buffer) {
-  return readStoredObject(keysOf(REPORT).from, { key, value: Buffer.from(value), modRevision: '7' });
+  return readStoredObject(keysOf(REPORT, '/registry').from, { key, value: Buffer.from(value), modRevision: '7' });
 }
 
 describe('R12: an object as etcd has it', () => {
