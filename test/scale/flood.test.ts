@@ -1,11 +1,7 @@
 // A flood of reports fills etcd, and nobody is awake: through the API server, and in etcd itself where there is none.
-import { readFile } from 'node:fs/promises';
-import type { Context } from 'aws-lambda';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { RunReport } from '../../functions/contract/report.ts';
-import { handler as dispatch } from '../../functions/dispatch/handler.ts';
 import { pruneHandler } from '../../functions/prune/handler.ts';
-import { handler as recover } from '../../functions/recover/handler.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
 import { listAlarms, putThrough } from '../../lab/control-plane/alarms.ts';
 import { within, withMember } from '../../lab/control-plane/client.ts';
@@ -16,6 +12,7 @@ import { putBytes } from '../../lab/kubernetes/bulk.ts';
 import { type Kind, kindNamed } from '../../lab/kubernetes/kinds.ts';
 import type { NewObject } from '../../lab/kubernetes/objects.ts';
 import { startRealApiServer, whyNoRealApiServer } from '../../lab/kubernetes/real-api-server.ts';
+import { alarmPlane } from '../../lab/runs/alarm.ts';
 
 const QUOTA_BYTES = 16 * 1024 * 1024;
 const REPORT_BYTES = 10_000;
@@ -172,23 +169,7 @@ interface Overrides {
   readonly prune?: Readonly<Record<string, unknown>>;
 }
 
-/** The alarm's event through dispatch, as Lambda delivers it. */
 async function alarm({ kubernetes = {}, ...rest }: Overrides = {}): Promise<RunReport> {
-  const options = { skipTime: true, remainingTimeMs: () => 900_000 };
-  const configuration = { name: 'demo', kubernetes: { ...api.configuration(), ...kubernetes }, ...rest };
-  process.env.ETCD_MEDIC_CLUSTER = JSON.stringify(plane.configuration(configuration));
-  process.env.ETCD_MEDIC_PRUNE_FUNCTION = aws.lambda.register('etcd-medic-demo-prune', { durable: prune, options });
-  const functionArn = aws.lambda.register('etcd-medic-demo-recover', { durable: recover, options });
-  process.env.ETCD_MEDIC_WORKFLOWS = JSON.stringify({ recover: functionArn });
-  const begun = aws.lambda.executions.length;
-  try {
-    const event = JSON.parse(await readFile(new URL('../../events/alarm-eventbridge.json', import.meta.url), 'utf8'));
-    await dispatch({ ...event, id: crypto.randomUUID() }, {
-      awsRequestId: crypto.randomUUID(),
-      getRemainingTimeInMillis: () => 60_000,
-    } as Context);
-    return (await aws.lambda.executions[begun]?.result)?.result as RunReport;
-  } finally {
-    delete process.env.ETCD_MEDIC_PRUNE_FUNCTION;
-  }
+  const configuration = { kubernetes: { ...api.configuration(), ...kubernetes }, ...rest };
+  return (await alarmPlane(aws, plane, configuration, prune)).recovery;
 }

@@ -1,12 +1,7 @@
 // From the alarm to room in etcd that only pruning makes: on the very etcd that is being recovered.
 
-import { readFile } from 'node:fs/promises';
-import type { Context } from 'aws-lambda';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import type { RunReport } from '../../functions/contract/report.ts';
-import { handler as dispatch } from '../../functions/dispatch/handler.ts';
 import { handler as prune } from '../../functions/prune/handler.ts';
-import { handler as recover } from '../../functions/recover/handler.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
 import { listAlarms, putThrough } from '../../lab/control-plane/alarms.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
@@ -15,8 +10,8 @@ import type { TestApiServer } from '../../lab/kubernetes/api-server.ts';
 import { kindNamed } from '../../lab/kubernetes/kinds.ts';
 import type { NewObject } from '../../lab/kubernetes/objects.ts';
 import { startRealApiServer, whyNoRealApiServer } from '../../lab/kubernetes/real-api-server.ts';
+import { alarmPlane } from '../../lab/runs/alarm.ts';
 
-const CLUSTER = 'demo';
 const QUOTA_BYTES = 16 * 1024 * 1024;
 const REPORT_BYTES = 50_000;
 const DAYS_MS = 24 * 60 * 60 * 1000;
@@ -124,20 +119,6 @@ async function fillWithReports({ staleOfTen }: { readonly staleOfTen: number }):
   }
 }
 
-/** The alarm event through dispatch, as Lambda delivers it; what came of it, and of the pruning that it ordered. */
-async function alarm(): Promise<{ readonly recovery: RunReport; readonly pruning: RunReport | undefined }> {
-  const options = { skipTime: true, remainingTimeMs: () => 900_000 };
-  const kubernetes = api.configuration();
-  process.env.ETCD_MEDIC_CLUSTER = JSON.stringify(plane.configuration({ name: CLUSTER, kubernetes }));
-  process.env.ETCD_MEDIC_PRUNE_FUNCTION = aws.lambda.register('etcd-medic-demo-prune', { durable: prune, options });
-  const functionArn = aws.lambda.register('etcd-medic-demo-recover', { durable: recover, options });
-  process.env.ETCD_MEDIC_WORKFLOWS = JSON.stringify({ recover: functionArn });
-  try {
-    const event = JSON.parse(await readFile(new URL('../../events/alarm-eventbridge.json', import.meta.url), 'utf8'));
-    await dispatch(event, { awsRequestId: crypto.randomUUID(), getRemainingTimeInMillis: () => 60_000 } as Context);
-    const recovery = (await aws.lambda.executions[0]?.result)?.result as RunReport;
-    return { recovery, pruning: (await aws.lambda.executions[1]?.result)?.result as RunReport | undefined };
-  } finally {
-    delete process.env.ETCD_MEDIC_PRUNE_FUNCTION;
-  }
+function alarm() {
+  return alarmPlane(aws, plane, { kubernetes: api.configuration() }, prune);
 }
