@@ -168,8 +168,11 @@ describe('a fourth workflow, as one entry and one folder', () => {
 
 interface Resource {
   readonly Type: string;
-  // biome-ignore lint/suspicious/noExplicitAny: whatever a template holds
-  readonly Properties: any;
+  readonly Properties: {
+    readonly FunctionName?: string;
+    readonly DurableConfig?: { readonly ExecutionTimeout: number };
+    readonly Name?: string;
+  };
 }
 
 function deployed({ Resources, Outputs }: { Resources: Record<string, Resource>; Outputs: object }) {
@@ -178,12 +181,12 @@ function deployed({ Resources, Outputs }: { Resources: Record<string, Resource>;
   const says = (type: string, ...words: readonly string[]) =>
     of(type).some((resource) => words.every((word) => JSON.stringify(resource).includes(word)));
   return {
-    functions: toys.map(({ Properties }) => Properties.FunctionName.replace(`etcd-medic-${sampleCluster.name}-`, '')),
-    timeoutHours: toys.map(({ Properties }) => Properties.DurableConfig.ExecutionTimeout / 3_600),
+    functions: toys.map(({ Properties }) => Properties.FunctionName?.replace(`etcd-medic-${sampleCluster.name}-`, '')),
+    timeoutHours: toys.map(({ Properties }) => (Properties.DurableConfig?.ExecutionTimeout ?? 0) / 3_600),
     outputs: Object.keys(Outputs).filter((name) => name.startsWith('Toy')),
     schedules: of('AWS::Scheduler::Schedule')
       .map(({ Properties }) => Properties.Name)
-      .filter((name) => name.endsWith('toy'))
+      .filter((name) => name?.endsWith('toy'))
       .sort(),
     named: {
       'the map of dispatch': says('AWS::Lambda::Function', 'ETCD_MEDIC_WORKFLOWS', '\\"toy\\":'),
