@@ -9,7 +9,7 @@ import { formatBytes, type RunReport } from '../functions/contract/report.ts';
 import { type AwsStandIn, startAws } from '../lab/aws/stand-in.ts';
 import { putThrough } from '../lab/control-plane/alarms.ts';
 import { startControlPlane } from '../lab/control-plane/control-plane.ts';
-import { backOffsOfMinutes, lastBackOffEndsAt } from '../lab/control-plane/crash-loop.ts';
+import { backOffsOfMinutes, changeKubeletSpeed, lastBackOffEndsAt } from '../lab/control-plane/crash-loop.ts';
 import { fillWithReports } from '../lab/control-plane/fill.ts';
 import { manageNodes } from '../lab/control-plane/managed-nodes.ts';
 import type { ControlPlane } from '../lab/control-plane/plane.ts';
@@ -22,11 +22,10 @@ const MiB = 1024 * 1024;
 const QUOTA_BYTES = 96 * MiB;
 const WATCH_SECONDS = 10;
 const CLUSTER = 'demo';
-/**
- * In the crash loop the kubelets' clocks, Systems Manager's and the engine's run so many times faster: nobody waits ten
- * minutes.
- */
+/** Until the crash loop has come about, the kubelets' clocks run so many times faster: nobody waits ten minutes. */
 const CRASH_LOOP_SPEED = 20;
+/** From then on, the engine's too: a recovery takes real time, which is to be compared with the back-offs. */
+const RECOVERY_SPEED = 4;
 
 // The screen belongs to the story; the functions' log lines and metrics go to CloudWatch in real life.
 process.env.POWERTOOLS_LOG_LEVEL = 'SILENT';
@@ -41,7 +40,7 @@ interface Story {
 }
 
 const { crashLoop, version } = readOptions();
-const speed = crashLoop ? CRASH_LOOP_SPEED : 1;
+const speed = crashLoop ? RECOVERY_SPEED : 1;
 await using cleanUp = new AsyncDisposableStack();
 
 // What the recovery says before its task is on the screen.
@@ -62,7 +61,7 @@ const tasks = new Listr<Partial<Story>>([
       const plane = await startControlPlane({
         quotaBytes: QUOTA_BYTES,
         nodes: true,
-        kubeletSpeed: speed,
+        kubeletSpeed: crashLoop ? CRASH_LOOP_SPEED : 1,
         onProgress: (line) => {
           task.output = line;
         },
@@ -71,7 +70,7 @@ const tasks = new Listr<Partial<Story>>([
       });
       story.plane = cleanUp.use(plane);
       manageNodes(present(story.aws), plane, CLUSTER);
-      const probes = crashLoop ? `, probes of kubeadm 1.24, clocks ${speed} times faster` : '';
+      const probes = crashLoop ? `, probes of kubeadm 1.24, clocks ${CRASH_LOOP_SPEED} times faster` : '';
       task.title += `: etcd ${plane.version}, quota ${formatBytes(QUOTA_BYTES)}${probes}`;
     },
   },
@@ -100,8 +99,9 @@ const tasks = new Listr<Partial<Story>>([
       await backOffsOfMinutes(plane, (line) => {
         task.output = line;
       });
+      changeKubeletSpeed(plane, RECOVERY_SPEED);
       story.backOffEndsAt = lastBackOffEndsAt(plane);
-      task.title += ': all three are in CrashLoopBackOff, for minutes, and kubectl cannot help';
+      task.title += `: all three are in CrashLoopBackOff, for minutes, and kubectl cannot help; from here on clocks run ${RECOVERY_SPEED} times faster`;
     },
   },
   {

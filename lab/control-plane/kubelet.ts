@@ -78,7 +78,7 @@ export class Kubelet {
    */
   breakRestart: 'fails' | 'stays-inactive' | undefined;
   readonly #pod: StaticPod;
-  readonly #speed: number;
+  #speed: number;
   readonly #prober: Prober | undefined;
   readonly #events: KubeletEvent[] = [];
   #unit: UnitState = 'active';
@@ -166,6 +166,20 @@ export class Kubelet {
 
   get speed(): number {
     return this.#speed;
+  }
+
+  /**
+   * Its clock goes on at another speed, also where it is in the middle of a back-off: what is left of that is as long
+   * as before in its own time.
+   */
+  changeSpeed(speed: number): void {
+    const leftMs = Math.max(0, (this.#backOffUntil ?? 0) - Date.now()) * this.#speed;
+    this.#speed = speed;
+    this.#prober?.changeSpeed(speed);
+    if (this.#backOffUntil === undefined) return;
+    clearTimeout(this.#timer);
+    this.#backOffUntil = Date.now() + leftMs / speed;
+    this.#timer = setTimeout(() => this.#runAgain(), leftMs / speed);
   }
 
   /**

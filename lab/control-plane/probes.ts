@@ -56,7 +56,7 @@ export function kubeadmProbes(generation: KubeadmGeneration): PodProbes {
 export class Prober {
   readonly #url: string;
   readonly #probes: PodProbes;
-  readonly #speed: number;
+  #speed: number;
   readonly #listener: ProbeListener;
   #stop = new AbortController();
   #succeeded = false;
@@ -89,6 +89,11 @@ export class Prober {
     this.#stop.abort();
   }
 
+  /** From the next pause on. */
+  changeSpeed(speed: number): void {
+    this.#speed = speed;
+  }
+
   /** Whether the startup probe has succeeded since it was begun: `started` in a container's status. */
   get succeeded(): boolean {
     return this.#succeeded;
@@ -102,7 +107,6 @@ export class Prober {
   /** @returns whether a startup probe succeeded; a liveness probe goes on until it fails for good */
   async #probe(kind: ProbeKind, startedAt: number, signal: AbortSignal): Promise<boolean> {
     const probe = this.#probes[kind];
-    const periodMs = this.#ms(probe.periodSeconds);
     const timeoutMs = Math.max(this.#ms(probe.timeoutSeconds), LEAST_TIMEOUT_MS);
     const name = kind === 'startup' ? 'Startup' : 'Liveness';
     await wait(Math.max(0, startedAt + this.#ms(probe.initialDelaySeconds) - Date.now()), undefined, { signal });
@@ -122,7 +126,7 @@ export class Prober {
         }
       }
       // A probe that outlasts the period is followed by the next one at once.
-      await wait(Math.max(0, askedAt + periodMs - Date.now()), undefined, { signal });
+      await wait(Math.max(0, askedAt + this.#ms(probe.periodSeconds) - Date.now()), undefined, { signal });
       if (problem === undefined && kind === 'startup') return true;
     }
   }

@@ -52,6 +52,21 @@ it('starts a waiting process at once when the kubelet is restarted, and begins t
   await vi.waitFor(() => expect([crashing.state, crashing.restartCount]).toEqual(['CrashLoopBackOff', 3]), 8_000);
 });
 
+it('goes on at another speed in the middle of a back-off, with what is left of it in its own time', async () => {
+  const crashing = run('exit 3', 100);
+  await vi.waitFor(() => expect(crashing.backOffMs).toBeGreaterThanOrEqual(40_000), 30_000);
+  const before = { at: Date.now(), until: crashing.backOffUntil ?? 0 };
+
+  crashing.changeSpeed(1);
+
+  const leftMs = (crashing.backOffUntil ?? 0) - Date.now();
+  expect(leftMs).toBeLessThanOrEqual((before.until - before.at) * 100);
+  expect(leftMs).toBeGreaterThan((before.until - Date.now()) * 100 - 1_000);
+  expect(crashing.state).toBe('CrashLoopBackOff');
+  crashing.changeSpeed(1_000);
+  await vi.waitFor(() => expect(crashing.restartCount).toBeGreaterThan(3), 30_000);
+});
+
 it('leaves a running process alone when the kubelet is restarted', async () => {
   const running = run('exec sleep 600', 1);
   const { pid } = running;
