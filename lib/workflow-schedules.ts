@@ -6,7 +6,8 @@ import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { CfnSchedule, ContextAttribute } from 'aws-cdk-lib/aws-scheduler';
 import type { IQueue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
-import { type ClusterConfiguration, type Schedule, scheduleOf } from '../functions/contract/configuration.ts';
+import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
+import { type Schedule, scheduleOf } from '../functions/contract/policies.ts';
 import { type WorkflowName, workflowsOf } from '../functions/contract/workflows.ts';
 import { rehearsalName, scheduleName } from './names.ts';
 

@@ -1,6 +1,7 @@
 // The one thing that dispatch makes of any trigger and that every workflow takes as its input.
 import * as z from 'zod/mini';
-import { kindName, MOST_DELETES, share, wholeNumber } from './configuration.ts';
+import { share, wholeNumber } from './fields.ts';
+import { kindName, MOST_DELETES } from './policies.ts';
 import { validate } from './validate.ts';
 import { WORKFLOW_NAMES } from './workflows.ts';
 

@@ -1,7 +1,8 @@
 // R12, the blast radius: what evidence may be wrong for a whole kind at once, a person has to look at first.
 import type { Raised, RaisedLimits } from '../contract/command.ts';
-import { MOST_DELETES, type PruningPolicy, type StaleReason } from '../contract/configuration.ts';
+import type { PruningPolicy, StaleReason } from '../contract/configuration.ts';
 import type { ReportKind } from '../contract/kinds.ts';
+import { MOST_DELETES } from '../contract/policies.ts';
 import { EVIDENCE, type Evidence, type KeepReason, STALE_REASONS } from '../reports/stale.ts';
 
 /** What one look at a kind has counted. */

@@ -1,6 +1,7 @@
 // R12: how many reports one run may delete, and for how long: a night's budget, or in an emergency what has to go.
 import { describeSender, type RaisedLimits, type Trigger } from '../contract/command.ts';
-import { MOST_DELETES, MOST_PRUNE_MINUTES, type PruningPolicy } from '../contract/configuration.ts';
+import type { PruningPolicy } from '../contract/configuration.ts';
+import { MOST_DELETES, MOST_PRUNE_MINUTES } from '../contract/policies.ts';
 import { format } from './guard.ts';
 
 export interface Limits {

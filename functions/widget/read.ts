@@ -1,8 +1,8 @@
 // Reads what the page shows: the probe's last look, the lease and the last runs from the state table, and the switch.
 import { type AttributeValue, DynamoDBClient, GetItemCommand, QueryCommand } from '@aws-sdk/client-dynamodb';
 import { readSwitch } from '../aws/switch.ts';
-import { scheduleOf } from '../contract/configuration.ts';
 import { describeError } from '../contract/errors.ts';
+import { scheduleOf } from '../contract/policies.ts';
 import { PROBE_RECORD } from '../contract/probe-record.ts';
 import { workflowsOf } from '../contract/workflows.ts';
 import type { WidgetEnvironment } from './environment.ts';

@@ -3,7 +3,10 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { EtcdMedicError } from '../../functions/contract/errors.ts';
 import type { ControlPlane } from './plane.ts';
 
-/** Of the kubelets' time: what all of them still have to wait at least; in step with each other they could all be at 80 s. */
+/**
+ * Of the kubelets' time: what all of them still have to wait at least; in step with each other they could all be at
+ * 80 s.
+ */
 const LEFT_MS = 130_000;
 const LOOK_EVERY_MS = 50;
 const GIVE_UP_AFTER_MS = 5 * 60_000;
@@ -37,8 +40,8 @@ export async function backOffsOfMinutes(
 }
 
 /**
- * Has the kubelets' clocks go on at another speed. What comes next takes real time (etcd's own, the SDK's waits of whole
- * seconds), so that minutes of back-off must not be seconds any more.
+ * Has the kubelets' clocks go on at another speed. What comes next takes real time (etcd's own, the SDK's waits of
+ * whole seconds), so that minutes of back-off must not be seconds any more.
  */
 export function changeKubeletSpeed({ members }: ControlPlane, speed: number): void {
   for (const { kubelet } of members) kubelet.changeSpeed(speed);

@@ -2,12 +2,8 @@
 // bad its night.
 import { readdir, readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import {
-  MOST_PRUNE_MINUTES,
-  MOST_REVISION_AGE_SECONDS,
-  MOST_STALE_COUNT,
-} from '../../functions/contract/configuration.ts';
 import { KNOWN_KINDS } from '../../functions/contract/kinds.ts';
+import { MOST_PRUNE_MINUTES, MOST_REVISION_AGE_SECONDS, MOST_STALE_COUNT } from '../../functions/contract/policies.ts';
 import { WAKING_TRIES } from '../../functions/engine/prune-child.ts';
 import { AGING_LOOK_SECONDS } from '../../functions/maintain/act.ts';
 import { BATCHES_OF_A_SIZE, batchSize } from '../../functions/prune/act.ts';

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import * as z from 'zod/mini';
 import { ownAlarms } from '../../functions/contract/alarm-routes.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
+import { WORKFLOW_NAMES, workflowsOf } from '../../functions/contract/workflows.ts';
 import { durableWorkflow } from '../../functions/engine/pipeline.ts';
 import { runLocally } from '../../lab/execution/local-execution.ts';
 import { ClusterAlarms } from '../../lib/cluster-alarms.ts';
@@ -143,8 +144,8 @@ describe('ClusterAlarms', () => {
   });
 
   it.each([
-    ['no pruning', {}, ['recover', 'maintain']],
-    ['pruning', { kubernetes: sampleKubernetes }, ['recover', 'maintain', 'prune']],
+    ['no pruning', {}, workflowsOf(clusterWith())],
+    ['pruning', { kubernetes: sampleKubernetes }, WORKFLOW_NAMES],
   ])('looks at the outcomes of the workflows that there are: %s', (_, others, workflows) => {
     const { alarm } = alarmStack(others);
 

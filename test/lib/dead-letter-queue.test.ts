@@ -1,7 +1,8 @@
 import { Match } from 'aws-cdk-lib/assertions';
 import { describe, expect, it } from 'vitest';
+import { workflowsOf } from '../../functions/contract/workflows.ts';
 import { text } from './permissions.ts';
-import { synth } from './synth.ts';
+import { sampleCluster, synth } from './synth.ts';
 
 describe('DeadLetterQueue', () => {
   it('is encrypted, takes TLS only, and keeps what it gets for 14 days', () => {
@@ -34,7 +35,7 @@ describe('DeadLetterQueue', () => {
     const queue = `\${${queueId}.Arn}`;
     const withQueue = functions.filter((fn) => fn.Properties.DeadLetterConfig !== undefined);
     expect(withQueue.map((fn) => fn.Properties.FunctionName).sort()).toEqual(
-      ['dispatch', 'maintain', 'notify', 'recover'].map((name) => `etcd-medic-demo-${name}`),
+      ['dispatch', 'notify', ...workflowsOf(sampleCluster)].map((name) => `etcd-medic-demo-${name}`).sort(),
     );
     for (const fn of withQueue) expect(text(fn.Properties.DeadLetterConfig.TargetArn)).toBe(queue);
     // What comes every minute is worthless a minute later.
@@ -42,7 +43,9 @@ describe('DeadLetterQueue', () => {
     expect(lasting.length).toBeGreaterThan(1);
     for (const rule of lasting) expect(text(rule.Properties.Targets[0].DeadLetterConfig.Arn)).toBe(queue);
     expect(schedules.map((schedule) => schedule.Properties.Name).sort()).toEqual(
-      ['dry-maintain', 'dry-recover', 'maintain'].map((name) => `etcd-medic-demo-${name}`),
+      ['maintain', ...workflowsOf(sampleCluster).map((name) => `dry-${name}`)]
+        .map((name) => `etcd-medic-demo-${name}`)
+        .sort(),
     );
     for (const each of schedules) expect(text(each.Properties.Target.DeadLetterConfig.Arn)).toBe(queue);
   });

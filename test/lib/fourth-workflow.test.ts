@@ -115,11 +115,11 @@ async function unfinished(): Promise<string[]> {
 
 describe('a fourth workflow, as one entry and one folder', () => {
   it('leaves to the compiler what is configured of it, and nothing else', async () => {
-    expect(await unfinished()).toEqual(['functions/contract/configuration.ts']);
+    expect(await unfinished()).toEqual(['functions/contract/policies.ts']);
   });
 
   it('leaves nothing, once that is written', async () => {
-    insert('functions/contract/configuration.ts', '} satisfies Readonly<Record<WorkflowName, z.ZodMiniType>>;', POLICY);
+    insert('functions/contract/policies.ts', '} satisfies Readonly<Record<WorkflowName, z.ZodMiniType>>;', POLICY);
 
     expect(await unfinished()).toEqual([]);
   });

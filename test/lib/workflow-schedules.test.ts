@@ -1,5 +1,6 @@
 import { Code, Function as LambdaFunction, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { describe, expect, it } from 'vitest';
+import { WORKFLOW_NAMES } from '../../functions/contract/workflows.ts';
 import { parseTrigger } from '../../functions/dispatch/parse.ts';
 import { WorkflowSchedules } from '../../lib/workflow-schedules.ts';
 import { text } from './permissions.ts';
@@ -119,7 +120,7 @@ describe('WorkflowSchedules', () => {
           ScheduleExpressionTimezone,
           Target.RetryPolicy.MaximumEventAgeInSeconds,
         ]),
-    ).toEqual(['recover', 'maintain', 'prune'].map((workflow) => [`etcd-medic-demo-dry-${workflow}`, 'UTC', 3_600]));
+    ).toEqual(WORKFLOW_NAMES.map((workflow) => [`etcd-medic-demo-dry-${workflow}`, 'UTC', 3_600]));
   });
 
   it.each([
@@ -148,7 +149,7 @@ describe('WorkflowSchedules', () => {
     });
 
     expect(decisions).toMatchObject(
-      ['recover', 'maintain', 'prune'].map((workflow) => ({
+      WORKFLOW_NAMES.map((workflow) => ({
         kind: 'start',
         command: { workflow, dryRun: true, trigger: { kind: 'schedule', rehearsal: true } },
       })),

@@ -1,6 +1,6 @@
 // The blast radius: what is more than one run may delete unasked.
 import { describe, expect, it } from 'vitest';
-import { MOST_DELETES } from '../../functions/contract/configuration.ts';
+import { MOST_DELETES } from '../../functions/contract/policies.ts';
 import { adviceOn, type Counts, guard, letThrough, raiseOf, wordsOf } from '../../functions/prune/guard.ts';
 import { kindOf } from './samples.ts';
 

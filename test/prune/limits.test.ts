@@ -1,6 +1,6 @@
 // What one run may delete: a night's budget, or in an emergency what has to go.
 import { describe, expect, it } from 'vitest';
-import { MOST_DELETES, MOST_PRUNE_MINUTES } from '../../functions/contract/configuration.ts';
+import { MOST_DELETES, MOST_PRUNE_MINUTES } from '../../functions/contract/policies.ts';
 import { describeRaised, limitsOf } from '../../functions/prune/limits.ts';
 
 const NIGHT = { maxDeletes: 20_000, maxMinutes: 30 };
