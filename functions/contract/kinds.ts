@@ -45,6 +45,8 @@ function isProducer(name: string): name is Producer {
 
 export const PRODUCER_NAMES: readonly Producer[] = Object.keys(PRODUCERS).filter(isProducer);
 
+/** Of a request, in the API server's tables: `.status.state` under another name. */
+export const STATE_COLUMN = 'status';
 export const MANAGED_BY = 'app.kubernetes.io/managed-by';
 const TRIVY_TTL = 'trivy-operator.aquasecurity.github.io/report-ttl';
 /** Kyverno's label for a report that it has merged others into. */
@@ -74,6 +76,12 @@ export interface ReportKind {
   readonly merged: boolean;
   /** Of an older Kyverno: nobody reads or deletes them where the cluster serves `reports.kyverno.io`. */
   readonly leftover: boolean;
+  /** A request that its operator works off, whose state says whether it is over. Only where it is configured. */
+  readonly request: boolean;
+  /** Since Kyverno 1.11 each has the owner that it reports on; before, there was one for each policy, without any. */
+  readonly perOwner: boolean;
+  /** The kind to which the producer can be switched; it leaves what it wrote before where it is. */
+  readonly successor: Pick<ReportKind, 'group' | 'plural' | 'versions'> | undefined;
   /** The annotation with a report's time to live, as a Go duration counted from its creation. */
   readonly ttlAnnotation: string | undefined;
   /** Its operator deletes what has outlived its TTL. Others it keeps until its policies change, TTL or not. */
@@ -83,7 +91,16 @@ export interface ReportKind {
   readonly maxStaleShare: number | undefined;
 }
 
-const plain = { shared: false, ephemeral: false, merged: false, leftover: false, deletesByTtl: false };
+const plain = {
+  shared: false,
+  ephemeral: false,
+  merged: false,
+  leftover: false,
+  request: false,
+  perOwner: false,
+  successor: undefined,
+  deletesByTtl: false,
+};
 
 function trivy(plural: string, facts: Partial<ReportKind> = {}): ReportKind {
   const versions = ['v1alpha1'];
@@ -98,6 +115,12 @@ function kind(plural: string, group: string, versions: readonly string[]): Repor
   const open = { producer: undefined, ttlAnnotation: undefined, ttlHours: undefined, maxStaleShare: undefined };
   return { name: `${plural}.${group}`, plural, group, versions, ...plain, ...open };
 }
+
+const OPEN_REPORTS = ['reports', 'clusterreports'].map((plural) => ({
+  plural,
+  group: 'openreports.io',
+  versions: ['v1alpha1'],
+}));
 
 /** The largest first: where a run's budget does not reach for all, it goes to what fills etcd. */
 export const KNOWN_KINDS: readonly ReportKind[] = [
@@ -115,10 +138,14 @@ export const KNOWN_KINDS: readonly ReportKind[] = [
   ...[EPHEMERAL_REPORTS.plural, 'clusterephemeralreports'].map((plural) =>
     kyverno(plural, EPHEMERAL_REPORTS.group, [EPHEMERAL_REPORTS.version], { ephemeral: true }),
   ),
-  ...['policyreports', 'clusterpolicyreports'].map((plural) =>
-    kyverno(plural, 'wgpolicyk8s.io', ['v1alpha2'], { shared: true }),
+  ...OPEN_REPORTS.map((successor) =>
+    kyverno(successor.plural.replace('reports', 'policyreports'), 'wgpolicyk8s.io', ['v1alpha2'], {
+      shared: true,
+      perOwner: true,
+      successor,
+    }),
   ),
-  ...['reports', 'clusterreports'].map((plural) => kyverno(plural, 'openreports.io', ['v1alpha1'], { shared: true })),
+  ...OPEN_REPORTS.map(({ plural, group, versions }) => kyverno(plural, group, versions, { shared: true })),
   ...['admissionreports', 'clusteradmissionreports', 'backgroundscanreports', 'clusterbackgroundscanreports'].map(
     // Kyverno 1.12 served the later version, those before it only the earlier.
     (plural) =>
@@ -128,6 +155,8 @@ export const KNOWN_KINDS: readonly ReportKind[] = [
         merged: plural.endsWith('backgroundscanreports'),
       }),
   ),
+  // Not the version before: Kyverno up to 1.9 has no other, and finds by them again what it has generated.
+  kyverno('updaterequests', 'kyverno.io', ['v2'], { request: true }),
 ];
 
 /** It carries its own specification, which a person wrote: deleting it loses that. */
@@ -141,17 +170,19 @@ const NEVER = 'clustercompliancereports.aquasecurity.github.io';
  */
 export function kindsToPrune(configured: PruningPolicy['kinds']): readonly ReportKind[] {
   const problems: string[] = [];
-  const kinds = new Map(KNOWN_KINDS.map((known) => [known.name, known]));
+  const known = new Map(KNOWN_KINDS.map((each) => [each.name, each]));
+  const kinds = new Map([...known].filter(([, { request }]) => !request));
   for (const [name, { prune, version, ttlHours, maxStaleShare }] of Object.entries(configured)) {
     const field = `prune.kinds["${name}"]`;
     if (!prune) {
-      const keepsNothing = !kinds.delete(name) && name !== NEVER && version === undefined;
+      kinds.delete(name);
+      const keepsNothing = !known.has(name) && name !== NEVER && version === undefined;
       if (keepsNothing) problems.push(`${field}: found no kind that is known, ${expectedInsteadOf(name)}`);
       continue;
     }
     const dot = name.indexOf('.');
     const group = name.slice(dot + 1);
-    const found = kinds.get(name);
+    const found = known.get(name);
     if (name === NEVER) {
       problems.push(`${field}: found a kind that is never pruned, because it carries its own specification`);
     } else if (isBuiltIn(group)) {

@@ -108,6 +108,9 @@ const reasons = z.strictObject({
   leftover: counts,
   'unowned-ephemeral': counts,
   'idle-ephemeral': counts,
+  'finished-request': counts,
+  'unowned-policy-report': counts,
+  'moved-to-openreports': counts,
 });
 
 const prune = z.strictObject({

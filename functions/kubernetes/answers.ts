@@ -32,6 +32,11 @@ const metadataList = z.object({
   metadata: listMetadata,
   items: nullable(z.array(z.object({ metadata }))),
 });
+const table = z.object({
+  metadata: listMetadata,
+  columnDefinitions: nullable(z.array(z.object({ name: z.string() }))),
+  rows: nullable(z.array(z.object({ cells: z.array(z.unknown()), object: z.object({ metadata }) }))),
+});
 const scaledList = z.object({
   metadata: listMetadata,
   items: nullable(z.array(z.object({ metadata, spec: nullable(z.object({ replicas: nullable(z.number()) })) }))),
@@ -82,6 +87,16 @@ export function readMetadataList(answer: Answer, call: ApiCall): Page<ObjectMeta
   };
 }
 
+/** The same as a table, with a column's cells as `state`. @throws KubernetesError */
+export function readTable(answer: Answer, call: ApiCall, column: string): Page<ObjectMetadata> {
+  const { metadata: ofList, columnDefinitions, rows } = read(answer, call, table);
+  const index = (columnDefinitions ?? []).findIndex(({ name }) => name === column);
+  return {
+    items: (rows ?? []).map(({ cells, object }) => withState(plain(object.metadata), cells[index])),
+    continueToken: ofList.continue || undefined,
+  };
+}
+
 /** Of whole objects. @throws KubernetesError */
 export function readScaledList(answer: Answer, call: ApiCall): Page<ScaledOwner> {
   const list = read(answer, call, scaledList);
@@ -109,7 +124,9 @@ export function readStoredMetadata(object: unknown, resourceVersion: string): Ob
     z.object({ metadata: z.extend(metadata, { resourceVersion: z.optional(z.unknown()) }) }),
     object,
   );
-  return success ? plain({ ...data.metadata, resourceVersion }) : undefined;
+  if (!success) return undefined;
+  const { data: found } = z.safeParse(z.object({ status: z.object({ state: z.string() }) }), object);
+  return withState(plain({ ...data.metadata, resourceVersion }), found?.status.state);
 }
 
 /**
@@ -154,6 +171,10 @@ export function servedAt(answer: Answer, call: ApiCall): string {
   const ms = Date.parse(String(answer.headers.date));
   if (Number.isNaN(ms)) throw notKubernetes(call, 'it does not say what time it is');
   return new Date(ms).toISOString();
+}
+
+function withState(object: ObjectMetadata, state: unknown): ObjectMetadata {
+  return typeof state === 'string' && state !== '' ? { ...object, state } : object;
 }
 
 function plain(found: z.output<typeof metadata>): ObjectMetadata {

@@ -7,6 +7,7 @@ import {
   readMetadataList,
   readScaledList,
   readStatus,
+  readTable,
   servedAt,
 } from './answers.ts';
 import { Calls, type Patience } from './calls.ts';
@@ -96,7 +97,9 @@ class ApiServerClient implements KubernetesClient {
       this.#requests.listMetadata(resource, which),
     );
     const { receivedBytes } = answer;
-    return { ...readMetadataList(answer, call), servedAt: servedAt(answer, call), inconsistent, receivedBytes };
+    const { stateColumn } = options;
+    const page = stateColumn === undefined ? readMetadataList(answer, call) : readTable(answer, call, stateColumn);
+    return { ...page, servedAt: servedAt(answer, call), inconsistent, receivedBytes };
   }
 
   async listScaled(resource: Resource, options: ListOptions): ReturnType<KubernetesClient['listScaled']> {

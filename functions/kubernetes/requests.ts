@@ -10,6 +10,8 @@ import type { ListedObject, ListOptions, Resource } from './types.ts';
 export type { RequestContext };
 
 const METADATA_LIST = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io';
+/** Metadata, and beside it what the kind's definition has as columns. */
+const TABLE = 'application/json;as=Table;v=v1;g=meta.k8s.io';
 const METADATA = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io';
 const WHOLE = 'application/json';
 
@@ -32,9 +34,9 @@ export class Requests {
     this.#factory = new CustomObjectsApiRequestFactory(createConfiguration({ baseServer }));
   }
 
-  /** One page of a kind, metadata only. */
+  /** One page of a kind, metadata only; with a column, as a table. */
   async listMetadata(resource: Resource, options: ListOptions): Promise<RequestContext> {
-    return this.#list(resource, options, METADATA_LIST);
+    return this.#list(resource, options, options.stateColumn === undefined ? METADATA_LIST : TABLE);
   }
 
   /** The same with whole objects. */

@@ -19,6 +19,8 @@ export interface ListOptions {
   readonly continueToken?: string | undefined;
   /** @default all of them */
   readonly namespace?: string | undefined;
+  /** A column of the kind's table, whose cells are handed out as `state`. @default none */
+  readonly stateColumn?: string | undefined;
 }
 
 export interface OwnerReference {
@@ -44,6 +46,8 @@ export interface ObjectMetadata {
   readonly annotations: Readonly<Record<string, string>>;
   readonly ownerReferences: readonly OwnerReference[];
   readonly finalizers: readonly string[];
+  /** What its status says of its state, where that was asked for and is there. */
+  readonly state?: string | undefined;
 }
 
 /** Which object to delete, and only as it was when it was listed (R12). */

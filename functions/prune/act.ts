@@ -2,7 +2,7 @@
 
 import type { ReportKind } from '../contract/kinds.ts';
 import type { RecordedStep, StepResult } from '../engine/step.ts';
-import { isStillAbandoned, isStillWithoutOwner } from '../reports/stale.ts';
+import { isStillAbandoned, isStillWithoutOwner, placeOf } from '../reports/stale.ts';
 import type { Unconfirmed } from './absence.ts';
 import { type BatchCounts, deleteBatch, NOTHING } from './batch.ts';
 import { type Guarded, guard, isHeld, letThrough, wordsOf } from './guard.ts';
@@ -24,6 +24,7 @@ import {
 } from './progress.ts';
 import { AWAY_AGAIN_SECONDS, AWAY_ATTEMPTS, type Reached, SURVEY_NEEDS_MS } from './pruning.ts';
 import type { Candidate, Candidates } from './session.ts';
+import { listSuccessors } from './successors.ts';
 import { survey } from './survey.ts';
 
 /** What a crash may leave unrecorded, and how often the lease is renewed and a lost one noticed. */
@@ -215,13 +216,24 @@ export class Acting {
     await directory.learn(owned, untilMs);
     const abandoned = next.some((candidate) => candidate.restsOn === 'producer');
     const producers = abandoned ? await directory.producers(untilMs) : undefined;
+    const moved = next.filter((candidate) => candidate.restsOn === 'successor').map(({ namespace }) => namespace);
+    const successors = await listSuccessors(client, kind, untilMs, [...new Set(moved)]);
     const rules = this.#pruning.configuration.prune;
-    const stale = next.filter(({ restsOn, reason, ownerReferences = [] }) => {
-      if (restsOn === 'owners') {
-        return isStillWithoutOwner(reason, ownerReferences, directory.owners, rules, Date.now());
+    const isStale = (candidate: Candidate): boolean => {
+      const { restsOn, reason, ownerReferences = [] } = candidate;
+      switch (restsOn) {
+        case undefined:
+          return true;
+        case 'owners':
+          return isStillWithoutOwner(reason, ownerReferences, directory.owners, rules, Date.now());
+        case 'producer':
+          return producers !== undefined && isStillAbandoned(reason, producers, kind);
+        // It was the newer one, and this one has not been written since.
+        case 'successor':
+          return successors.has(placeOf(candidate));
       }
-      return restsOn === undefined || (producers !== undefined && isStillAbandoned(reason, producers, kind));
-    });
+    };
+    const stale = next.filter(isStale);
     const [unreadable] = directory.unreadable;
     if (unreadable !== undefined) return { alive: 0, stopped: { why: 'unreadable', detail: unreadable } };
     const [problem] = directory.problems;

@@ -7,7 +7,7 @@ import {
   type PrunedResource,
   type RunReport,
 } from '../contract/report.ts';
-import type { Evidence } from '../reports/stale.ts';
+import { EVIDENCES, type Evidence } from '../reports/stale.ts';
 import type { Denied } from './batch.ts';
 import { adviceOn, describeReasons, format, type Guarded, letThrough, only, raiseOf, wordsOf } from './guard.ts';
 import type { Limits } from './limits.ts';
@@ -82,7 +82,7 @@ export function describeStep(step: PruneStep): PlannedStep {
   const { toDelete } = step;
   const held: readonly Evidence[] = step.held;
   const { stale, listed, reasons, staleBytes } = step.surveyed;
-  const evidence = (['object', 'producer', 'owners'] as const).filter((each) => !held.includes(each));
+  const evidence = EVIDENCES.filter((each) => !held.includes(each));
   const bytes = staleBytes === undefined ? '' : `; about ${formatBytes((staleBytes * toDelete) / stale)} in etcd`;
   const detail = `${format(toDelete)} of ${format(listed)}: ${describeReasons(only(reasons, evidence))}${bytes}`;
   return { name: `delete ${step.kind.name}`, detail };

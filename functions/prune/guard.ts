@@ -18,7 +18,7 @@ export type GuardPolicy = Pick<PruningPolicy, 'maxStaleShare' | 'maxStaleCount'>
 /** What of a kind must not be touched; all else may. */
 export interface Guarded {
   /** Reports whose reason rests on one of these. */
-  readonly held: readonly Exclude<Evidence, 'object'>[];
+  readonly held: readonly Extract<Evidence, 'producer' | 'owners'>[];
   /** All that speaks against it, with numbers and reasons. */
   readonly why: string;
   /** The limits with which one run may delete them; undefined: no limit would help. */
@@ -38,7 +38,8 @@ export interface GuardOptions {
 }
 
 /**
- * What a report says of itself is not held back, however much it is: no list can be wrong about it. Lists of owners,
+ * What a report says of itself is not held back, however much it is, nor what another one says that has taken its
+ * place: no list can be wrong about it. Lists of owners,
  * where they are wrong, are wrong about most of a kind; so a large share that rests on them is held.
  * @returns undefined where all of the kind's stale reports may be deleted
  */
@@ -52,7 +53,7 @@ export function guard(
   const byOwners = of('owners');
   const byProducer = of('producer');
   // Neither other tools' reports nor those that say enough of themselves: they must not make the share look small.
-  const judged = counts.listed - (counts.kept.foreign ?? 0) - of('object') - byProducer;
+  const judged = counts.listed - (counts.kept.foreign ?? 0) - of('object') - of('successor') - byProducer;
   const share = byOwners / judged;
   const maxStaleShare = raised?.maxStaleShare ?? kind.maxStaleShare ?? policy.maxStaleShare;
   const missing = byProducer > 0 ? unconfirmed : undefined;

@@ -18,7 +18,7 @@ export interface Candidate extends ListedObject {
    * Whom the reason rests on, beside the report itself: they may come back without anybody writing the report, whose
    * delete would be accepted then. So they are looked at again directly before it.
    */
-  readonly restsOn?: 'owners' | 'producer' | undefined;
+  readonly restsOn?: 'owners' | 'producer' | 'successor' | undefined;
   /** Where it rests on them. */
   readonly ownerReferences?: readonly OwnerReference[] | undefined;
 }

@@ -1,9 +1,9 @@
 // One look at all reports of a kind: how many there are, which are stale and why, and about how many bytes they take.
 
 import type { StaleReason } from '../contract/configuration.ts';
-import type { ReportKind } from '../contract/kinds.ts';
+import { type ReportKind, STATE_COLUMN } from '../contract/kinds.ts';
 import { NotServedError } from '../kubernetes/errors.ts';
-import type { KubernetesClient, ObjectMetadata, Resource } from '../kubernetes/types.ts';
+import type { KubernetesClient, ListOptions, ObjectMetadata, Resource } from '../kubernetes/types.ts';
 import {
   type Circumstances,
   EVIDENCE,
@@ -19,6 +19,7 @@ import type { Counts } from './guard.ts';
 import type { OwnerDirectory } from './owners.ts';
 import { SURVEY_NEEDS_MS } from './pruning.ts';
 import type { Candidate } from './session.ts';
+import { listSuccessors } from './successors.ts';
 import { checkTime, troubleOf } from './trouble.ts';
 
 /**
@@ -83,11 +84,14 @@ export async function survey(
   const finalizers = new Set<string>();
   const unknownOwners = new Set<string>();
   const candidates: Candidate[] = [];
-  const remembered: Record<Evidence, number> = { object: 0, producer: 0, owners: 0 };
+  const remembered: Record<Evidence, number> = { object: 0, producer: 0, successor: 0, owners: 0 };
   const totals = { listed: 0, stale: 0, receivedBytes: 0 };
+  const mayHaveMoved = first.items.length > 0 && rules.reasons['moved-to-openreports'];
+  const successors = mayHaveMoved ? await listSuccessors(client, kind, untilMs) : new Map<string, number>();
   for (let page = first; ; ) {
     await directory.learn(page.items, untilMs);
-    const circumstances = { kind, rules, producers, owners: directory.owners, nowMs: Date.parse(page.servedAt) };
+    const nowMs = Date.parse(page.servedAt);
+    const circumstances = { kind, rules, producers, successors, owners: directory.owners, nowMs };
     totals.listed += page.items.length;
     totals.receivedBytes += page.receivedBytes;
     for (const report of page.items) {
@@ -107,7 +111,7 @@ export async function survey(
     const { continueToken } = page;
     if (continueToken === undefined) break;
     checkTime(`listing ${kind.name}`, untilMs);
-    page = await client.listPage(resource, { limit: PAGE_SIZE, continueToken });
+    page = await client.listPage(resource, { ...pageOf(kind), continueToken });
   }
   const surveyed: Surveyed = {
     ...totals,
@@ -118,9 +122,14 @@ export async function survey(
     finalizers: [...finalizers],
     unknownOwners: [...unknownOwners],
     unreadable: [...directory.unreadable].slice(0, NAMES),
-    staleBytes: await sizeOfStale(client, resource, candidates, totals.stale),
+    // A request may hold what was asked of the API server, Secrets too: that is never read.
+    staleBytes: kind.request ? undefined : await sizeOfStale(client, resource, candidates, totals.stale),
   };
   return { surveyed, resource, candidates };
+}
+
+function pageOf({ request }: ReportKind): ListOptions {
+  return { limit: PAGE_SIZE, ...(request && { stateColumn: STATE_COLUMN }) };
 }
 
 /** @throws NotServedError where the cluster has none of the kind's versions */
@@ -129,7 +138,7 @@ async function firstPage(client: KubernetesClient, kind: ReportKind) {
   for (const version of kind.versions) {
     const resource = { group: kind.group, version, plural: kind.plural };
     try {
-      return { resource, first: await client.listPage(resource, { limit: PAGE_SIZE }) };
+      return { resource, first: await client.listPage(resource, pageOf(kind)) };
     } catch (error) {
       if (!(error instanceof NotServedError)) throw error;
       notServed ??= error;

@@ -52,7 +52,7 @@ export function mayDeleteDirectly(
 
 /** The kinds of which a report itself can say that it is stale. */
 function kindsToDeleteDirectly(policy: Pick<PruningPolicy, 'kinds'>): readonly ReportKind[] {
-  return kindsToPrune(policy.kinds).filter(({ ephemeral, leftover }) => ephemeral || leftover);
+  return kindsToPrune(policy.kinds).filter(({ ephemeral, leftover, request }) => ephemeral || leftover || request);
 }
 
 /**
@@ -133,7 +133,8 @@ async function goOn(
     const refused = 'it is encrypted at rest, so that nobody but the API server can tell what is stale';
     return { ...course, refused, next: undefined };
   }
-  const circumstances = { kind, rules, owners: new Map(), producers, nowMs: Date.now() };
+  const around = { owners: new Map(), successors: new Map<string, number>() };
+  const circumstances = { kind, rules, producers, ...around, nowMs: Date.now() };
   const kept: Partial<Record<KeepReason, number>> = {};
   const isStale = (stored: StoredValue): StaleReason | undefined => {
     const object = readStoredObject(from, stored);

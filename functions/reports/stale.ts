@@ -11,6 +11,8 @@ export type Evidence =
   | 'object'
   /** That an operator is not there, by a list of Deployments. */
   | 'producer'
+  /** That another report has taken its place, which is seen itself: a list that lacks something keeps more. */
+  | 'successor'
   /** Lists of owners. */
   | 'owners';
 
@@ -21,6 +23,12 @@ export const EVIDENCE: Readonly<Record<StaleReason, Evidence>> = {
   'idle-ephemeral': 'object',
   /** Of a kind that its operator has given up for another one. */
   leftover: 'object',
+  /** Worked off, given up or passed over an hour ago: Kyverno deletes it in that moment, or never. */
+  'finished-request': 'object',
+  /** Of Kyverno up to 1.10, one for each policy: later ones report on each owner, and know only those. */
+  'unowned-policy-report': 'object',
+  /** Its operator was switched to `openreports.io`, and has written that report there since. */
+  'moved-to-openreports': 'successor',
   /** Its operator was uninstalled, and nobody writes it any more. */
   'producer-gone': 'producer',
   /** Nobody has any of its owners' uids any more; another object of the same name does not count. */
@@ -35,6 +43,8 @@ export const EVIDENCE: Readonly<Record<StaleReason, Evidence>> = {
 
 /** All of them, the surest evidence first. */
 export const STALE_REASONS: readonly StaleReason[] = Object.keys(EVIDENCE).filter(isStaleReason);
+
+export const EVIDENCES: readonly Evidence[] = [...new Set(Object.values(EVIDENCE))];
 
 function isStaleReason(name: string): name is StaleReason {
   return Object.hasOwn(EVIDENCE, name);
@@ -76,6 +86,14 @@ export interface AtZero {
 /** By `ownerKind`. A kind that is not in it could not be listed. */
 export type Owners = ReadonlyMap<string, OwnersOfKind>;
 
+/** When somebody last wrote each, in ms since 1970, by `placeOf`. */
+export type Successors = ReadonlyMap<string, number>;
+
+/** An object's place in its kind. */
+export function placeOf({ namespace, name }: Pick<ObjectMetadata, 'namespace' | 'name'>): string {
+  return `${namespace ?? ''}/${name}`;
+}
+
 export type Presence = 'there' | 'gone' | 'unknown';
 
 export interface Producers extends Readonly<Record<Producer, Presence>> {
@@ -90,6 +108,8 @@ export interface Circumstances {
   readonly rules: StaleRules;
   readonly owners: Owners;
   readonly producers: Producers;
+  /** The operator's own in the kind that comes after this one. */
+  readonly successors: Successors;
   /** The server's own clock, in ms since 1970. */
   readonly nowMs: number;
 }
@@ -113,6 +133,15 @@ const TTL_GRACE_MS = HOUR_MS;
 const ABANDONED_MS = 24 * HOUR_MS;
 /** What Kyverno's own controller gives an ephemeral report to find its owner. */
 const EPHEMERAL_GRACE_MS = 2 * MINUTE_MS;
+/** Kyverno deletes a request as soon as it is completed, and tries one that failed again within seconds. */
+const FINISHED_MS = HOUR_MS;
+/** Kyverno's words for a request that it has worked off, given up or passed over. */
+const FINISHED: ReadonlySet<string | undefined> = new Set(['Completed', 'Failed', 'Skip']);
+/**
+ * Kyverno's own names for reports of a policy: up to 1.7 by namespace, up to 1.10 by policy. Later ones are called by
+ * their owner's uid.
+ */
+const BY_POLICY = /^(c?pol-|polr-ns-|clusterpolicyreport)/;
 
 /** Pure: the same report in the same circumstances is judged the same. */
 export function judge(report: ObjectMetadata, circumstances: Circumstances): Verdict {
@@ -151,7 +180,7 @@ function judgeReadable(
  */
 function* reasonsFor(
   report: ObjectMetadata,
-  { kind, producers, rules }: Circumstances,
+  { kind, producers, rules, successors, nowMs }: Circumstances,
   owner: OwnerState,
   { idleMs, ttl }: { readonly idleMs: number; readonly ttl: TtlState },
 ): Generator<StaleReason> {
@@ -161,7 +190,13 @@ function* reasonsFor(
     const inUse = isMergedAgain(report, kind, producers) && owner !== 'gone' && owner !== 'none';
     if (idleMs > rules.ephemeralHours * HOUR_MS && !inUse) yield 'idle-ephemeral';
   }
-  if (abandoned && kind.leftover && producers.hasEphemeralReports) yield 'leftover';
+  if (producers.hasEphemeralReports) {
+    if (abandoned && kind.leftover) yield 'leftover';
+    if (kind.request && idleMs > FINISHED_MS && FINISHED.has(report.state)) yield 'finished-request';
+    if (abandoned && kind.perOwner && owner === 'none' && BY_POLICY.test(report.name)) yield 'unowned-policy-report';
+  }
+  const succeededMs = successors.get(placeOf(report)) ?? Number.NEGATIVE_INFINITY;
+  if (abandoned && kind.successor !== undefined && succeededMs > nowMs - idleMs) yield 'moved-to-openreports';
 
   if (owner === 'gone') yield 'owner-gone';
   if (kind.producer !== undefined && PRODUCERS[kind.producer].passesOverOwnersAtZero) {
@@ -218,7 +253,7 @@ function operatorKeeps(kind: ReportKind, ttlMs: number, idleMs: number): boolean
   return configuredTtl(kind, idleMs) !== 'passed';
 }
 
-function isOwn({ labels }: ObjectMetadata, { producer }: ReportKind): boolean {
+export function isOwn({ labels }: Pick<ObjectMetadata, 'labels'>, { producer }: Pick<ReportKind, 'producer'>): boolean {
   return producer !== undefined && labels[MANAGED_BY] === PRODUCERS[producer].managedBy;
 }
 
@@ -240,7 +275,10 @@ function timeToLive(report: ObjectMetadata, kind: ReportKind): number | undefine
 const RFC_3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/;
 
 /** The later of creation and last write; undefined where one of them can't be read. */
-function lastWrittenMs({ creationTimestamp, lastWrittenAt }: ObjectMetadata): number | undefined {
+export function lastWrittenMs({
+  creationTimestamp,
+  lastWrittenAt,
+}: Pick<ObjectMetadata, 'creationTimestamp' | 'lastWrittenAt'>): number | undefined {
   const [createdMs, writtenMs] = [creationTimestamp, lastWrittenAt].map((time) =>
     RFC_3339.test(time) ? Date.parse(time) : Number.NaN,
   );
@@ -281,9 +319,12 @@ export function isStillWithoutOwner(
   return BY_OWNERS[reason]?.includes(state) ?? false;
 }
 
+/** Only a Kyverno that has its new kind has given up, or deletes, what they are about. */
+const RESTS_ON_VERSION: ReadonlySet<StaleReason> = new Set(['leftover', 'finished-request', 'unowned-policy-report']);
+
 /** Whether one that was stale for its operator's sake still is. What is not known any more is kept. */
 export function isStillAbandoned(reason: StaleReason, producers: Producers, { producer }: ReportKind): boolean {
-  if (reason === 'leftover') return producers.hasEphemeralReports;
+  if (RESTS_ON_VERSION.has(reason)) return producers.hasEphemeralReports;
   return producer !== undefined && producers[producer] === 'gone';
 }
 
@@ -292,7 +333,7 @@ export function restsOn(
   reason: StaleReason,
   report: ObjectMetadata,
   { kind, nowMs }: Pick<Circumstances, 'kind' | 'nowMs'>,
-): 'owners' | 'producer' | undefined {
+): 'owners' | 'producer' | 'successor' | undefined {
   switch (reason) {
     case 'owner-gone':
     case 'owner-superseded':
@@ -300,7 +341,11 @@ export function restsOn(
       return 'owners';
     case 'producer-gone':
     case 'leftover':
+    case 'finished-request':
+    case 'unowned-policy-report':
       return 'producer';
+    case 'moved-to-openreports':
+      return 'successor';
     case 'ttl-passed': {
       // Of any other TTL, owners say nothing; and where the configuration's has passed, neither do they of this one.
       const idleMs = nowMs - (lastWrittenMs(report) ?? nowMs);

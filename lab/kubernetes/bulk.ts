@@ -2,7 +2,7 @@
 import type { Resource } from '../../functions/kubernetes/types.ts';
 import { type Reachable, within, withMember } from '../control-plane/client.ts';
 import type { Place } from './api-server.ts';
-import { CORE_GROUP, type Kind, kindOf } from './kinds.ts';
+import { CORE_GROUP, definitionOf, type Kind, kindOf } from './kinds.ts';
 import { type NewObject, storedJson } from './objects.ts';
 
 /** etcd takes 1.5 MiB a request, and 128 operations. */
@@ -35,6 +35,20 @@ export async function putObjects(plane: Reachable, resource: Resource, objects: 
       bytes += value.length;
     }
     await flush();
+  });
+}
+
+/** Directly into etcd, before the server starts: as if a person had created them. */
+export async function putDefinitions(plane: Reachable, kinds: readonly Kind[]): Promise<void> {
+  const [member] = plane.members;
+  if (!member) throw new RangeError('a plane without members');
+  await withMember(plane, member.endpoint, async (client) => {
+    for (const kind of kinds) {
+      const definition = definitionOf(kind);
+      const key = `/registry/apiextensions.k8s.io/customresourcedefinitions/${definition.metadata.name}`;
+      const put = { key: Buffer.from(key), value: Buffer.from(JSON.stringify(definition)) };
+      await client.kv.put(put, within(TIMEOUT_MS));
+    }
   });
 }
 

@@ -1,4 +1,5 @@
 // The kinds that both test servers serve: those of the real one, which real-api-server.ts starts.
+import { randomUUID } from 'node:crypto';
 import type { Resource } from '../../functions/kubernetes/types.ts';
 
 /** Where the real server keeps its look-alikes of the core group. */
@@ -7,6 +8,8 @@ export const CORE_GROUP = 'core.shim.test';
 export interface Kind extends Resource {
   readonly kind: string;
   readonly namespaced: boolean;
+  /** What its definition shows in tables, beside the name. @default its age */
+  readonly columns?: readonly { readonly name: string; readonly type: string; readonly jsonPath: string }[];
 }
 
 const TRIVY = ['VulnerabilityReport', 'ExposedSecretReport', 'ConfigAuditReport', 'RbacAssessmentReport'].concat(
@@ -30,10 +33,46 @@ export const KINDS: readonly Kind[] = [
     ['ClusterAdmissionReport', 'ClusterBackgroundScanReport'],
   ),
   ...kinds('openreports.io', 'v1alpha1', ['Report'], ['ClusterReport']),
+  // With the columns of Kyverno's own definition.
+  ...kinds('kyverno.io', 'v2', ['UpdateRequest'], []).map((kind) => ({
+    ...kind,
+    columns: [
+      { name: 'Policy', type: 'string', jsonPath: '.spec.policy' },
+      { name: 'RuleType', type: 'string', jsonPath: '.spec.requestType' },
+      { name: 'status', type: 'string', jsonPath: '.status.state' },
+      { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' },
+    ],
+  })),
   ...kinds('apps', 'v1', ['ReplicaSet', 'Deployment', 'StatefulSet', 'DaemonSet'], []),
   ...kinds('batch', 'v1', ['Job', 'CronJob'], []),
   ...kinds('', 'v1', ['Pod', 'ConfigMap', 'Service'], ['Namespace', 'Node']),
 ];
+
+/** As Kubernetes has it, for what the real server does not have by itself. */
+export function definitionOf({ group, version, plural, kind, namespaced, columns }: Kind) {
+  const names = { plural, singular: kind.toLowerCase(), kind, listKind: `${kind}List` };
+  const schema = { openAPIV3Schema: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } };
+  const condition = (type: string) => ({ type, status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z' });
+  return {
+    apiVersion: 'apiextensions.k8s.io/v1',
+    kind: 'CustomResourceDefinition',
+    metadata: { name: `${plural}.${group}`, uid: randomUUID(), creationTimestamp: '2026-01-01T00:00:00Z' },
+    spec: {
+      group,
+      scope: namespaced ? 'Namespaced' : 'Cluster',
+      names,
+      conversion: { strategy: 'None' },
+      versions: [
+        { name: version, served: true, storage: true, schema, additionalPrinterColumns: columns, subresources: {} },
+      ],
+    },
+    status: {
+      acceptedNames: names,
+      storedVersions: [version],
+      conditions: [condition('NamesAccepted'), condition('Established')],
+    },
+  };
+}
 
 /** @throws RangeError for a kind that the test servers don't serve */
 export function kindOf({ group, plural }: Pick<Resource, 'group' | 'plural'>): Kind {

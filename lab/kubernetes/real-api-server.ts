@@ -15,8 +15,8 @@ import { startControlPlane } from '../control-plane/control-plane.ts';
 import { freePorts } from '../control-plane/ports.ts';
 import { onProcessEnd } from '../control-plane/process-end.ts';
 import type { ApiServerOptions, Place, StoredObject, TestApiServer, User } from './api-server.ts';
-import { putBytes, putObjects, UNDECODABLE } from './bulk.ts';
-import { CORE_GROUP } from './kinds.ts';
+import { putBytes, putDefinitions, putObjects, UNDECODABLE } from './bulk.ts';
+import { CORE_GROUP, KINDS } from './kinds.ts';
 import type { NewObject } from './objects.ts';
 import { rulesByUser, tokenOf, writeTokenFiles } from './users.ts';
 
@@ -60,6 +60,10 @@ export async function startRealApiServer(options: ApiServerOptions = {}): Promis
       ? []
       : [`--max-mutating-requests-inflight=${options.maxMutatingInFlight}`]),
   ];
+  await putDefinitions(
+    plane,
+    KINDS.filter(({ columns }) => columns !== undefined),
+  );
   const { server, caFile, pid } = await start(plane, directory, flags);
   const command = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0').filter(Boolean);
   const api = new RealApiServer({ plane, directory, server, caFile, command }, pid, started.move());

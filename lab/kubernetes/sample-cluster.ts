@@ -50,6 +50,13 @@ export function supersededReplicaSet(name: string, replicas = 0): NewObject {
 export const GONE = { ownerReferences: [owner('ReplicaSet', 'gone')] };
 const ttl = (text: string) => ({ annotations: { [TRIVY_TTL]: text } });
 
+/** As Kyverno's admission controller makes one, and its background controller leaves it. */
+export function updateRequest(name: string, state: string, hours: number): NewObject {
+  const labels = { 'generate.kyverno.io/policy-name': 'add-quota' };
+  const content = { spec: { policy: 'add-quota', requestType: 'generate' }, status: { state } };
+  return { name, namespace: 'kyverno', creationTimestamp: hoursAgo(hours), labels, content };
+}
+
 /**
  * Reports by kind: what begins with `stale` is to be deleted, everything else is to stay. Made anew each time: some are
  * of now.
@@ -84,6 +91,11 @@ const reports = (): Readonly<Record<string, readonly NewObject[]>> => ({
   ClusterComplianceReport: [trivyReport('keep-compliance', GONE)],
   PolicyReport: [
     trivyReport('stale-policy', { ...GONE, labels: KYVERNO }),
+    trivyReport('cpol-stale-of-a-policy', { ownerReferences: [], labels: KYVERNO }),
+    trivyReport('keep-without-owner-today', { ownerReferences: [], labels: KYVERNO }),
+    trivyReport('stale-moved', { labels: KYVERNO }),
+    trivyReport('keep-moved-not', { labels: KYVERNO }),
+    trivyReport('keep-moved-before', { labels: KYVERNO }),
     trivyReport('keep-other-tool', { ...GONE, labels: { 'app.kubernetes.io/managed-by': 'falco' } }),
     trivyReport('keep-scaled', { ownerReferences: [owner('ReplicaSet', 'at-zero')], labels: KYVERNO }),
   ],
@@ -97,18 +109,28 @@ const reports = (): Readonly<Record<string, readonly NewObject[]>> => ({
   ],
   BackgroundScanReport: [trivyReport('stale-leftover', { labels: KYVERNO })],
   ClusterReport: [trivyReport('stale-open', { ...GONE, labels: KYVERNO })],
+  // Of a kind that is looked at only where it is configured.
+  UpdateRequest: [updateRequest('keep-request', 'Completed', 48)],
+  Report: [
+    // By their names those that have taken the place of the policy reports above.
+    trivyReport('stale-moved', { creationTimestamp: hoursAgo(2), labels: KYVERNO }),
+    trivyReport('keep-moved-before', { creationTimestamp: hoursAgo(50), labels: KYVERNO }),
+  ],
 });
 
-export const STALE = Object.values(reports())
-  .flat()
-  .map(({ name }) => name)
-  .filter((name) => name.startsWith('stale'))
-  .toSorted();
-export const KEPT = Object.values(reports())
-  .flat()
-  .map(({ name }) => name)
-  .filter((name) => name.startsWith('keep'))
-  .toSorted();
+/** Kinds whose reports stay whatever they are called: these have taken the place of others. */
+const NEWER = ['Report'];
+
+function namesOf(wanted: (isStale: boolean) => boolean): readonly string[] {
+  return Object.entries(reports())
+    .flatMap(([kind, objects]) => objects.map(({ name }) => ({ name, isNewer: NEWER.includes(kind) })))
+    .filter(({ name, isNewer }) => wanted(/^(cpol-)?stale/.test(name) && !isNewer))
+    .map(({ name }) => name)
+    .toSorted();
+}
+
+export const STALE = namesOf((isStale) => isStale);
+export const KEPT = namesOf((isStale) => !isStale);
 
 /** Both operators are there, and the owners that are not named for being gone. */
 export async function createOwners(api: TestApiServer): Promise<void> {

@@ -1,7 +1,7 @@
 // What the stand-in answers to a request, by the API's own rules and in its own words.
 import type { Resource } from '../../functions/kubernetes/types.ts';
 import type { RecordedRequest } from './faults.ts';
-import { KINDS } from './kinds.ts';
+import { KINDS, type Kind } from './kinds.ts';
 import type { Store, Stored } from './stand-in-store.ts';
 import { failure, forbidden, NOT_SERVED, notFound, type Reply, unreadableList, unreadableObject } from './statuses.ts';
 import type { Asked } from './users.ts';
@@ -69,7 +69,7 @@ function kinds(group: string, version: string): Reply {
 
 function list(
   store: Store,
-  resource: Resource & { readonly kind: string },
+  resource: Kind,
   { query, namespace, accept }: { query: URLSearchParams; namespace: string | undefined; accept: string },
   { unsafeDeletion }: Asker,
 ): Reply {
@@ -92,9 +92,11 @@ function list(
     resourceVersion,
     ...(continueToken !== undefined && { continue: continueToken, remainingItemCount: remaining }),
   };
-  const body = isPartial
-    ? { kind: 'PartialObjectMetadataList', apiVersion: 'meta.k8s.io/v1', metadata, items: items.map(partial) }
-    : { kind: `${resource.kind}List`, apiVersion: items[0]?.apiVersion ?? 'v1', metadata, items };
+  const body = accept.includes('as=Table;')
+    ? tableOf(resource, items, metadata)
+    : isPartial
+      ? { kind: 'PartialObjectMetadataList', apiVersion: 'meta.k8s.io/v1', metadata, items: items.map(partial) }
+      : { kind: `${resource.kind}List`, apiVersion: items[0]?.apiVersion ?? 'v1', metadata, items };
   return { status: 200, body };
 }
 
@@ -151,6 +153,29 @@ function succeeded({ group, plural }: Resource, { metadata: { name, uid } }: Sto
 
 function keyOf({ group, plural }: Resource, { metadata: { namespace, name } }: Stored): string {
   return `/${group}/${plural}/${namespace === undefined ? name : `${namespace}/${name}`}`;
+}
+
+function tableOf({ columns = AGE }: Kind, items: readonly Stored[], metadata: unknown): unknown {
+  const cells = (object: Stored) => columns.map(({ jsonPath }) => at(object, jsonPath));
+  return {
+    kind: 'Table',
+    apiVersion: 'meta.k8s.io/v1',
+    metadata,
+    columnDefinitions: [{ name: 'Name', type: 'string' }, ...columns.map(({ name, type }) => ({ name, type }))],
+    rows: items.map((item) => ({ cells: [item.metadata.name, ...cells(item)], object: partial(item) })),
+  };
+}
+
+const AGE: NonNullable<Kind['columns']> = [{ name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' }];
+
+/** A simple path's value; null where there is none. */
+function at(object: unknown, jsonPath: string): unknown {
+  const fields = jsonPath.split('.').filter(Boolean);
+  return fields.reduce<unknown>((value, field) => (isRecord(value) ? value[field] : undefined), object) ?? null;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
 }
 
 function partial({ metadata }: Stored): unknown {

@@ -61,7 +61,7 @@ export async function executePrune(api: TestApiServer, options: PruneOptions = {
 
 /** Only these kinds are looked at. */
 export function only(...names: readonly string[]): Record<string, { prune: boolean }> {
-  const others = KNOWN_KINDS.filter(({ name }) => !names.includes(name));
+  const others = KNOWN_KINDS.filter(({ name, request }) => !request && !names.includes(name));
   return Object.fromEntries(others.map(({ name }) => [name, { prune: false }]));
 }
 
@@ -115,5 +115,5 @@ function placeOf({ name, namespace }: ListedObject): NewObject {
 }
 
 function isReport({ plural }: Resource): boolean {
-  return plural.endsWith('reports');
+  return plural.endsWith('reports') || plural === 'updaterequests';
 }

@@ -4,6 +4,8 @@ import { parseCluster } from '../../functions/contract/configuration.ts';
 import { InvalidInputError } from '../../functions/contract/errors.ts';
 import { KNOWN_KINDS, kindsToPrune } from '../../functions/contract/kinds.ts';
 
+const BY_DEFAULT = KNOWN_KINDS.filter(({ name }) => name !== 'updaterequests.kyverno.io');
+
 function kindsOf(kinds: Readonly<Record<string, unknown>>) {
   const cluster = parseCluster({ name: 'demo', etcd: { endpoints: ['http://127.0.0.1:2379'] }, prune: { kinds } });
   return kindsToPrune(cluster.prune.kinds);
@@ -46,7 +48,13 @@ describe('the kinds that a run looks at', () => {
     const names = kindsOf({ 'sbomreports.aquasecurity.github.io': { prune: false } }).map(({ name }) => name);
 
     expect(names).not.toContain('sbomreports.aquasecurity.github.io');
-    expect(names).toHaveLength(KNOWN_KINDS.length - 1);
+    expect(names).toHaveLength(BY_DEFAULT.length - 1);
+  });
+
+  it('R12: have Kyverno’s requests among them only where they are named', () => {
+    const added = kindsOf({ 'updaterequests.kyverno.io': {} }).at(-1);
+
+    expect(added).toMatchObject({ name: 'updaterequests.kyverno.io', versions: ['v2'], request: true });
   });
 
   it('take what the configuration says of a known one, and keep what is known of it', () => {
@@ -70,6 +78,9 @@ describe('the kinds that a run looks at', () => {
       ephemeral: false,
       leftover: false,
       merged: false,
+      request: false,
+      perOwner: false,
+      successor: undefined,
       ttlAnnotation: undefined,
       deletesByTtl: false,
       ttlHours: 12,
@@ -104,7 +115,8 @@ describe('the kinds that a run looks at', () => {
   it.each([
     ['clustercompliancereports.aquasecurity.github.io', { prune: false }],
     ['scans.example.com', { prune: false, version: 'v1' }],
+    ['updaterequests.kyverno.io', { prune: false }],
   ])('are the same where %s, which is not among them, is switched off as %j', (name, settings) => {
-    expect(kindsOf({ [name]: settings })).toEqual(KNOWN_KINDS);
+    expect(kindsOf({ [name]: settings })).toEqual(BY_DEFAULT);
   });
 });

@@ -16,6 +16,7 @@ const reports = kindNamed('VulnerabilityReport');
 const clusterReports = kindNamed('ClusterSbomReport');
 const replicaSets = kindNamed('ReplicaSet');
 const pods = kindNamed('Pod');
+const requests = kindNamed('UpdateRequest');
 const deployments = kindNamed('Deployment');
 /** A real API server is back within a second, and on a busy machine within many. */
 const PATIENCE_MS = 60_000;
@@ -45,7 +46,7 @@ describe.each(servers())('the Kubernetes room, against $name', ({ start }) => {
   });
   afterEach(async () => {
     await kubernetes[Symbol.asyncDispose]();
-    for (const resource of [reports, clusterReports, replicaSets, pods, deployments]) {
+    for (const resource of [reports, clusterReports, replicaSets, pods, deployments, requests]) {
       for (const object of await api.list(resource)) await api.remove(resource, object);
     }
   });
@@ -106,6 +107,31 @@ describe.each(servers())('the Kubernetes room, against $name', ({ start }) => {
 
     expect(item).toMatchObject({ namespace: undefined, lastWrittenAt: '2026-01-02T03:04:05Z' });
     expect(item).toMatchObject({ labels: {}, annotations: {}, ownerReferences: [], finalizers: [] });
+  });
+
+  it('lists an object’s state beside its metadata, by a column of its definition, and nothing else of it', async () => {
+    const of = (name: string, content: Readonly<Record<string, unknown>>) =>
+      api.create(requests, [{ name, namespace: 'kyverno', creationTimestamp: '2026-02-03T04:05:06Z', content }]);
+    await of('done', { spec: { policy: 'p', context: 'x'.repeat(10_000) }, status: { state: 'Completed' } });
+    await of('new', { spec: { policy: 'p' } });
+
+    const page = await kubernetes.listPage(requests, { limit: 10, stateColumn: 'status' });
+    const first = await kubernetes.listPage(requests, { limit: 1, stateColumn: 'status' });
+    const { continueToken } = first;
+    const second = await kubernetes.listPage(requests, { limit: 1, stateColumn: 'status', continueToken });
+    const without = await kubernetes.listPage(requests, { limit: 10, stateColumn: 'no such column' });
+
+    const states = ({ items }: typeof page) => items.map(({ name, state }) => [name, state]);
+    const expected = [
+      ['done', 'Completed'],
+      ['new', undefined],
+    ];
+    expect(states(page)).toEqual(expected);
+    expect([...states(first), ...states(second)]).toEqual(expected);
+    expect(second.continueToken).toBeUndefined();
+    expect(states(without).map(([, state]) => state)).toEqual([undefined, undefined]);
+    expect(page.items[0]).toMatchObject({ namespace: 'kyverno', lastWrittenAt: '2026-02-03T04:05:06Z' });
+    expect(page.receivedBytes).toBeLessThan(5_000);
   });
 
   it('lists page by page, each object once, as it was when the list began', async () => {

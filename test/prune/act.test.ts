@@ -6,6 +6,7 @@ import { kindNamed } from '../../lab/kubernetes/kinds.ts';
 import type { NewObject } from '../../lab/kubernetes/objects.ts';
 import {
   createOwners,
+  hoursAgo,
   owner,
   staleReports,
   supersededReplicaSet,
@@ -228,6 +229,40 @@ describe('R12: an owner that a rollout had left behind', () => {
     expect(await api.list(REPORT)).toHaveLength(21);
     expect(of(report)).toMatchObject({ deleted: 2 });
     expect(report.reason).not.toContain('left for the next run');
+  });
+});
+
+describe('R12: a report that has taken another one’s place', () => {
+  it('and is gone since keeps that one, and is asked for in its namespace alone', async () => {
+    const labels = { 'app.kubernetes.io/managed-by': 'kyverno' };
+    const name = 'policyreports.wgpolicyk8s.io';
+    const newer = { labels, creationTimestamp: hoursAgo(1) };
+    await api.create(kindNamed('PolicyReport'), [trivyReport('a', { labels }), trivyReport('b', { labels })]);
+    await api.create(kindNamed('Report'), [trivyReport('a', newer), trivyReport('b', newer)]);
+
+    const report = await runPrune(api, {
+      prune: { kinds: only(name) },
+      ...upon(`survey ${name}`, () => void api.remove(kindNamed('Report'), { namespace: 'default', name: 'a' })),
+    });
+
+    expect(of(report, name)).toMatchObject({ stale: 2, deleted: 1, skipped: 1 });
+    expect((await api.list(kindNamed('PolicyReport'))).map((each) => each.name)).toEqual(['a']);
+    const asked = lists(/openreports.io/).map(({ path }) => path.replace(/\?.*/, ''));
+    expect(asked).toEqual([
+      '/apis/openreports.io/v1alpha1/reports',
+      '/apis/openreports.io/v1alpha1/namespaces/default/reports',
+    ]);
+  });
+
+  it('is not known where it may not be listed, and that one is kept', async () => {
+    const labels = { 'app.kubernetes.io/managed-by': 'kyverno' };
+    await api.create(kindNamed('PolicyReport'), [trivyReport('a', { labels })]);
+    await api.create(kindNamed('Report'), [trivyReport('a', { labels, creationTimestamp: hoursAgo(1) })]);
+    api.fail({ method: 'GET', path: /openreports.io/, times: 1_000, effect: { status: 403, reason: 'Forbidden' } });
+
+    const report = await runPrune(api, { prune: { kinds: only('policyreports.wgpolicyk8s.io') } });
+
+    expect(report.outcome, report.reason).toBe('nothing-to-do');
   });
 });
 

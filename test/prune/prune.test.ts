@@ -8,7 +8,16 @@ import { OwnerDirectory } from '../../functions/prune/owners.ts';
 import { survey } from '../../functions/prune/survey.ts';
 import type { TestApiServer } from '../../lab/kubernetes/api-server.ts';
 import { kindNamed } from '../../lab/kubernetes/kinds.ts';
-import { createOwners, createReports, KEPT, STALE, staleReports } from '../../lab/kubernetes/sample-cluster.ts';
+import {
+  createOwners,
+  createReports,
+  hoursAgo,
+  KEPT,
+  STALE,
+  staleReports,
+  trivyReport,
+  updateRequest,
+} from '../../lab/kubernetes/sample-cluster.ts';
 import { servers } from '../../lab/kubernetes/servers.ts';
 import {
   clear,
@@ -23,6 +32,8 @@ import {
 import { kindOf, RULES } from './samples.ts';
 
 const REPORT = kindNamed('VulnerabilityReport');
+const REQUESTS = kindNamed('UpdateRequest');
+const KYVERNO = { 'app.kubernetes.io/managed-by': 'kyverno' };
 const ALLOWED = { maxStaleShare: 1 };
 const VULNERABILITIES = { kind: kindOf('vulnerabilityreports'), rules: RULES };
 
@@ -69,6 +80,51 @@ describe.each(servers())('pruning, on $name', ({ start }) => {
     expect(of(report, 'policyreports.wgpolicyk8s.io').kept).toEqual({ foreign: 1 });
     expect(of(report, 'configauditreports.aquasecurity.github.io').kept).toEqual({ 'kept-by-operator': 1 });
     expect(JSON.stringify(report).length).toBeLessThan(30_000);
+  });
+
+  it('R12: deletes Kyverno’s requests that are over where they are configured, and no other, and reads none', async () => {
+    const state = (name: string) => name.split('-')[1] ?? '';
+    const all = ['ur-Completed', 'ur-Failed', 'ur-Skip', 'ur-Pending'].map((name) =>
+      updateRequest(name, state(name), 2),
+    );
+    await createAll(api, REQUESTS, [...all, updateRequest('ur-Completed-lately', 'Completed', 0.5)]);
+    const kinds = { 'updaterequests.kyverno.io': {} };
+
+    const before = await runPrune(api);
+    const report = await runPrune(api, { prune: { kinds } });
+
+    expect(before.outcome).toBe('nothing-to-do');
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect(await reportNames(api)).toEqual(['ur-Completed-lately', 'ur-Pending']);
+    expect(of(report, 'updaterequests.kyverno.io')).toEqual({
+      resource: 'updaterequests.kyverno.io',
+      listed: 5,
+      stale: 3,
+      deleted: 3,
+      skipped: 0,
+      reasons: { 'finished-request': 3 },
+    });
+  });
+
+  it('R12: deletes what was moved to openreports.io however much it is, as long as the other is there', async () => {
+    const names = Array.from({ length: 60 }, (_, i) => `report-${i}`);
+    const old = names.map((name) => trivyReport(name, { labels: KYVERNO, creationTimestamp: hoursAgo(48) }));
+    const moved = names.map((name) => trivyReport(name, { labels: KYVERNO, creationTimestamp: hoursAgo(1) }));
+    await createAll(api, kindNamed('PolicyReport'), old);
+    await createAll(api, kindNamed('Report'), moved);
+    await using connection = connect();
+    const { client, directory } = connection;
+    const what = { kind: kindOf('policyreports'), rules: RULES, capacity: 100 };
+
+    const { candidates } = await survey(client, directory, what);
+    await api.remove(kindNamed('Report'), { namespace: 'default', name: 'report-0' });
+    const report = await runPrune(api);
+
+    expect(candidates.map(({ reason, restsOn }) => `${reason} ${restsOn}`)).toEqual(
+      names.map(() => 'moved-to-openreports successor'),
+    );
+    expect(of(report, 'policyreports.wgpolicyk8s.io')).toMatchObject({ stale: 59, deleted: 59 });
+    expect((await api.list(kindNamed('PolicyReport'))).map(({ name }) => name)).toEqual(['report-0']);
   });
 
   it('finds nothing to do the second time', async () => {

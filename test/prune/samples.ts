@@ -74,6 +74,7 @@ export function circumstancesOf(changes: Partial<Circumstances> = {}): Circumsta
     kind: kindOf('vulnerabilityreports'),
     rules: RULES,
     owners: ownersOf(),
+    successors: new Map(),
     producers: { trivy: 'there', kyverno: 'there', hasEphemeralReports: true },
     nowMs: NOW_MS,
     ...changes,

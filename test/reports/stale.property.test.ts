@@ -38,10 +38,11 @@ const report: fc.Arbitrary<ObjectMetadata> = fc
     ownerReferences: fc.array(ownerReference, { maxLength: 3 }),
     finalizers: fc.constantFrom([], [], [], ['example.com/archive']),
     managedBy: fc.constantFrom('trivy-operator', 'kyverno', 'falco'),
+    name: fc.constantFrom('report', 'cpol-report'),
+    state: fc.constantFrom('Pending', 'Completed', 'Failed', undefined),
   })
   .map(({ createdMs, writtenMs, ttl, managedBy, ...rest }) => ({
     uid: 'report',
-    name: 'report',
     namespace: 'default',
     resourceVersion: '1',
     creationTimestamp: ago(Math.max(createdMs, writtenMs)),
@@ -90,8 +91,14 @@ const circumstances: fc.Arbitrary<Circumstances> = fc.record({
     scaledToZeroDays: fc.option(fc.integer({ min: 1, max: 3 }), { nil: undefined }),
   }),
   producers: fc.record({ trivy: presence, kyverno: presence, hasEphemeralReports: fc.boolean() }),
+  successors: fc.option(ageMs, { nil: undefined }).map(successorsOf),
   nowMs: fc.constant(NOW_MS),
 });
+
+/** @param writtenMs how long ago; undefined: there is none */
+function successorsOf(writtenMs: number | undefined): ReadonlyMap<string, number> {
+  return new Map(writtenMs === undefined ? [] : [['default/report', NOW_MS - writtenMs]]);
+}
 
 type Case = readonly [report: ObjectMetadata, circumstances: Circumstances];
 
@@ -117,7 +124,7 @@ const hasOwnTtl = (one: ObjectMetadata, { kind }: Circumstances) =>
 function withinTtl([one, around]: Case): Case {
   const ageHours = (around.nowMs - Date.parse(one.creationTimestamp)) / HOUR_MS;
   const hours = Math.max(0, Math.ceil(ageHours));
-  const kind = { ...around.kind, ephemeral: false };
+  const kind = { ...around.kind, ephemeral: false, request: false };
   if (hasOwnTtl(one, around)) {
     return [
       { ...one, annotations: { [TRIVY_TTL]: `${hours + 1}h` } },
@@ -137,7 +144,7 @@ function produced([one, around]: Case): Case {
     { ...one, annotations: {} },
     {
       ...around,
-      kind: { ...kind, ttlHours: undefined, leftover: false, ephemeral: false },
+      kind: { ...kind, ttlHours: undefined, leftover: false, ephemeral: false, request: false, successor: undefined },
       producers: { ...producers, trivy: present(producers.trivy), kyverno: present(producers.kyverno) },
     },
   ];
@@ -189,6 +196,29 @@ describe('for any set of reports and owners, R12: nothing is stale', () => {
     });
   });
 
+  it('for another report’s sake that was not written after it, or is of another tool’s', () => {
+    check(([one, around]) => {
+      const writtenMs = Date.parse(one.lastWrittenAt);
+
+      for (const successors of [new Map(), new Map([['default/report', writtenMs]])]) {
+        expect(staleFor(one, { ...around, successors })).not.toBe('moved-to-openreports');
+      }
+    });
+  });
+
+  it('that is a request which is not over, or of a Kyverno that would look for it again', () => {
+    check(([one, around]) => {
+      const older = { ...around.producers, hasEphemeralReports: false };
+
+      for (const state of ['Pending', '', undefined]) {
+        expect(staleFor({ ...one, state }, around)).not.toBe('finished-request');
+      }
+      expect(['finished-request', 'unowned-policy-report']).not.toContain(
+        staleFor(one, { ...around, producers: older }),
+      );
+    });
+  });
+
   it('that has finalizers, is being deleted, or is another tool’s', () => {
     check(([one, around]) => {
       const shared = { ...around, kind: { ...around.kind, shared: true } };
@@ -204,8 +234,10 @@ it('the cases of these properties have every reason and every kind of owner in t
   const seen = new Set(fc.sample(fc.tuple(report, circumstances), RUNS).map((one) => staleFor(...one)));
 
   expect([...seen].toSorted()).toEqual([
+    'finished-request',
     'idle-ephemeral',
     'leftover',
+    'moved-to-openreports',
     'not stale',
     'owner-gone',
     'owner-scaled-to-zero',
@@ -213,6 +245,7 @@ it('the cases of these properties have every reason and every kind of owner in t
     'producer-gone',
     'ttl-passed',
     'unowned-ephemeral',
+    'unowned-policy-report',
   ]);
 });
 

@@ -43,6 +43,13 @@ type Case = readonly [
 ];
 
 const fresh: Verdict = { keep: 'fresh' };
+const MOVED: Verdict = { stale: 'moved-to-openreports' };
+/** Of a policy report, another one in the kind after it. @param ms how long ago that was written */
+const moved = (ms: number) => ({
+  ...kind('policyreports'),
+  successors: new Map([['default/replicaset-app-main', NOW_MS - ms]]),
+});
+const REQUEST = { name: 'ur-x7k2p', labels: {}, ownerReferences: [], state: 'Completed' };
 const cases: Record<string, readonly Case[]> = {
   'an owner that is gone': [
     ['makes it stale', GONE, {}, { stale: 'owner-gone' }],
@@ -388,6 +395,79 @@ const cases: Record<string, readonly Case[]> = {
       fresh,
     ],
     ['is no other kind', { labels: KYVERNO }, kind('policyreports'), fresh],
+  ],
+  'a policy report of a Kyverno that wrote one for each policy': [
+    [
+      'is stale where the cluster has a later Kyverno’s kinds',
+      { name: 'cpol-require-labels', ownerReferences: [], labels: KYVERNO },
+      kind('policyreports'),
+      { stale: 'unowned-policy-report' },
+    ],
+    [
+      'is stale by its older name, too',
+      { name: 'clusterpolicyreport', namespace: undefined, ownerReferences: [], labels: KYVERNO },
+      kind('clusterpolicyreports'),
+      { stale: 'unowned-policy-report' },
+    ],
+    [
+      'is not where the cluster has none of them',
+      { name: 'cpol-require-labels', ownerReferences: [], labels: KYVERNO },
+      { ...kind('policyreports'), ...olderKyverno },
+      fresh,
+    ],
+    [
+      'is not within a day of its last write',
+      { name: 'pol-require-labels', ownerReferences: [], labels: KYVERNO, ...written(24 * HOUR_MS) },
+      kind('policyreports'),
+      fresh,
+    ],
+    [
+      'is not with an owner, or called by one',
+      { name: '1845099e-e7c8-43a5-bc74-9a44fe507601', ownerReferences: [], labels: KYVERNO },
+      kind('policyreports'),
+      fresh,
+    ],
+    ['is another tool’s', { name: 'cpol-x', ownerReferences: [] }, kind('policyreports'), { keep: 'foreign' }],
+    [
+      'is not where that is no reason',
+      { name: 'cpol-x', ownerReferences: [], labels: KYVERNO },
+      { ...kind('policyreports'), ...without('unowned-policy-report') },
+      fresh,
+    ],
+  ],
+  'a policy report whose operator was switched to openreports.io': [
+    ['is stale where it has been written there since', { labels: KYVERNO }, moved(HOUR_MS), MOVED],
+    ['is stale so before any list of owners is asked', { ...GONE, labels: KYVERNO }, moved(HOUR_MS), MOVED],
+    ['is not where the other is as old', { labels: KYVERNO }, moved(48 * HOUR_MS), fresh],
+    ['is not within a day of its last write', { labels: KYVERNO, ...written(24 * HOUR_MS) }, moved(HOUR_MS), fresh],
+    ['is not by one in another namespace', { labels: KYVERNO, namespace: 'other' }, moved(HOUR_MS), fresh],
+    ['is not the newer one itself', { labels: KYVERNO }, { ...moved(HOUR_MS), ...kind('reports') }, fresh],
+    [
+      'is not where that is no reason',
+      { labels: KYVERNO },
+      { ...moved(HOUR_MS), ...without('moved-to-openreports') },
+      fresh,
+    ],
+  ],
+  'a request of Kyverno’s to itself': [
+    ...['Completed', 'Failed', 'Skip'].map(
+      (state): Case => [
+        `is stale an hour after it was ${state}`,
+        { ...REQUEST, state, ...written(HOUR_MS + 1000) },
+        kind('updaterequests'),
+        { stale: 'finished-request' },
+      ],
+    ),
+    ['is not within that hour', { ...REQUEST, ...written(HOUR_MS) }, kind('updaterequests'), fresh],
+    ['is not while it is pending', { ...REQUEST, state: 'Pending' }, kind('updaterequests'), fresh],
+    ['is not where nobody says what it is', { ...REQUEST, state: undefined }, kind('updaterequests'), fresh],
+    [
+      'is not of a Kyverno that finds again by it what it has generated',
+      REQUEST,
+      { ...kind('updaterequests'), ...olderKyverno },
+      fresh,
+    ],
+    ['is not where that is no reason', REQUEST, { ...kind('updaterequests'), ...without('finished-request') }, fresh],
   ],
   'an ephemeral report without an owner': [
     [
