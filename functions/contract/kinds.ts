@@ -49,6 +49,8 @@ export const PRODUCER_NAMES: readonly Producer[] = Object.keys(PRODUCERS).filter
 export const STATE_COLUMN = 'status';
 export const MANAGED_BY = 'app.kubernetes.io/managed-by';
 const TRIVY_TTL = 'trivy-operator.aquasecurity.github.io/report-ttl';
+/** Kyverno's reports-server puts it on each object that it keeps. */
+export const SERVED_BY = 'kyverno.reports-server.io/served-by';
 /** Kyverno's label for a report that it has merged others into. */
 export const MERGED = 'audit.kyverno.io/report.aggregate';
 /** Kyverno's, from 1.12 on: where the cluster has it, nobody reads the kinds before it any more. */

@@ -41,6 +41,9 @@ const scaledList = z.object({
   metadata: listMetadata,
   items: nullable(z.array(z.object({ metadata, spec: nullable(z.object({ replicas: nullable(z.number()) })) }))),
 });
+const apiService = z.object({
+  spec: z.object({ service: nullable(z.object({ namespace: text, name: text })) }),
+});
 const deleted = z.object({ metadata: nullable(z.object({ finalizers: nullable(z.array(z.string())) })) });
 const kindList = z.object({
   resources: nullable(z.array(z.object({ name: text, kind: text, namespaced: z.boolean() }))),
@@ -107,6 +110,12 @@ export function readScaledList(answer: Answer, call: ApiCall): Page<ScaledOwner>
     }),
     continueToken: list.metadata.continue || undefined,
   };
+}
+
+/** Who serves a group's version, of its APIService: undefined for the API server itself. @throws KubernetesError */
+export function readService(answer: Answer, call: ApiCall): string | undefined {
+  const { spec } = read(answer, call, apiService);
+  return spec.service ? `${spec.service.namespace}/${spec.service.name}` : undefined;
 }
 
 /** Of one object. @throws KubernetesError */

@@ -6,6 +6,7 @@ import {
   readMetadata,
   readMetadataList,
   readScaledList,
+  readService,
   readStatus,
   readTable,
   servedAt,
@@ -83,6 +84,9 @@ class ApiServerClient implements KubernetesClient {
   /** By kind, by API version; undefined: the server does not have that version of the group. */
   readonly #kinds = new Map<string, Promise<KindsOfVersion | undefined>>();
 
+  /** By the name of its APIService: who serves a group's version. */
+  readonly #services = new Map<string, Promise<string | undefined>>();
+
   constructor(server: string, transport: Transport, pace: Pace, patienceMs: number) {
     this.#server = server;
     this.#transport = transport;
@@ -121,6 +125,18 @@ class ApiServerClient implements KubernetesClient {
     }
     const found = (await kinds)?.get(kind);
     return found && { group, version, ...found };
+  }
+
+  aggregatedBy({ group, version }: Pick<Resource, 'group' | 'version'>): Promise<string | undefined> {
+    const name = `${version}.${group}`;
+    let service = this.#services.get(name);
+    if (!service) {
+      service = this.#readService(name);
+      this.#services.set(name, service);
+      // What went wrong once is asked again.
+      service.catch(() => this.#services.delete(name));
+    }
+    return service;
   }
 
   async delete(resource: Resource, object: ListedObject) {
@@ -193,6 +209,16 @@ class ApiServerClient implements KubernetesClient {
     throw refusal(answer, call);
   }
 
+  async #readService(name: string): Promise<string | undefined> {
+    const call = this.#call('get', API_SERVICES, { namespace: undefined, name });
+    const object = { namespace: undefined, name };
+    const answer = await this.#calls.read(call, () => this.#requests.getWhole(API_SERVICES, object));
+    if (answer.status === 200) return readService(answer, call);
+    // Where nobody may ask, or nobody aggregates, what objects say of themselves has to do.
+    if (answer.status === 403 || answer.status === 404) return undefined;
+    throw refusal(answer, call);
+  }
+
   /** Undefined: it is gone. */
   async #look(resource: Resource, object: ListedObject, patience: Patience): Promise<ObjectMetadata | undefined> {
     const call = this.#call('get', resource, object);
@@ -218,5 +244,6 @@ function isGone(answer: Answer): boolean {
   return answer.status === 404 && !isNotServed(answer);
 }
 
+const API_SERVICES: Resource = { group: 'apiregistration.k8s.io', version: 'v1', plural: 'apiservices' };
 /** For what was listed before: its kind is there. */
 const KNOWN = { isKnown: true };

@@ -19,7 +19,7 @@ const OWNERS: readonly string[] = [
 /** By verb: `<plural>.<group>`, of the core group `<plural>` alone. */
 export const RIGHTS: Readonly<Record<ApiCall['verb'], readonly string[]>> = {
   list: [...REPORTS, ...OWNERS],
-  get: REPORTS,
+  get: [...REPORTS, 'apiservices.apiregistration.k8s.io'],
   delete: REPORTS,
 };
 

@@ -109,6 +109,12 @@ export interface KubernetesClient extends AsyncDisposable {
   /** How the API's paths name a kind; undefined where the server does not serve it. Asked once, then remembered. */
   resourceOf(apiVersion: string, kind: string): Promise<ScopedResource | undefined>;
   /**
+   * Whether a server of its own, beside the API server, serves a group's version: as `<namespace>/<service>`. Undefined
+   * where it is the API server itself, or nobody may know. Asked once, then remembered.
+   * @throws UnauthorizedError, ApiUnavailableError
+   */
+  aggregatedBy(resource: Pick<Resource, 'group' | 'version'>): Promise<string | undefined>;
+  /**
    * Deletes exactly this object as it was listed; sent again only where the answer says that nothing was done.
    * @throws DeniedError where admission says no to this object; ForbiddenError; UnauthorizedError; ApiUnavailableError
    */

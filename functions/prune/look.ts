@@ -21,6 +21,12 @@ const SURVEY_LEAVES_MS = 4 * 60_000;
 /** A call with all the patience that the client has. */
 const CALL_NEEDS_MS = 2 * 60_000;
 
+/** Kinds of which there is nothing in this etcd, each in one line of the report for all of them. */
+const PASSED_OVER: ReadonlyMap<Trouble['kind'], string> = new Map([
+  ['not-served', 'not served'],
+  ['elsewhere', 'kept elsewhere'],
+]);
+
 /** One kind, as it was found. */
 export interface Found {
   readonly kind: ReportKind;
@@ -41,8 +47,10 @@ export async function lookAtAll(pruning: Reached, kinds: readonly ReportKind[]):
     found.push(look);
     if (endsRun(look.trouble)) break;
   }
-  const notServed = found.filter(({ trouble }) => trouble?.kind === 'not-served').map(({ kind }) => kind.name);
-  if (notServed.length > 0) pruning.journal.note('not served', { outcome: 'skipped', detail: notServed.join(', ') });
+  for (const [kind, name] of PASSED_OVER) {
+    const names = found.filter(({ trouble }) => trouble?.kind === kind).map((one) => one.kind.name);
+    if (names.length > 0) pruning.journal.note(name, { outcome: 'skipped', detail: names.join(', ') });
+  }
   return found;
 }
 
@@ -72,7 +80,7 @@ async function lookAt(pruning: Reached, kind: ReportKind): Promise<Found> {
   }
   // Without data it did not come to its end: an error that nobody foresaw, or no time for it in three invocations.
   const trouble = step.data ?? { kind: 'fatal', detail: step.detail };
-  if (trouble.kind !== 'not-served') journal.note(name, step);
+  if (!PASSED_OVER.has(trouble.kind)) journal.note(name, step);
   const whose = trouble.kind === 'away' ? await whoseTrouble(pruning, kind, trouble) : trouble;
   return { kind, surveyed: undefined, trouble: whose };
 }

@@ -1,7 +1,7 @@
 // One look at all reports of a kind: how many there are, which are stale and why, and about how many bytes they take.
 
 import type { StaleReason } from '../contract/configuration.ts';
-import { type ReportKind, STATE_COLUMN } from '../contract/kinds.ts';
+import { type ReportKind, SERVED_BY, STATE_COLUMN } from '../contract/kinds.ts';
 import { NotServedError } from '../kubernetes/errors.ts';
 import type { KubernetesClient, ListOptions, ObjectMetadata, Resource } from '../kubernetes/types.ts';
 import {
@@ -20,7 +20,7 @@ import type { OwnerDirectory } from './owners.ts';
 import { SURVEY_NEEDS_MS } from './pruning.ts';
 import type { Candidate } from './session.ts';
 import { listSuccessors } from './successors.ts';
-import { checkTime, troubleOf } from './trouble.ts';
+import { checkTime, ServedElsewhereError, troubleOf } from './trouble.ts';
 
 /**
  * The server holds the whole objects of one page, and this process its metadata, about 200 kB. Answers below 128 KiB it
@@ -86,6 +86,7 @@ export async function survey(
   const candidates: Candidate[] = [];
   const remembered: Record<Evidence, number> = { object: 0, producer: 0, successor: 0, owners: 0 };
   const totals = { listed: 0, stale: 0, receivedBytes: 0 };
+  if (first.items.length > 0) checkKeeper(kind, first.items, await client.aggregatedBy(resource));
   const mayHaveMoved = first.items.length > 0 && rules.reasons['moved-to-openreports'];
   const successors = mayHaveMoved ? await listSuccessors(client, kind, untilMs) : new Map<string, number>();
   for (let page = first; ; ) {
@@ -112,6 +113,7 @@ export async function survey(
     if (continueToken === undefined) break;
     checkTime(`listing ${kind.name}`, untilMs);
     page = await client.listPage(resource, { ...pageOf(kind), continueToken });
+    checkKeeper(kind, page.items);
   }
   const surveyed: Surveyed = {
     ...totals,
@@ -126,6 +128,16 @@ export async function survey(
     staleBytes: kind.request ? undefined : await sizeOfStale(client, resource, candidates, totals.stale),
   };
   return { surveyed, resource, candidates };
+}
+
+/** @throws ServedElsewhereError where objects or their server say that they are not in this etcd */
+function checkKeeper({ name }: ReportKind, items: readonly ObjectMetadata[], service?: string): void {
+  const said = items.find(({ annotations }) => SERVED_BY in annotations)?.annotations[SERVED_BY];
+  const keeper = service ?? said;
+  if (keeper === undefined) return;
+  throw new ServedElsewhereError(
+    `${name} are kept by a server of their own (${keeper}), not in this etcd: to delete them would free nothing here`,
+  );
 }
 
 function pageOf({ request }: ReportKind): ListOptions {

@@ -14,11 +14,11 @@ import {
 
 export interface Trouble {
   /**
-   * `not-served`: the cluster does not have this kind. `refused`: no to this kind, the others may be handled.
-   * `unreadable`: the same, and a person has to mend what the server can't read. `away`: it may be better in a while.
-   * `fatal`: it will not be, whatever the kind.
+   * `not-served`: the cluster does not have this kind. `elsewhere`: it is not in this etcd. `refused`: no to this
+   * kind, the others may be handled. `unreadable`: the same, and a person has to mend what the server can't read.
+   * `away`: it may be better in a while. `fatal`: it will not be, whatever the kind.
    */
-  readonly kind: 'not-served' | 'refused' | 'unreadable' | 'away' | 'fatal';
+  readonly kind: 'not-served' | 'elsewhere' | 'refused' | 'unreadable' | 'away' | 'fatal';
   /** For a person: what was asked, what came back, what to do. */
   readonly detail: string;
   /** Nobody answered, or the server could not: it is not only too busy. */
@@ -28,6 +28,14 @@ export interface Trouble {
 /** A look took longer than its invocation has time for; a fresh one has more. */
 export class TooSlowError extends EtcdMedicError {
   override readonly name = 'TooSlowError';
+}
+
+/**
+ * Another server keeps this kind: Kyverno's reports-server, which heeds neither preconditions nor `limit`. To delete
+ * there would take what nobody has judged (R12), and free nothing in etcd.
+ */
+export class ServedElsewhereError extends EtcdMedicError {
+  override readonly name = 'ServedElsewhereError';
 }
 
 /**
@@ -53,6 +61,7 @@ const PASSES = [ApiUnavailableError, ThrottledError, ListExpiredError, TooSlowEr
 
 function kindOf(error: EtcdMedicError): Trouble['kind'] {
   if (error instanceof NotServedError) return 'not-served';
+  if (error instanceof ServedElsewhereError) return 'elsewhere';
   if (error instanceof StorageReadError) return 'unreadable';
   if (PASSES.some((type) => error instanceof type)) return 'away';
   // The client has asked three times.

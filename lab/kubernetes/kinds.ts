@@ -46,6 +46,10 @@ export const KINDS: readonly Kind[] = [
   ...kinds('apps', 'v1', ['ReplicaSet', 'Deployment', 'StatefulSet', 'DaemonSet'], []),
   ...kinds('batch', 'v1', ['Job', 'CronJob'], []),
   ...kinds('', 'v1', ['Pod', 'ConfigMap', 'Service'], ['Namespace', 'Node']),
+  ...kinds('apiregistration.k8s.io', 'v1', [], ['APIService']).map((kind) => ({
+    ...kind,
+    columns: [{ name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp' }],
+  })),
 ];
 
 /** As Kubernetes has it, for what the real server does not have by itself. */

@@ -93,7 +93,7 @@ const reports = (): Readonly<Record<string, readonly NewObject[]>> => ({
     trivyReport('stale-policy', { ...GONE, labels: KYVERNO }),
     trivyReport('cpol-stale-of-a-policy', { ownerReferences: [], labels: KYVERNO }),
     trivyReport('keep-without-owner-today', { ownerReferences: [], labels: KYVERNO }),
-    trivyReport('stale-moved', { labels: KYVERNO }),
+    trivyReport('moved-stale', { labels: KYVERNO }),
     trivyReport('keep-moved-not', { labels: KYVERNO }),
     trivyReport('keep-moved-before', { labels: KYVERNO }),
     trivyReport('keep-other-tool', { ...GONE, labels: { 'app.kubernetes.io/managed-by': 'falco' } }),
@@ -113,7 +113,7 @@ const reports = (): Readonly<Record<string, readonly NewObject[]>> => ({
   UpdateRequest: [updateRequest('keep-request', 'Completed', 48)],
   Report: [
     // By their names those that have taken the place of the policy reports above.
-    trivyReport('stale-moved', { creationTimestamp: hoursAgo(2), labels: KYVERNO }),
+    trivyReport('moved-stale', { creationTimestamp: hoursAgo(2), labels: KYVERNO }),
     trivyReport('keep-moved-before', { creationTimestamp: hoursAgo(50), labels: KYVERNO }),
   ],
 });
@@ -124,7 +124,7 @@ const NEWER = ['Report'];
 function namesOf(wanted: (isStale: boolean) => boolean): readonly string[] {
   return Object.entries(reports())
     .flatMap(([kind, objects]) => objects.map(({ name }) => ({ name, isNewer: NEWER.includes(kind) })))
-    .filter(({ name, isNewer }) => wanted(/^(cpol-)?stale/.test(name) && !isNewer))
+    .filter(({ name, isNewer }) => wanted(/^(cpol-|moved-)?stale/.test(name) && !isNewer))
     .map(({ name }) => name)
     .toSorted();
 }

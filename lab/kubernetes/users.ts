@@ -9,6 +9,7 @@ const REPORTS = ['aquasecurity.github.io', 'wgpolicyk8s.io', 'reports.kyverno.io
 const DEFAULT_RULES: readonly Rule[] = [
   { verbs: ['list', 'get', 'delete'], apiGroups: REPORTS, resources: ['*'] },
   { verbs: ['list', 'get'], apiGroups: ['apps', 'batch', ''], resources: ['*'] },
+  { verbs: ['get'], apiGroups: ['apiregistration.k8s.io'], resources: ['apiservices'] },
 ];
 
 /** What every user may do; undefined: everything. */

@@ -46,7 +46,15 @@ describe.each(servers())('the Kubernetes room, against $name', ({ start }) => {
   });
   afterEach(async () => {
     await kubernetes[Symbol.asyncDispose]();
-    for (const resource of [reports, clusterReports, replicaSets, pods, deployments, requests]) {
+    for (const resource of [
+      reports,
+      clusterReports,
+      replicaSets,
+      pods,
+      deployments,
+      requests,
+      kindNamed('APIService'),
+    ]) {
       for (const object of await api.list(resource)) await api.remove(resource, object);
     }
   });
@@ -132,6 +140,24 @@ describe.each(servers())('the Kubernetes room, against $name', ({ start }) => {
     expect(states(without).map(([, state]) => state)).toEqual([undefined, undefined]);
     expect(page.items[0]).toMatchObject({ namespace: 'kyverno', lastWrittenAt: '2026-02-03T04:05:06Z' });
     expect(page.receivedBytes).toBeLessThan(5_000);
+  });
+
+  it('knows whether a server of its own serves a group’s version, and nothing where it may not ask', async () => {
+    const service = { namespace: 'kyverno', name: 'reports-server' };
+    const of = (name: string, spec: unknown) => ({ name, content: { spec } });
+    await api.create(kindNamed('APIService'), [
+      of('v1.reports.kyverno.io', { group: 'reports.kyverno.io', version: 'v1', service }),
+      of('v1alpha1.aquasecurity.github.io', { group: 'aquasecurity.github.io', version: 'v1alpha1' }),
+    ]);
+    await using nobody = open({ credentials: api.credentials('nobody') });
+    const aggregated = { group: 'reports.kyverno.io', version: 'v1' };
+
+    const own = await kubernetes.aggregatedBy(aggregated);
+    const local = await kubernetes.aggregatedBy(reports);
+    const none = await kubernetes.aggregatedBy({ group: 'example.com', version: 'v1' });
+    const unknown = await nobody.aggregatedBy(aggregated);
+
+    expect([own, local, none, unknown]).toEqual(['kyverno/reports-server', undefined, undefined, undefined]);
   });
 
   it('lists page by page, each object once, as it was when the list began', async () => {

@@ -154,6 +154,7 @@ export class MadeCluster {
         const isServed = this.#lists.has(plural) || kind === 'EphemeralReport';
         return isServed ? { group, version, plural, namespaced: true } : undefined;
       },
+      aggregatedBy: async () => undefined,
       delete: async () => 'deleted',
       sizeBytes: async () => 10_000,
       [Symbol.asyncDispose]: async () => undefined,

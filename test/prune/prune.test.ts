@@ -106,6 +106,31 @@ describe.each(servers())('pruning, on $name', ({ start }) => {
     });
   });
 
+  it.each<[string, Readonly<Record<string, string>>, unknown]>([
+    ['whose objects say so', { 'kyverno.reports-server.io/served-by': 'reports-server' }, undefined],
+    ['whose APIService says so', {}, { namespace: 'kyverno', name: 'reports-server' }],
+  ])('R12: leaves alone, and names, a kind that another server keeps, %s', async (_how, annotations, service) => {
+    await createReports(api);
+    const elsewhere = kindNamed('EphemeralReport');
+    const ephemeral = trivyReport('flood', { ownerReferences: [], labels: KYVERNO, annotations });
+    await createAll(api, elsewhere, [ephemeral]);
+    const spec = { group: elsewhere.group, version: elsewhere.version, ...(service !== undefined && { service }) };
+    await api.create(kindNamed('APIService'), [{ name: 'v1.reports.kyverno.io', content: { spec } }]);
+    const before = (await api.list(elsewhere)).map(({ name }) => name);
+
+    const report = await runPrune(api);
+
+    expect(report.outcome, report.reason).toBe('pruned');
+    expect((await api.list(elsewhere)).map(({ name }) => name)).toEqual(before);
+    expect(of(report, 'ephemeralreports.reports.kyverno.io')).toMatchObject({
+      stale: 0,
+      note: expect.stringMatching(/are kept by a server of their own \((kyverno\/)?reports-server\), not in this etcd/),
+    });
+    expect(report.steps).toContainEqual(
+      expect.objectContaining({ name: 'kept elsewhere', detail: 'ephemeralreports.reports.kyverno.io' }),
+    );
+  });
+
   it('R12: deletes what was moved to openreports.io however much it is, as long as the other is there', async () => {
     const names = Array.from({ length: 60 }, (_, i) => `report-${i}`);
     const old = names.map((name) => trivyReport(name, { labels: KYVERNO, creationTimestamp: hoursAgo(48) }));
@@ -294,6 +319,7 @@ function bound(client: KubernetesClient): KubernetesClient {
     listPage: (...call) => client.listPage(...call),
     listScaled: (...call) => client.listScaled(...call),
     resourceOf: (...call) => client.resourceOf(...call),
+    aggregatedBy: (...call) => client.aggregatedBy(...call),
     delete: (...call) => client.delete(...call),
     sizeBytes: (...call) => client.sizeBytes(...call),
     [Symbol.asyncDispose]: () => client[Symbol.asyncDispose](),
