@@ -5,6 +5,7 @@ import { defineConfig } from 'vitest/config';
 
 /** Nothing: no etcd, no stand-in, no process. Seconds. */
 export const UNIT = [
+  'test/contents/{contents,damage}.test.ts',
   'test/contract/{configuration,environment,kinds,report,versions}.test.ts',
   'test/control-plane/{choose-snapshot-source,node-match,verify}.test.ts',
   'test/dispatch/{handler,parse,shapes}.test.ts',
@@ -43,6 +44,7 @@ const DEPLOYED = [
  * and the durable handlers on AWS's own local runner.
  */
 const SCENARIOS = [
+  'test/contents/judged.test.ts',
   'test/docs/runbook-commands.test.ts',
   'test/engine/official-runner.test.ts',
   'test/etcd/{client-http-urls,keyspace}.test.ts',

@@ -33,7 +33,8 @@ export async function versionsHere(
   return here;
 }
 
-async function hasGo({ PATH = '' }: Environment): Promise<boolean> {
+/** Whether it is on PATH. */
+export async function hasGo({ PATH = '' }: Environment): Promise<boolean> {
   for (const directory of PATH.split(delimiter).filter(isAbsolute)) {
     const runs = await access(join(directory, 'go'), constants.X_OK).then(
       () => true,

@@ -39,13 +39,25 @@ export async function buildEtcd({ version, into, onProgress, environment }: Buil
   const bin = join(into, 'root/usr/bin');
   await mkdir(bin, { recursive: true });
   onProgress(`building etcd ${version} from its Go modules: half a minute to some minutes, once`);
+  // Without the clone's own state in the binary: reading it needs git, which may not be there.
+  const says = version.endsWith(SAYS_ANOTHER.suffix)
+    ? ['-ldflags', `-X go.etcd.io/etcd/api/v3/version.Version=${version}`]
+    : [];
+  await goBuild(folderOf(version), [...says, '-o', `${bin}/`, ...PACKAGES], environment);
+}
+
+/**
+ * `go build` in a folder of lab/servers, reproducible.
+ * @throws Error with what Go said, or that it is missing
+ */
+export async function goBuild(
+  folder: string,
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<void> {
   try {
-    // Without the clone's own state in the binary: reading it needs git, which may not be there.
-    const says = version.endsWith(SAYS_ANOTHER.suffix)
-      ? ['-ldflags', `-X go.etcd.io/etcd/api/v3/version.Version=${version}`]
-      : [];
-    await promisify(execFile)('go', ['build', '-trimpath', '-buildvcs=false', ...says, '-o', `${bin}/`, ...PACKAGES], {
-      cwd: folderOf(version),
+    await promisify(execFile)('go', ['build', '-trimpath', '-buildvcs=false', ...args], {
+      cwd: folder,
       // A workspace of somebody's own above the clone would choose other versions.
       env: { ...environment, GOWORK: 'off' },
       maxBuffer: 16 * 1024 * 1024,
@@ -54,7 +66,7 @@ export async function buildEtcd({ version, into, onProgress, environment }: Buil
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
       throw new Error('Go is missing: install it (https://go.dev/dl)', { cause: error });
     }
-    throw new Error(`go build in ${relative(projectRoot, folderOf(version))}`, { cause: error });
+    throw new Error(`go build in ${relative(projectRoot, folder)}`, { cause: error });
   }
 }
 

@@ -1,0 +1,158 @@
+// What the revisions of all keys add up to: the last one of a key is live unless it says that the key was deleted, all
+// others are history.
+
+import { BEGINNING_BITS, LEASE_BIT, type PageTable, Revision, TOMBSTONE_BIT } from './page-table.ts';
+import { type Resource, resourceOf } from './resources.ts';
+import { bytesOf, type Contents, type KindContents, type LargeObject, type Tally } from './types.ts';
+
+const LARGEST_SHOWN = 10;
+const FIRST_CAPACITY = 1 << 12;
+
+type Counted = { -readonly [Field in keyof Tally]: Tally[Field] };
+
+export class Revisions {
+  readonly #table: PageTable;
+  /** By the number of its keys' beginning; of those that were deleted or replaced, all revisions. */
+  readonly #tallies: Counted[] = [];
+  /** One more than the row of each key's last revision, at the place that the key's hash has; 0 where there is none. */
+  #lastOf = new Uint32Array(FIRST_CAPACITY);
+  #keys = 0;
+  /** Of names and values. */
+  bytes = 0;
+  /** The newest revision so far. */
+  last = 0;
+
+  constructor(table: PageTable) {
+    this.#table = table;
+  }
+
+  /**
+   * Rows of a page, in the order of revisions, none older than those before.
+   * @param last the main revision of the last one
+   */
+  add(first: number, count: number, last: number): void {
+    for (let row = first; row < first + count; row++) {
+      const bytes = this.#table.records.get(row, Revision.bytes);
+      const about = this.#table.records.get(row, Revision.about);
+      this.bytes += bytes;
+      const tally = this.#tallyOf(about & BEGINNING_BITS);
+      if ((about & TOMBSTONE_BIT) !== 0) {
+        tally.tombstones++;
+        tally.tombstoneBytes += bytes;
+      } else {
+        tally.revisions++;
+        tally.historyBytes += bytes;
+      }
+      this.#replace(row);
+    }
+    this.last = last;
+  }
+
+  sum(root: string): Pick<Contents, 'revision' | 'total' | 'kinds' | 'largest'> {
+    const largest: { readonly row: number; readonly bytes: number }[] = [];
+    for (const entry of this.#lastOf) {
+      if (entry === 0) continue;
+      const row = entry - 1;
+      const about = this.#table.records.get(row, Revision.about);
+      if ((about & TOMBSTONE_BIT) !== 0) continue;
+      const bytes = this.#table.records.get(row, Revision.bytes);
+      const tally = this.#tallyOf(about & BEGINNING_BITS);
+      tally.keys++;
+      tally.liveBytes += bytes;
+      tally.revisions--;
+      tally.historyBytes -= bytes;
+      if ((about & LEASE_BIT) !== 0) tally.leased++;
+      if (largest.length === LARGEST_SHOWN && bytes < (largest.at(-1)?.bytes ?? 0)) continue;
+      largest.push({ row, bytes });
+      // In the file's order where they are equal: places differ from process to process.
+      largest.sort((a, b) => b.bytes - a.bytes || a.row - b.row);
+      largest.length = Math.min(largest.length, LARGEST_SHOWN);
+    }
+    const { kinds, total } = this.#byKind(root);
+    return { revision: String(this.last), total, kinds, largest: largest.map((each) => this.#describe(each, root)) };
+  }
+
+  #describe({ row, bytes }: { readonly row: number; readonly bytes: number }, root: string): LargeObject {
+    const { resource, namespace } = this.#resourceOf(
+      this.#table.records.get(row, Revision.about) & BEGINNING_BITS,
+      root,
+    );
+    return { key: this.#table.keyOf(row), resource, namespace, bytes };
+  }
+
+  #byKind(root: string): { total: Tally; kinds: KindContents[] } {
+    const total = nothing();
+    const kinds = new Map<string, Resource & { tally: Counted; namespaces: Map<string, Counted> }>();
+    for (const [beginning, tally] of this.#tallies.entries()) {
+      // Of those that only stand in free pages there is none.
+      if (tally === undefined) continue;
+      const resource = this.#resourceOf(beginning, root);
+      const kind = kinds.get(resource.prefix) ?? { ...resource, tally: nothing(), namespaces: new Map() };
+      kinds.set(resource.prefix, kind);
+      addTo(total, tally);
+      addTo(kind.tally, tally);
+      if (resource.namespace !== undefined) {
+        const namespace = kind.namespaces.get(resource.namespace) ?? nothing();
+        addTo(namespace, tally);
+        kind.namespaces.set(resource.namespace, namespace);
+      }
+    }
+    const found = [...kinds.values()].map(({ prefix, resource, tally, namespaces }) => ({
+      prefix,
+      resource,
+      ...tally,
+      namespaces: [...namespaces]
+        .map(([namespace, each]) => ({ namespace, ...each }))
+        .sort((a, b) => bytesOf(b) - bytesOf(a) || (a.namespace < b.namespace ? -1 : 1)),
+    }));
+    return { total, kinds: found.sort((a, b) => bytesOf(b) - bytesOf(a) || (a.prefix < b.prefix ? -1 : 1)) };
+  }
+
+  #resourceOf(beginning: number, root: string): Resource {
+    return resourceOf(this.#table.beginnings[beginning] ?? '', root);
+  }
+
+  #tallyOf(beginning: number): Counted {
+    this.#tallies[beginning] ??= nothing();
+    return this.#tallies[beginning];
+  }
+
+  /** This is its key's last revision now. */
+  #replace(row: number): void {
+    const place = this.#placeOf(row);
+    if (this.#lastOf[place] === 0) this.#keys++;
+    this.#lastOf[place] = row + 1;
+    if (this.#keys * 2 > this.#lastOf.length) this.#grow();
+  }
+
+  #placeOf(row: number): number {
+    const { records } = this.#table;
+    const mask = this.#lastOf.length - 1;
+    const [low, high] = [records.get(row, Revision.low), records.get(row, Revision.high)];
+    for (let place = low & mask; ; place = (place + 1) & mask) {
+      const there = this.#lastOf[place] ?? 0;
+      if (there === 0) return place;
+      if (records.get(there - 1, Revision.low) === low && records.get(there - 1, Revision.high) === high) return place;
+    }
+  }
+
+  #grow(): void {
+    const before = this.#lastOf;
+    this.#lastOf = new Uint32Array(before.length * 2);
+    for (const entry of before) if (entry !== 0) this.#lastOf[this.#placeOf(entry - 1)] = entry;
+  }
+}
+
+function nothing(): Counted {
+  return { keys: 0, liveBytes: 0, leased: 0, revisions: 0, historyBytes: 0, tombstones: 0, tombstoneBytes: 0 };
+}
+
+function addTo(sum: Counted, tally: Tally): void {
+  sum.keys += tally.keys;
+  sum.liveBytes += tally.liveBytes;
+  sum.leased += tally.leased;
+  sum.revisions += tally.revisions;
+  sum.historyBytes += tally.historyBytes;
+  sum.tombstones += tally.tombstones;
+  sum.tombstoneBytes += tally.tombstoneBytes;
+}
