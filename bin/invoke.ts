@@ -1,15 +1,12 @@
 // Runs a function's own handler in this process, against whatever a configuration file names. Its standard output is
 // the RunReport and nothing else; everything else it says goes to standard error.
 import { randomUUID } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Command, parseCommand } from '../functions/contract/command.ts';
-import { type ClusterConfiguration, parseCluster } from '../functions/contract/configuration.ts';
+import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
 import { describeError, InvalidInputError } from '../functions/contract/errors.ts';
 import { checkLimits, kindsToPrune } from '../functions/contract/kinds.ts';
 import { exitCode, type RunReport } from '../functions/contract/report.ts';
-import { oldSpellings } from '../functions/contract/spellings.ts';
 import { WORKFLOW_NAMES, type WorkflowName } from '../functions/contract/workflows.ts';
 import { executionName } from '../functions/dispatch/execution-name.ts';
 import { parseTrigger } from '../functions/dispatch/parse.ts';
@@ -17,6 +14,7 @@ import { type LocalExecutionResult, runLocally } from '../lab/execution/local-ex
 import type { ChainedInvokeEnd } from '../lab/execution/local-operations.ts';
 import { workflowHandler } from '../lab/execution/workflow-handler.ts';
 import { progressLine } from './progress.ts';
+import { readConfiguration, readJson } from './read-configuration.ts';
 
 const FUNCTIONS = ['dispatch', ...WORKFLOW_NAMES, 'probe'] as const;
 const USAGE = `npm run -s invoke -- <${FUNCTIONS.join('|')}> --config cluster.json [--event event.json] [--dry-run]`;
@@ -33,6 +31,8 @@ everything else goes to standard error.
   --help         this text
 
 Exit code: 0 done or nothing to do, 1 failed, 2 a person should look.
+
+npm run -s invoke -- contents --help says how it is told what fills a database.
 `;
 
 /** What stands for the prune function's ARN here: recover and maintain have it run in this process. */
@@ -47,7 +47,11 @@ process.env.POWERTOOLS_METRICS_DISABLED ??= 'true';
 
 try {
   const args = process.argv.slice(2);
-  if (args.some((arg) => arg === '--help' || arg === '-h')) writeReport(HELP);
+  const isHelp = args.some((arg) => arg === '--help' || arg === '-h');
+  if (args[0] === 'contents') {
+    const { CONTENTS_HELP, contentsCommand } = await import('./contents.ts');
+    writeReport(isHelp ? CONTENTS_HELP : `${JSON.stringify(await contentsCommand(args.slice(1)), null, 2)}\n`);
+  } else if (isHelp) writeReport(HELP);
   else {
     const report = await invoke(args);
     writeReport(`${JSON.stringify(report, null, 2)}\n`);
@@ -117,44 +121,6 @@ function parse(args: readonly string[]) {
       'dry-run': { type: 'boolean', default: false },
     },
   });
-}
-
-/** Relative file names in the configuration are relative to its own folder. */
-async function readConfiguration(file: string): Promise<ClusterConfiguration> {
-  const written = await readJson(file);
-  const configuration = parseCluster(written, file);
-  for (const note of oldSpellings(written)) process.stderr.write(`${file}: ${note}\n`);
-  const { etcd, kubernetes } = configuration;
-  const folder = dirname(resolve(file));
-  return {
-    ...configuration,
-    etcd: { ...etcd, ...(etcd.credentials && { credentials: withAbsoluteFiles(etcd.credentials, folder) }) },
-    ...(kubernetes && {
-      kubernetes: { ...kubernetes, credentials: withAbsoluteFiles(kubernetes.credentials, folder) },
-    }),
-  };
-}
-
-/** Fields that name files end in `File`; a secret has none. */
-function withAbsoluteFiles<Credentials extends object>(credentials: Credentials, folder: string): Credentials {
-  const absolute = Object.entries(credentials)
-    .filter(([field]) => field.endsWith('File'))
-    .map(([field, name]) => [field, resolve(folder, String(name))]);
-  return { ...credentials, ...Object.fromEntries(absolute) };
-}
-
-async function readJson(file: string): Promise<unknown> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (cause) {
-    throw new InvalidInputError(file, ['found no file that can be read, expected a JSON file'], { cause });
-  }
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new InvalidInputError(file, ['(the whole document): found text that is not JSON'], { cause });
-  }
 }
 
 /** What dispatch starts for an event; here in this process instead of by Lambda's Invoke. Or why it starts nothing. */

@@ -4,7 +4,7 @@ import { attribute } from './attribute.ts';
 import { PageReader } from './page-reader.ts';
 import type { Contents } from './types.ts';
 
-export const REGISTRY = '/registry/';
+const REGISTRY = '/registry/';
 
 /** Takes a file as it comes, piece by piece. */
 export class ContentsReader {

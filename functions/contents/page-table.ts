@@ -44,7 +44,7 @@ export const TOMBSTONE_BIT = 0x8000_0000;
 export const LEASE_BIT = 0x4000_0000;
 export const BEGINNING_BITS = 0x3fff_ffff;
 
-/** A bucket in its parent's page: its name's number, its root page and, where that is 0, what is in the value itself. */
+/** A bucket in its parent's page: its name's number, its root page and, where that is 0, what is in its value. */
 export const Bucket = { name: 0, root: 1, count: 2, bytes: 3 } as const;
 const NO_BUCKET = 0xffff_ffff;
 

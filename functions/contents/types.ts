@@ -15,7 +15,7 @@ export interface Tally {
   readonly tombstoneBytes: number;
 }
 
-export interface NamespaceContents extends Tally {
+interface NamespaceContents extends Tally {
   readonly namespace: string;
 }
 

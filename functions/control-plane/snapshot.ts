@@ -121,7 +121,10 @@ interface ReachedSource extends SnapshotSource {
 }
 
 /** Looks at all voters at once. @throws NoSnapshotSourceError naming what is wrong with each */
-async function findSource({ cluster, voters }: SnapshotOrder): Promise<ReachedSource> {
+export async function findSource({
+  cluster,
+  voters,
+}: Pick<SnapshotOrder, 'cluster' | 'voters'>): Promise<ReachedSource> {
   const problems: string[] = [];
   const looks = voters.map(async ({ id, name }): Promise<ReachedSource[]> => {
     const client = cluster.client(id);

@@ -13,6 +13,7 @@ import { createAuthority, openAuthority } from '../../lab/control-plane/certific
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import { fillWithReports } from '../../lab/control-plane/fill.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { smallSnapshot } from '../contents/small.ts';
 
 const MiB = 1024 * 1024;
 const root = new URL('../..', import.meta.url).pathname;
@@ -215,5 +216,67 @@ describe('invoke, on a cluster in NOSPACE', () => {
 
     expect(invocation.exitCode, invocation.stderr).toBe(2);
     expect(report(invocation)).toMatchObject({ outcome: 'refused' });
+  });
+});
+
+describe('invoke contents', () => {
+  it('tells what a snapshot is full of: one JSON document, and a table beside it', async () => {
+    const snapshot = join(directory, 'small.db');
+    await writeFile(snapshot, smallSnapshot());
+
+    const { exitCode, stdout, stderr } = await invoke('contents', '--file', 'small.db');
+
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      file: 'small.db',
+      bytes: smallSnapshot().length,
+      kinds: [{ resource: 'configmaps', keys: 30, revisions: 60 }, {}, {}, {}, {}, {}],
+    });
+    expect(stderr).toMatch(/^configmaps +30 +89\.5 KiB +179 KiB +43\.3 %$/m);
+    expect(stderr).toMatch(/^free pages +132 KiB +21\.3 %$/m);
+  });
+
+  it('asks a member for its stream, and tells of it what is told of the same as a file', async () => {
+    const config = await file('contents.json', plane.configuration({ name: 'demo' }));
+    const before = await snapshotOfState(plane);
+
+    const streamed = await invoke('contents', '--config', config);
+    const { cluster, member, ...contents } = JSON.parse(streamed.stdout);
+    const itsFile = plane.members.find(({ id }) => id === member.id)?.dbFile ?? '';
+    const fromFile = await invoke('contents', '--file', itsFile);
+
+    const { kinds, total, bytes } = JSON.parse(fromFile.stdout);
+    expect(cluster).toBe('demo');
+    expect({ kinds: contents.kinds, total: contents.total }).toEqual({ kinds, total });
+    expect(contents.bytes).toBeLessThanOrEqual(bytes);
+    expect(total.keys).toBeGreaterThan(0);
+    expect(await snapshotOfState(plane)).toEqual(before);
+  });
+
+  it.each([
+    ['neither a file nor a configuration', [], 'found none; expected'],
+    ['both', ['--file', 'small.db', '--config', 'x.json'], 'found both; expected'],
+    ['a file that is not there', ['--file', 'nowhere.db'], 'found no file that can be read'],
+    ['a text', ['--file', 'text.db'], 'found no valid meta page'],
+    ['a snapshot with one wrong byte', ['--file', 'flipped.db'], 'the SHA-256 behind it is not that of the bytes'],
+    ['a snapshot that is cut short', ['--file', 'cut.db'], 'the file is cut short: found 200000 bytes'],
+  ])('says what is wrong with %s, exit code 1', async (_name, args, words) => {
+    const flipped = smallSnapshot();
+    flipped[400_000] = 1;
+    await writeFile(join(directory, 'flipped.db'), flipped);
+    await writeFile(join(directory, 'cut.db'), flipped.subarray(0, 200_000));
+    await writeFile(join(directory, 'text.db'), 'no database');
+
+    const { exitCode, stdout, stderr } = await invoke('contents', ...args);
+
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
+    expect(stderr).toContain(words);
+  });
+
+  it('says how it is called', async () => {
+    const { exitCode, stdout } = await invoke('contents', '--help');
+
+    expect(exitCode).toBe(0);
+    expect(stdout).toContain('--file SNAPSHOT');
   });
 });
