@@ -3,7 +3,7 @@
 import type { ReportKind } from '../contract/kinds.ts';
 import type { StepResult } from '../engine/step.ts';
 import { describeReasons, format } from './guard.ts';
-import { AWAY_AGAIN_SECONDS, AWAY_WITHIN_SECONDS, type Reached, SURVEY_NEEDS_MS } from './pruning.ts';
+import { AWAY_AGAIN_SECONDS, hasteOf, type Reached, SURVEY_NEEDS_MS } from './pruning.ts';
 import { type Surveyed, survey } from './survey.ts';
 import { type Trouble, troubleOf } from './trouble.ts';
 
@@ -68,7 +68,7 @@ interface SurveyEnds {
 async function lookAt(pruning: Reached, kind: ReportKind): Promise<Found> {
   const { journal } = pruning;
   const name = `survey ${kind.name}`;
-  const waits = { everySeconds: AWAY_AGAIN_SECONDS, withinSeconds: AWAY_WITHIN_SECONDS };
+  const waits = { everySeconds: AWAY_AGAIN_SECONDS, withinSeconds: hasteOf(pruning).awayWithinSeconds };
   const polling = { ...waits, neededMs: SURVEY_NEEDS_MS, quiet: true };
   const step = await journal.poll<SurveyEnds>(name, polling, async () => {
     const seen = await look(pruning, kind);

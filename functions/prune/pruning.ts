@@ -11,7 +11,26 @@ export const SURVEY_NEEDS_MS = 5 * 60_000;
  */
 export const AWAY_ATTEMPTS = 3;
 export const AWAY_AGAIN_SECONDS = 30;
-export const AWAY_WITHIN_SECONDS = (AWAY_ATTEMPTS - 1) * AWAY_AGAIN_SECONDS;
+const AWAY_WITHIN_SECONDS = (AWAY_ATTEMPTS - 1) * AWAY_AGAIN_SECONDS;
+
+/**
+ * Where an emergency has another way than the API server (`prune.direct`): one that was killed is back within about
+ * 20 s, and whoever waits for longer only keeps the cluster read-only.
+ */
+const EMERGENCY_PATIENCE_MS = 25_000;
+
+/** How patient a run's connection and its looks are. */
+export interface Haste {
+  /** Of the client's calls. @default its own */
+  readonly patienceMs?: number;
+  /** For how long a look whose server is away is begun again. */
+  readonly awayWithinSeconds: number;
+}
+
+export function hasteOf({ emergency, configuration }: Pick<Pruning, 'emergency' | 'configuration'>): Haste {
+  if (!emergency || configuration.prune.direct === 'never') return { awayWithinSeconds: AWAY_WITHIN_SECONDS };
+  return { patienceMs: EMERGENCY_PATIENCE_MS, awayWithinSeconds: 0 };
+}
 
 export interface Pruning {
   readonly configuration: ClusterConfiguration;

@@ -46,9 +46,13 @@ export class PruneSession implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** @throws SetupError for credentials that can't be read or used */
-  api(kubernetes: KubernetesConfiguration): Promise<Api> {
-    const opening = this.#opening ?? open(kubernetes, this.#options);
+  /**
+   * @param patienceMs of the client. @default its own; what the session was made with goes before it
+   * @throws SetupError for credentials that can't be read or used
+   */
+  api(kubernetes: KubernetesConfiguration, patienceMs?: number): Promise<Api> {
+    const options = { ...(patienceMs !== undefined && { patienceMs }), ...this.#options };
+    const opening = this.#opening ?? open(kubernetes, options);
     this.#opening = opening;
     // What could not be read once is read again.
     opening.catch(() => {

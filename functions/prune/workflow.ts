@@ -25,7 +25,7 @@ import {
 import { adviceOn, format, type Guarded, guard } from './guard.ts';
 import { describeRaised, limitsOf } from './limits.ts';
 import { endsRun, type Found, lookAtAll } from './look.ts';
-import type { Pruning, Reached } from './pruning.ts';
+import { hasteOf, type Pruning, type Reached } from './pruning.ts';
 
 /** One pruning, from the first look to the last batch. Everything it finds out or does is in the journal's steps. */
 export async function prune(pruning: Pruning): Promise<Conclusion> {
@@ -41,7 +41,8 @@ export async function prune(pruning: Pruning): Promise<Conclusion> {
   const allowed = describeRaised(pruning);
   if (allowed !== undefined) journal.note('limits', { outcome: 'done', detail: allowed });
   const mode = await readMode(pruning);
-  const reached: Reached = { ...pruning, api: () => session.api(kubernetes) };
+  const { patienceMs } = hasteOf(pruning);
+  const reached: Reached = { ...pruning, api: () => session.api(kubernetes, patienceMs) };
   const found = await lookAtAll(reached, kinds);
   const unconfirmed = await confirmAbsence(reached, found);
   const handled = found.map((one) => ({

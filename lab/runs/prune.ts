@@ -26,6 +26,8 @@ export interface PruneOptions extends LocalExecutionOptions {
   /** `kubernetes` of the configuration. @default of the server's pruner */
   readonly kubernetes?: unknown;
   readonly parent?: string;
+  /** Ordered by a recovery, while etcd refuses writes. @default false */
+  readonly emergency?: boolean;
   /** Of this one run, as a person raises them. */
   readonly limits?: Command['limits'];
   readonly session?: SessionOptions;
@@ -39,7 +41,7 @@ export async function runPrune(api: TestApiServer, options: PruneOptions = {}): 
 }
 
 export async function executePrune(api: TestApiServer, options: PruneOptions = {}): Promise<LocalExecutionResult> {
-  const { dryRun = false, prune = {}, parent, limits, session, ...execution } = options;
+  const { dryRun = false, prune = {}, parent, emergency = false, limits, session, ...execution } = options;
   const kubernetes = 'kubernetes' in options ? options.kubernetes : api.configuration();
   const etcd = { endpoints: ['http://127.0.0.1:2379'] };
   process.env.ETCD_MEDIC_CLUSTER = JSON.stringify({ name: CLUSTER, etcd, kubernetes, prune });
@@ -50,6 +52,7 @@ export async function executePrune(api: TestApiServer, options: PruneOptions = {
     trigger: { kind: 'manual', source: 'test' },
     dryRun,
     ...(parent !== undefined && { parent }),
+    ...(emergency && { emergency }),
     ...(limits !== undefined && { limits }),
   };
   return runLocally(pruneHandler(session), command, {

@@ -457,6 +457,27 @@ describe('where the API server cannot be used, nothing is changed and the run fa
     expect(reason).toMatch(/^The API server could not be used, and nothing was changed: .*connection was refused/);
   });
 
+  it.each([
+    [{ direct: 'when-the-api-is-down' }, 0],
+    [{ direct: 'always' }, 0],
+    [{ direct: 'never' }, 2],
+  ])('in an emergency with %j, after waiting for it %i times', async (prune, expected) => {
+    const kubernetes = api.configuration();
+    await api.kill();
+    let waits = 0;
+
+    const report = await runPrune(api, {
+      ...IMPATIENT,
+      ...{ kubernetes, prune, emergency: true },
+      onOperation: ({ name, to }) => {
+        if (name?.startsWith('survey') && to === 'PENDING') waits++;
+      },
+    });
+
+    expect(report).toMatchObject({ outcome: 'failed', unavailable: 'kubernetes' });
+    expect(waits).toBe(expected);
+  });
+
   it('because it hangs', async () => {
     api.fail({ effect: 'hang', times: 100 });
 
