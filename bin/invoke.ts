@@ -13,7 +13,7 @@ import { parseTrigger } from '../functions/dispatch/parse.ts';
 import { type LocalExecutionResult, runLocally } from '../lab/execution/local-execution.ts';
 import type { ChainedInvokeEnd } from '../lab/execution/local-operations.ts';
 import { workflowHandler } from '../lab/execution/workflow-handler.ts';
-import { progressLine } from './progress.ts';
+import { lastLines, progressLine } from './progress.ts';
 import { readConfiguration, readJson } from './read-configuration.ts';
 
 const FUNCTIONS = ['dispatch', ...WORKFLOW_NAMES, 'probe'] as const;
@@ -54,6 +54,7 @@ try {
   } else if (isHelp) writeReport(HELP);
   else {
     const report = await invoke(args);
+    process.stderr.write(lastLines(report));
     writeReport(`${JSON.stringify(report, null, 2)}\n`);
     process.exitCode = exitCode(report.outcome);
   }

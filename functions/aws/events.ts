@@ -65,12 +65,13 @@ export function rehearsalFailed({ trigger, outcome, steps }: RunReport): boolean
 }
 
 /**
- * Whether somebody has to act. A refusal is an answer to the person who asked; to an alarm at night it may be none. A
- * rehearsal stands for all of them.
+ * Whether somebody has to act now. What a guard alone has held back can wait for the day. A refusal is an answer to the
+ * person who asked; to an alarm at night it may be none. A rehearsal stands for all of them.
  */
 export function needsAPerson(report: RunReport): boolean {
-  const { outcome, trigger, workflow } = report;
+  const { outcome, trigger, workflow, canWait = false } = report;
   if (rehearsalFailed(report)) return true;
+  if (canWait) return false;
   if (outcome === 'escalated' || outcome === 'failed') return true;
   if (outcome !== 'refused' || trigger.kind !== 'alarm' || workflow === 'probe') return false;
   return WORKFLOWS[workflow].refusalNeedsAPerson;

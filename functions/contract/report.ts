@@ -123,6 +123,11 @@ export const reportSchema = z.object({
   pruned: z.optional(z.array(prunedResourceSchema)),
   /** What was held back may be deleted by one run that is given these limits, once a person has looked (R12). */
   raise: z.optional(z.record(z.string(), z.object({ maxStaleShare: z.optional(z.number()), maxDeletes: z.number() }))),
+  /**
+   * A guard alone kept it from more, in no emergency: a person should look at that by day. Left out where there is more
+   * to it, or nothing.
+   */
+  canWait: z.optional(z.literal(true)),
   /** Nobody answered there, which is why the run could not do its work, or not all of it. */
   unavailable: z.optional(z.literal('kubernetes')),
 });
@@ -146,6 +151,33 @@ export function parseReport(input: unknown, source: string): RunReport {
 export function exitCode(outcome: Outcome): 0 | 1 | 2 {
   if (outcome === 'failed') return 1;
   return outcome === 'refused' || outcome === 'escalated' || outcome === 'skipped' ? 2 : 0;
+}
+
+/** The note on a kind of report that the cluster does not have: nothing that anybody has to be told. */
+export const NOT_SERVED = 'not served by this cluster';
+
+/** The kinds of reports of which there is something to say, the largest first. */
+export function worthTelling<Kind extends Pick<PrunedResource, 'stale' | 'deleted' | 'staleBytes' | 'note'>>(
+  pruned: readonly Kind[],
+): readonly Kind[] {
+  return pruned
+    .filter(({ stale, deleted, note }) => stale > 0 || deleted > 0 || (note !== undefined && note !== NOT_SERVED))
+    .toSorted((a, b) => (b.staleBytes ?? 0) - (a.staleBytes ?? 0) || b.stale - a.stale || b.deleted - a.deleted);
+}
+
+/** The event that says yes to what was held back, to be pasted as it stands. */
+export function yesTo(raise: NonNullable<RunReport['raise']>): string {
+  return JSON.stringify({ workflow: 'prune', limits: raise });
+}
+
+/** What a person does about what was held back, in the report's words. */
+export function adviceOn(raise: NonNullable<RunReport['raise']>): string {
+  return `Look at some of them; if they are stale indeed, allow it for one run: give dispatch ${yesTo(raise)}`;
+}
+
+/** The reason where the advice stands elsewhere, with its event in a shape to be pasted or pressed. */
+export function reasonWithoutAdvice({ reason, raise }: Pick<RunReport, 'reason' | 'raise'>): string {
+  return raise === undefined ? reason : reason.replace(`${adviceOn(raise)}. `, '');
 }
 
 /** Bytes for a person: 2147483648 is "2.00 GiB". */

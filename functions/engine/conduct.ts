@@ -19,6 +19,7 @@ export interface Conclusion {
   readonly plan?: readonly PlannedStep[] | undefined;
   readonly pruned?: readonly PrunedResource[] | undefined;
   readonly raise?: RunReport['raise'];
+  readonly canWait?: RunReport['canWait'];
   readonly unavailable?: RunReport['unavailable'];
 }
 
@@ -64,6 +65,7 @@ export async function conduct(run: Conduct, work: (journal: Journal) => Promise<
     ...(conclusion.plan !== undefined && { plan: conclusion.plan }),
     ...(conclusion.pruned !== undefined && { pruned: conclusion.pruned }),
     ...(conclusion.raise !== undefined && { raise: conclusion.raise }),
+    ...(conclusion.canWait && { canWait: conclusion.canWait }),
     ...(conclusion.unavailable !== undefined && { unavailable: conclusion.unavailable }),
   });
   await deliver(journal, 'history', sinks.history, report);

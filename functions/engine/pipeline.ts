@@ -61,7 +61,8 @@ async function runCore(core: WorkflowCore, command: Command, context: DurableCon
   await publishMetrics(context, {
     cluster: report.cluster,
     workflow: report.workflow,
-    outcome: report.outcome,
+    // No alarm goes off for what can wait.
+    outcome: report.canWait ? 'held-back' : report.outcome,
     durationMs: Date.parse(report.finishedAt) - Date.parse(report.startedAt),
     reclaimedBytes: reclaimedBytes(report),
   });
@@ -79,7 +80,7 @@ function configureLogger({ cluster, workflow }: Command, context: DurableContext
 interface RunMetrics {
   readonly cluster: string;
   readonly workflow: string;
-  readonly outcome: Outcome;
+  readonly outcome: Outcome | 'held-back';
   readonly durationMs?: number;
   readonly reclaimedBytes?: number;
 }

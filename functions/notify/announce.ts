@@ -51,8 +51,15 @@ export async function announce(environment: NotifyEnvironment, announcement: Ann
   );
 }
 
-/** A shortened copy of a report is the same report. */
-function identityOf({ workflow, outcome, trigger, dryRun, startedAt, finishedAt }: RunReport): string {
+const WEEK_MS = 7 * 24 * 60 * 60_000;
+
+/** A shortened copy of a report is the same report. What can wait is told once a week, as long as it is the same. */
+function identityOf(report: RunReport): string {
+  const { workflow, outcome, trigger, dryRun, startedAt, finishedAt, canWait, pruned = [] } = report;
+  if (canWait) {
+    const held = pruned.flatMap((kind) => (kind.held ? [[kind.resource, ...Object.keys(kind.held)]] : []));
+    return JSON.stringify([workflow, 'held back', held, Math.floor(Date.parse(finishedAt) / WEEK_MS)]);
+  }
   return JSON.stringify([workflow, outcome, trigger.kind, trigger.source, dryRun, startedAt, finishedAt]);
 }
 

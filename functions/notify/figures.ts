@@ -1,5 +1,11 @@
 // A report's lists in lines short enough for a phone: members before and after, reports deleted, steps planned.
-import { formatBytes, type MemberSizes, type PrunedResource, type ReportMember } from '../contract/report.ts';
+import {
+  formatBytes,
+  type MemberSizes,
+  type PrunedResource,
+  type ReportMember,
+  worthTelling,
+} from '../contract/report.ts';
 
 /** More lines than these are counted, not shown. */
 const MAX_LINES = 9;
@@ -38,14 +44,14 @@ function size(sizes: MemberSizes | undefined): string {
 
 /** Those of which there is something to say, the largest first. */
 export function describePruned(pruned: readonly PrunedResource[]): string {
-  const told = pruned
-    .filter(({ stale, deleted, note }) => stale > 0 || deleted > 0 || note !== undefined)
-    .toSorted((a, b) => (b.staleBytes ?? 0) - (a.staleBytes ?? 0) || b.stale - a.stale || b.deleted - a.deleted);
   return list(
     'Reports:',
-    told.map(({ resource, listed, stale, deleted, staleBytes, note }) => {
-      const bytes = staleBytes === undefined ? '' : `, about ${formatBytes(staleBytes)}`;
-      return `${resource}: ${count(deleted)} deleted, ${count(stale)} stale${bytes}, of ${count(listed)}${remark(note)}`;
+    worthTelling(pruned).map(({ resource, listed, stale, deleted, staleBytes, directly, note }) => {
+      const bytes = staleBytes === undefined ? '' : ` (about ${formatBytes(staleBytes)})`;
+      const how = directly ? ' directly in etcd' : '';
+      // Of a kind that could not be looked at there are no numbers.
+      if (listed === 0 && note !== undefined) return `${resource}: ${shorten(note)}`;
+      return `${resource}: ${count(deleted)} of ${count(stale)} stale deleted${how}${bytes}, ${count(listed)} in all${remark(note)}`;
     }),
   );
 }

@@ -5,7 +5,7 @@ import { needsAPerson, rehearsalFailed } from '../aws/events.ts';
 import { describeSender } from '../contract/command.ts';
 import { redact } from '../contract/errors.ts';
 import { functionName } from '../contract/names.ts';
-import type { Outcome, Reporter, RunReport } from '../contract/report.ts';
+import { type Outcome, type Reporter, type RunReport, reasonWithoutAdvice, yesTo } from '../contract/report.ts';
 import { WORKFLOWS } from '../contract/workflows.ts';
 import { describeMembers, describePruned, list } from './figures.ts';
 import type { Message } from './topic.ts';
@@ -57,11 +57,12 @@ function failedSteps({ steps }: RunReport): string[] {
 /** R15: what is in the message was redacted in the report, and is once more. */
 export function composeMessage(report: RunReport, place: Place): Message {
   const failed = rehearsalFailed(report);
-  const word = `${needsAPerson(report) ? 'ACT NOW - ' : ''}${failed ? 'Rehearsal failed' : WORDS[report.outcome]}`;
+  const word = `${needsAPerson(report) ? 'ACT NOW - ' : ''}${failed ? 'Rehearsal failed' : wordOf(report)}`;
   const subject = `${word}: ${report.cluster}, ${subjectOf(report.workflow)}`;
   const parts = [
     failed ? REHEARSED : '',
-    cut(report.reason, MAX_REASON_LENGTH),
+    whatToAllow(report),
+    cut(reasonWithoutAdvice(report), MAX_REASON_LENGTH),
     list('What failed on the way:', failed ? failedSteps(report) : []),
     facts(report),
     describeMembers(report.members),
@@ -74,14 +75,28 @@ export function composeMessage(report: RunReport, place: Place): Message {
   return { subject: asciiLine(redact(subject)), body: `${withoutControls(redact(body))}\n` };
 }
 
-function facts({ cluster, workflow, outcome, trigger, dryRun, startedAt, finishedAt }: RunReport): string {
+function facts({ cluster, workflow, outcome, trigger, dryRun, canWait, startedAt, finishedAt }: RunReport): string {
   const took = duration(Date.parse(finishedAt) - Date.parse(startedAt));
   return [
     `Cluster: ${cluster}`,
     `What: ${trigger.rehearsal ? 'rehearsal, ' : dryRun ? 'dry run, ' : ''}${subjectOf(workflow)}`,
-    `Result: ${WORDS[outcome].toLowerCase()}`,
+    `Result: ${canWait ? 'held back by a guard, the rest is done' : WORDS[outcome].toLowerCase()}`,
     ...(trigger.source === UNKNOWN_SOURCE ? [] : [`Started by: ${startedBy(trigger)}`]),
     `When: ${startedAt.slice(0, 16).replace('T', ' ')} UTC, took ${took}`,
+  ].join('\n');
+}
+
+function wordOf({ outcome, canWait }: RunReport): string {
+  return canWait ? 'Held back, can wait for the day' : WORDS[outcome];
+}
+
+/** The one thing to do about what a guard has held back. */
+function whatToAllow({ cluster, raise }: RunReport): string {
+  if (raise === undefined) return '';
+  return [
+    'Some stale reports were not deleted unasked. Look at a few of them; if they may go, allow it for one run:',
+    `press Test on ${functionName(cluster, 'dispatch')} (Lambda console) with`,
+    yesTo(raise),
   ].join('\n');
 }
 

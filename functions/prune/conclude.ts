@@ -1,7 +1,9 @@
 // Report: what a run found and did, in numbers for the record and in words for a person.
 import type { ReportKind } from '../contract/kinds.ts';
 import {
+  adviceOn,
   formatBytes,
+  NOT_SERVED,
   type Outcome,
   type PlannedStep,
   type PrunedResource,
@@ -9,7 +11,7 @@ import {
 } from '../contract/report.ts';
 import { EVIDENCES, type Evidence } from '../reports/stale.ts';
 import type { Denied } from './batch.ts';
-import { adviceOn, describeReasons, format, type Guarded, letThrough, only, raiseOf, wordsOf } from './guard.ts';
+import { describeReasons, format, type Guarded, letThrough, only, raiseOf, wordsOf } from './guard.ts';
 import type { Limits } from './limits.ts';
 import type { Found } from './look.ts';
 import type { Progress } from './progress.ts';
@@ -26,7 +28,7 @@ export interface Handled extends Found {
 
 export function prunedResource({ kind, surveyed, trouble, guarded, progress }: Handled): PrunedResource {
   const notes = [
-    trouble?.kind === 'not-served' ? 'not served by this cluster' : trouble?.detail,
+    trouble?.kind === 'not-served' ? NOT_SERVED : trouble?.detail,
     guarded && wordsOf(kind, guarded),
     progress?.stopped?.detail,
     surveyed && surveyed.finalizers.length > 0
@@ -100,7 +102,7 @@ function describeDenied({ count, names, detail }: Denied): string {
   return `were not let go by admission (${some}): ${detail}`;
 }
 
-export interface Ending extends Pick<RunReport, 'unavailable' | 'raise'> {
+export interface Ending extends Pick<RunReport, 'unavailable' | 'raise' | 'canWait'> {
   readonly outcome: Outcome;
   readonly reason: string;
 }
@@ -136,7 +138,8 @@ export function endingOf(all: readonly Handled[], limits: Limits): Ending {
     const act = raise === undefined ? [] : [`${adviceOn(raise)}.`];
     const rules = [...guarded, ...late].map((text) => `R12: ${text}.`);
     const words = reason(...act, ...rules, ...sentences(unreadable));
-    return { outcome: 'escalated', reason: words, ...(raise && { raise }) };
+    const canWait = unreadable.length === 0 && limits.configured;
+    return { outcome: 'escalated', reason: words, ...(raise && { raise }), ...(canWait && { canWait }) };
   }
   const nothingDone = all.every(({ progress }) => progress === undefined || progress.deleted === 0);
   // Fewer than stop a kind may be all that there are.

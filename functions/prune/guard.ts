@@ -3,6 +3,7 @@ import type { Raised, RaisedLimits } from '../contract/command.ts';
 import type { PruningPolicy, StaleReason } from '../contract/configuration.ts';
 import type { ReportKind } from '../contract/kinds.ts';
 import { MOST_DELETES } from '../contract/policies.ts';
+import { adviceOn } from '../contract/report.ts';
 import { EVIDENCE, type Evidence, type KeepReason, STALE_REASONS } from '../reports/stale.ts';
 
 /** What one look at a kind has counted. */
@@ -94,12 +95,6 @@ export function guard(
 /** What is said of one kind: why it is held back, and how one run may delete it. */
 export function wordsOf({ name }: ReportKind, { why, raise }: Guarded): string {
   return raise === undefined ? why : `${why}. ${adviceOn({ [name]: raise })}`;
-}
-
-/** The event that says yes, to be pasted as it stands. */
-export function adviceOn(raise: RaisedLimits): string {
-  const event = JSON.stringify({ workflow: 'prune', limits: raise });
-  return `Look at some of them; if they are stale indeed, allow it for one run: give dispatch ${event}`;
 }
 
 /** The limits of several kinds that fit into one run, the most deletes first; undefined: none would help. */

@@ -1,6 +1,7 @@
 // Pruning of stale reports: observe, decide, act, report (docs/architecture.md, "The way of an event").
 
 import { checkLimits, kindsToPrune } from '../contract/kinds.ts';
+import { adviceOn } from '../contract/report.ts';
 import type { Conclusion } from '../engine/conduct.ts';
 import { GuardError } from '../engine/journal.ts';
 import { type Mode, readMode } from '../engine/mode.ts';
@@ -22,7 +23,7 @@ import {
   unreadableIn,
   untold,
 } from './conclude.ts';
-import { adviceOn, format, type Guarded, guard } from './guard.ts';
+import { format, type Guarded, guard } from './guard.ts';
 import { describeRaised, limitsOf } from './limits.ts';
 import { endsRun, type Found, lookAtAll } from './look.ts';
 import { hasteOf, type Pruning, type Reached } from './pruning.ts';

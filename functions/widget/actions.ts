@@ -1,7 +1,17 @@
 // The buttons: each one has CloudWatch call dispatch, with the permissions of the person who presses it.
+
+import { type RunReport, yesTo } from '../contract/report.ts';
 import { WORKFLOWS, type WorkflowName } from '../contract/workflows.ts';
-import { type Html, html } from './html.ts';
+import { cut, type Html, html } from './html.ts';
 import type { Situation } from './situation.ts';
+
+/** The button for what a guard has held back (R12): the very event that its report advises. */
+export function allow({ cluster, dispatchArn }: Situation, raise: NonNullable<RunReport['raise']>): Html {
+  const kinds = Object.entries(raise).map(([name, { maxDeletes }]) => `${maxDeletes.toLocaleString('en')} ${name}`);
+  const question = `Let one run on ${cluster} delete up to ${kinds.join(', ')}? Look at some of them first.`;
+  return html`<a class="btn em-button em-real">Allow it once</a><cwdb-action
+      action="call" display="popup" endpoint="${dispatchArn}" confirmation="${cut(question, 600)}">${yesTo(raise)}</cwdb-action>`;
+}
 
 /** What dispatch answers is shown over the page, which stays as it is. */
 export function drawActions({ workflows, cluster, dispatchArn, mode }: Situation): Html {

@@ -19,9 +19,22 @@ const runSchema = z.object({
     dryRun: true,
     startedAt: true,
     finishedAt: true,
+    raise: true,
+    canWait: true,
   }).shape,
   members: z.array(z.pick(reportMemberSchema, { isLearner: true, quotaBytes: true, before: true, after: true })),
-  pruned: z.optional(z.array(z.pick(prunedResourceSchema, { deleted: true }))),
+  pruned: z.optional(
+    z.array(
+      z.pick(prunedResourceSchema, {
+        resource: true,
+        stale: true,
+        deleted: true,
+        staleBytes: true,
+        directly: true,
+        note: true,
+      }),
+    ),
+  ),
 });
 
 /** Of a finished run, what the page shows. */

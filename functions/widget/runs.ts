@@ -1,4 +1,6 @@
 // The last runs in words, the one at work, what comes next, and the last trouble.
+import { formatBytes, reasonWithoutAdvice, worthTelling } from '../contract/report.ts';
+import { allow } from './actions.ts';
 import { drawChart } from './chart.ts';
 import { cut, type Html, html } from './html.ts';
 import { nameOf } from './names.ts';
@@ -14,6 +16,7 @@ import { changeInWords, kindOf, lastTrouble } from './verdict.ts';
 
 /** More are there, but folded away. */
 const SHOWN_RUNS = 5;
+const SHOWN_KINDS = 8;
 
 export interface RunsOptions extends Omit<Frame, 'theme'> {
   readonly theme: Theme;
@@ -115,26 +118,51 @@ function drawRun(run: PastRun, now: number, { offsetMinutes }: RunsOptions): Htm
   const startedAt = Date.parse(run.startedAt);
   const seconds = formatAge(Math.max(0, Date.parse(run.finishedAt) - startedAt));
   const change = changeInWords(run);
+  const reason = reasonWithoutAdvice(run);
   return html`<li>
     <div class="em-line">
       <span class="em-when" title="${formatAge(Math.max(0, now - startedAt))} ago, took ${seconds}">${formatTime(startedAt, offsetMinutes)}</span>
       <span class="em-name">${nameOf(run.workflow)}${run.dryRun && ' (dry run)'}</span>
-      ${badge(tone, run.outcome.replaceAll('-', ' '), sign)}
+      ${badge(tone, run.canWait ? 'held back' : run.outcome.replaceAll('-', ' '), sign)}
       <span class="em-figure">${change}</span>
     </div>
-    <div class="em-note" title="${cut(run.reason, 1_000)}">${cut(run.reason, 180)}</div>
+    <div class="em-note" title="${cut(reason, 1_000)}">${cut(reason, 180)}</div>
+    ${drawKinds(run)}
   </li>`;
 }
 
+/** Of which kinds of reports there is something to say, folded away. */
+function drawKinds({ pruned = [] }: PastRun): Html {
+  const kinds = worthTelling(pruned);
+  if (kinds.length === 0) return html``;
+  const lines = kinds.slice(0, SHOWN_KINDS).map(({ resource, stale, deleted, staleBytes, directly, note }) => {
+    const bytes = staleBytes === undefined ? '' : `, about ${formatBytes(staleBytes)}`;
+    const numbers = `${deleted.toLocaleString('en')} deleted${directly ? ' in etcd' : ''} of ${stale.toLocaleString('en')} stale${bytes}`;
+    return html`<div class="em-note" title="${cut(note ?? '', 400)}"><b>${cut(resource, 80)}</b> ${numbers}${
+      note !== undefined && `; ${cut(note, 120)}`
+    }</div>`;
+  });
+  const more = kinds.length - lines.length;
+  const title = kinds.length === 1 ? '1 kind of report' : `${kinds.length} kinds of reports`;
+  return html`<details><summary>${title}</summary>${lines}${more > 0 && html`<div class="em-note">and ${more} more</div>`}</details>`;
+}
+
 /** Loud as long as no later run of its kind has come through. */
-export function drawTrouble({ runs, now }: Situation, { offsetMinutes }: Frame): Html {
+export function drawTrouble(situation: Situation, { offsetMinutes }: Frame): Html {
+  const { runs, now } = situation;
   const trouble = lastTrouble(runs);
   if (trouble === undefined) return html``;
   const { run, isOpen } = trouble;
   const startedAt = Date.parse(run.startedAt);
   const verb = run.outcome === 'failed' ? 'failed' : 'escalated';
   const when = `${formatTime(startedAt, offsetMinutes)}, ${formatAge(Math.max(0, now - startedAt))} ago`;
-  const reason = html`<span title="${cut(run.reason, 2_000)}">${cut(run.reason, 400)}</span>`;
+  const words = reasonWithoutAdvice(run);
+  const reason = html`<span title="${cut(words, 2_000)}">${cut(words, 400)}</span>`;
+  if (isOpen && run.canWait) {
+    const act =
+      run.raise !== undefined && html`<div>Look at a few of them; if they may go: ${allow(situation, run.raise)}</div>`;
+    return banner('attention', `${nameOf(run.workflow)} holds back (${when}):`, html`${act}${reason}`);
+  }
   if (isOpen) return banner('bad', `${nameOf(run.workflow)} ${verb} (${when}):`, reason);
   return banner('quiet', `Last ${verb}: ${nameOf(run.workflow)} (${when}), settled since.`, reason);
 }

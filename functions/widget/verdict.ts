@@ -153,11 +153,13 @@ export function fileChange({ members }: PastRun): FileChange | undefined {
 /** `1.90 GiB → 41.2 MiB`, `412 reports deleted`, or nothing to say. */
 export function changeInWords(run: PastRun): string {
   const { before, after } = fileChange(run) ?? {};
-  const deleted = run.pruned?.reduce((sum, resource) => sum + resource.deleted, 0);
+  const { pruned = [] } = run;
+  const deleted = pruned.reduce((sum, resource) => sum + resource.deleted, 0);
+  const directly = pruned.some((resource) => resource.directly && resource.deleted > 0);
   const words = [
     before !== undefined && after !== undefined && before !== after && `${formatBytes(before)} → ${formatBytes(after)}`,
     before !== undefined && (after === undefined || after === before) && formatBytes(before),
-    deleted !== undefined && deleted > 0 && `${deleted.toLocaleString('en')} reports deleted`,
+    deleted > 0 && `${deleted.toLocaleString('en')} reports deleted${directly ? ' in etcd' : ''}`,
   ];
   return words.filter((text) => text !== false).join(', ');
 }

@@ -176,6 +176,13 @@ describe('invoke, on a cluster in NOSPACE', () => {
     expect(planned.exitCode, planned.stderr).toBe(0);
     expect(report(planned)).toMatchObject({ outcome: 'planned', dryRun: true, cluster: 'demo' });
     expect(report(planned).plan?.length).toBeGreaterThan(5);
+    expect(planned.stderr.trimEnd().split('\n').slice(-4)).toEqual([
+      expect.stringMatching(/^not configured, and done without: prune, switch, nodes, history, bus, snapshot$/),
+      'outcome: planned',
+      `reason: ${report(planned).reason}`,
+      expect.stringMatching(/^plan: compact .*; defragment /),
+    ]);
+    expect(planned.stderr.match(/not.configured/g)).toHaveLength(1);
     expect(await snapshotOfState(plane)).toEqual(before);
 
     const ignored = await invoke(

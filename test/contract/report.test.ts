@@ -42,6 +42,7 @@ const report: Required<RunReport> = {
   plan: [{ name: 'compact', detail: 'to revision 7' }],
   pruned: [pruned],
   raise: { 'vulnerabilityreports.aquasecurity.github.io': { maxStaleShare: 1, maxDeletes: 5 } },
+  canWait: true,
   unavailable: 'kubernetes',
 };
 

@@ -1,6 +1,6 @@
 // The message as a person gets it, word for word.
 import { describe, expect, it } from 'vitest';
-import { type Outcome, parseReport, type RunReport } from '../../functions/contract/report.ts';
+import { adviceOn, NOT_SERVED, type Outcome, parseReport, type RunReport } from '../../functions/contract/report.ts';
 import { composeMessage, duration } from '../../functions/notify/message.ts';
 import { sampleReport, step } from '../contract/sample-report.ts';
 import { sampleEvent } from './setting.ts';
@@ -116,6 +116,67 @@ describe('a message', () => {
     `);
   });
 
+  it('R12: of what a guard has held back begins with the one thing to do, and names only kinds with something to say', () => {
+    const raise = { 'vulnerabilityreports.aquasecurity.github.io': { maxStaleShare: 0.84, maxDeletes: 2_520 } };
+    const kind = { listed: 0, stale: 0, deleted: 0, skipped: 0, reasons: {} };
+    const pruned = [
+      { ...kind, resource: 'reports.openreports.io', note: NOT_SERVED },
+      { ...kind, resource: 'policyreports.wgpolicyk8s.io', listed: 40 },
+      {
+        ...kind,
+        resource: 'ephemeralreports.reports.kyverno.io',
+        listed: 20,
+        stale: 14,
+        deleted: 14,
+        directly: true as const,
+      },
+      {
+        ...kind,
+        resource: 'vulnerabilityreports.aquasecurity.github.io',
+        listed: 3_000,
+        stale: 2_520,
+        staleBytes: 31_457_280,
+      },
+    ];
+    const reason = `Deleted 14 stale reports of 1 kind. ${adviceOn(raise)}. R12: 2,520 of 3,000 seem stale.`;
+
+    const message = composeMessage(
+      report('run-finished', {
+        workflow: 'prune',
+        outcome: 'escalated',
+        canWait: true,
+        raise,
+        reason,
+        pruned,
+        members: [],
+      }),
+      place,
+    );
+
+    expect(message.subject).toBe('Held back, can wait for the day: demo, pruning of reports');
+    expect(message.body).toMatchInlineSnapshot(`
+      "Some stale reports were not deleted unasked. Look at a few of them; if they may go, allow it for one run:
+      press Test on etcd-medic-demo-dispatch (Lambda console) with
+      {"workflow":"prune","limits":{"vulnerabilityreports.aquasecurity.github.io":{"maxStaleShare":0.84,"maxDeletes":2520}}}
+
+      Deleted 14 stale reports of 1 kind. R12: 2,520 of 3,000 seem stale.
+
+      Cluster: demo
+      What: pruning of reports
+      Result: held back by a guard, the rest is done
+      Started by: alarm etcd-medic-demo-nospace
+      When: 2026-11-20 02:13 UTC, took 2 min 51 s
+
+      Reports:
+      vulnerabilityreports.aquasecurity.github.io: 0 of 2,520 stale deleted (about 30.0 MiB), 3,000 in all
+      ephemeralreports.reports.kyverno.io: 14 of 14 stale deleted directly in etcd, 20 in all
+
+      Step by step: Lambda, etcd-medic-demo-prune, Durable executions, recover-demo-3f1c0a9b5d7e2468
+      https://console.aws.amazon.com/lambda/home?region=eu-central-1#/functions/etcd-medic-demo-prune
+      "
+    `);
+  });
+
   it('R16: of a run that the switch kept from acting says how to let it', () => {
     const reason = 'R16: the switch says observe: nothing was changed. 2 steps are planned.';
     const plan = [step('compact cp-1', ''), step('defragment cp-2', '')];
@@ -207,8 +268,8 @@ describe('a message', () => {
     expect(body).not.toContain('sbomreports');
     expect(body).toContain(
       'Reports:\n' +
-        'vulnerabilityreports.aquasecurity.github.io: 5,998 deleted, 6,000 stale, about 68.7 MiB, of 20,000\n' +
-        'policyreports.wgpolicyk8s.io: 0 deleted, 6,000 stale, of 20,000; more than half seems stale\n',
+        'vulnerabilityreports.aquasecurity.github.io: 5,998 of 6,000 stale deleted (about 68.7 MiB), 20,000 in all\n' +
+        'policyreports.wgpolicyk8s.io: 0 of 6,000 stale deleted, 20,000 in all; more than half seems stale\n',
     );
   });
 

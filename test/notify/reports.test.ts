@@ -46,6 +46,36 @@ describe('a run that ended with a report', () => {
     ]);
   });
 
+  it('R12: that a guard alone has held back is told once a week as long as it is the same, and needs nobody at once', async () => {
+    const { aws, notify } = await start();
+    const kind = {
+      resource: 'vulnerabilityreports.aquasecurity.github.io',
+      listed: 9,
+      stale: 9,
+      deleted: 0,
+      skipped: 0,
+    };
+    const night = (day: string, reasons: Readonly<Record<string, number>>) =>
+      finished({
+        workflow: 'prune',
+        outcome: 'escalated',
+        reason: 'R12: 9 of 9 seem stale.',
+        canWait: true,
+        trigger: bySchedule,
+        pruned: [{ ...kind, reasons, held: reasons }],
+        finishedAt: `2026-03-${day}T02:00:00Z`,
+      });
+
+    await notify(night('05', { 'owner-gone': 9 }));
+    await notify(night('06', { 'owner-gone': 11 }));
+    await notify(night('07', { 'owner-gone': 11, 'owner-superseded': 1 }));
+    await notify(night('15', { 'owner-gone': 11 }));
+
+    expect(aws.sns.messages.map(({ subject }) => subject)).toEqual(
+      Array.from({ length: 3 }, () => 'Held back, can wait for the day: demo, pruning of reports'),
+    );
+  });
+
   it('is told to every topic of the configuration, each in its own region', async () => {
     const { aws, notify } = await start({ topicArns: [OTHER_TOPIC] });
     aws.sns.topics.add(OTHER_TOPIC);

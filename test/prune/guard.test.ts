@@ -1,7 +1,8 @@
 // The blast radius: what is more than one run may delete unasked.
 import { describe, expect, it } from 'vitest';
 import { MOST_DELETES } from '../../functions/contract/policies.ts';
-import { adviceOn, type Counts, guard, letThrough, raiseOf, wordsOf } from '../../functions/prune/guard.ts';
+import { adviceOn } from '../../functions/contract/report.ts';
+import { type Counts, guard, letThrough, raiseOf, wordsOf } from '../../functions/prune/guard.ts';
 import { kindOf } from './samples.ts';
 
 const policy = { maxStaleShare: 0.5, maxStaleCount: 10_000 };

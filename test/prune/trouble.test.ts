@@ -1,5 +1,7 @@
 // Pruning where something is not as it should be: budgets, the guard, rights, a lost lease, a server that is away.
+
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { needsAPerson } from '../../functions/aws/events.ts';
 import { createLease } from '../../functions/aws/lease.ts';
 import { readProducers, recordProducers } from '../../functions/aws/producer-records.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
@@ -177,6 +179,19 @@ describe('R12: the blast-radius guard', () => {
     expect(await api.list(REPORT)).toHaveLength(61);
     expect(await api.list(SBOM)).toHaveLength(0);
     expect(of(report)).toMatchObject({ stale: 60, deleted: 0, note: expect.stringContaining('maxStaleShare') });
+  });
+
+  it.each([
+    [false, true],
+    [true, undefined],
+  ])('can wait for the day, but not in an emergency (%s)', async (emergency, canWait) => {
+    await api.create(REPORT, staleReports(60));
+
+    const report = await runPrune(api, { emergency, prune: { kinds: KINDS } });
+
+    expect(report.outcome).toBe('escalated');
+    expect(report.canWait).toBe(canWait);
+    expect(needsAPerson(report)).toBe(emergency);
   });
 
   it('says in a dry run what it would not touch', async () => {

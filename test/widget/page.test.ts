@@ -146,7 +146,7 @@ function withEveryText(text: string): Situation {
     runs: (['failed', 'escalated', 'pruned'] as const).map((outcome) => ({
       ...run({ outcome, reason: text }),
       cluster: text,
-      pruned: [{ deleted: 3 }],
+      pruned: [{ resource: 'scans.example.com', stale: 3, deleted: 3 }],
     })),
   };
 }
@@ -220,6 +220,25 @@ describe('the buttons', () => {
     const orders = actions.map(({ command }) => parseTrigger({ ...JSON.parse(command), widgetContext }, context));
 
     expect(orders.flat().map(({ kind }) => kind)).toEqual(actions.map(() => 'start'));
+  });
+
+  it('R12: let what a guard holds back go once, by the very event that the report advises, and ask before', () => {
+    const { runs, dispatchArn } = situations['a guard holds back'];
+    const held = drawPage(situations['a guard holds back'], frame);
+    const [, attributes = '', body = ''] =
+      /Allow it once<\/a><cwdb-action\s([^>]*)>([^<]*)<\/cwdb-action>/.exec(held) ?? [];
+    const context = { cluster: 'production', alarms: [], requestId: 'r-1', kinds: {} };
+
+    const [decision] = parseTrigger(JSON.parse(unescapeHtml(body)), context);
+
+    expect(decision).toMatchObject({ kind: 'start', command: { workflow: 'prune', limits: runs[0]?.raise } });
+    expect(attributes).toContain(`endpoint="${dispatchArn}"`);
+    expect(attributes).toContain('confirmation="Let one run on production delete up to 2,520 vulnerabilityreports');
+    expect(held).toContain('Pruning holds back');
+    expect(held).not.toContain('give dispatch');
+    // Nothing of what is not served, or has nothing stale.
+    expect(held).not.toContain('openreports.io');
+    expect(held).not.toContain('policyreports');
   });
 
   it('call dispatch, show its answer over the page, and ask before anything real', () => {

@@ -1,5 +1,6 @@
 // The situations that the widget has to look right in.
 import type { ProbedMember, ProbeLook } from '../../functions/contract/probe-record.ts';
+import { adviceOn, NOT_SERVED } from '../../functions/contract/report.ts';
 import type { PastRun } from '../../functions/widget/records.ts';
 import type { Situation } from '../../functions/widget/situation.ts';
 
@@ -72,7 +73,12 @@ const pruning = run({
   outcome: 'pruned',
   reason: '1,204 stale reports of 2 kinds were deleted.',
   members: [],
-  pruned: [{ deleted: 1_204 }],
+  pruned: [
+    { resource: 'vulnerabilityreports.aquasecurity.github.io', stale: 1_190, deleted: 1_190, staleBytes: 14 * MiB },
+    { resource: 'ephemeralreports.reports.kyverno.io', stale: 14, deleted: 14 },
+    { resource: 'policyreports.wgpolicyk8s.io', stale: 0, deleted: 0 },
+    { resource: 'clusterreports.openreports.io', stale: 0, deleted: 0, note: NOT_SERVED },
+  ],
 });
 const recovered = run({
   workflow: 'recover',
@@ -105,6 +111,37 @@ const planned = run({
 });
 const refused = run({ outcome: 'refused', reason: 'A voter is away, so no other one is stopped.', after: 812 * MiB });
 
+const EPHEMERAL = 'ephemeralreports.reports.kyverno.io';
+const flood = run({
+  workflow: 'recover',
+  outcome: 'recovered',
+  reason:
+    "The cluster takes writes again: NOSPACE is disarmed and stayed away, the largest voter's file went from 2.00 GiB to 402 MiB. Stale reports were deleted first.",
+  before: 2 * GiB,
+  after: 402 * MiB,
+  pruned: [{ resource: EPHEMERAL, stale: 181_204, deleted: 181_204, staleBytes: 1_700 * MiB }],
+});
+const inEtcd = { ...flood, pruned: flood.pruned?.map((kind) => ({ ...kind, directly: true as const })) };
+const raise = { 'vulnerabilityreports.aquasecurity.github.io': { maxStaleShare: 0.84, maxDeletes: 2_520 } };
+const guarded = run({
+  workflow: 'prune',
+  outcome: 'escalated',
+  canWait: true,
+  raise,
+  reason: `Deleted 14 stale reports of 1 kind. ${adviceOn(raise)}. R12: 2,520 of 3,000 vulnerabilityreports.aquasecurity.github.io (84 %) seem stale by lists that may be wrong: 2,520 owner-gone. Of 3,000 that are judged by their owners it is 84 %, a larger share than maxStaleShare allows (50 %). So none of them was deleted.`,
+  members: [],
+  pruned: [
+    { resource: EPHEMERAL, stale: 14, deleted: 14 },
+    {
+      resource: 'vulnerabilityreports.aquasecurity.github.io',
+      stale: 2_520,
+      deleted: 0,
+      staleBytes: 30 * MiB,
+      note: '2,520 of 3,000 seem stale by lists that may be wrong',
+    },
+  ],
+});
+
 /** Runs one after the other, the newest first, so many hours apart. */
 function nights(runs: readonly PastRun[], hours = 24): readonly PastRun[] {
   return runs.map((each, index) => {
@@ -134,6 +171,9 @@ const nospace = { alarms: ['NOSPACE'], dbSize: 2 * GiB + 8 * MiB, dbSizeInUse: 1
 /** By what is special about each. */
 export const situations = {
   healthy,
+  'a flood recovered': { ...healthy, runs: nights([flood, nothing, pruning]) },
+  'deleted directly in etcd': { ...healthy, runs: nights([inEtcd, nothing, pruning]) },
+  'a guard holds back': { ...healthy, runs: nights([guarded, nothing, pruning, guarded]) },
   'a fresh deployment': { ...healthy, look: null, runs: [] },
   'nobody answers': {
     ...healthy,

@@ -106,13 +106,17 @@ describe('what a run did to the files', () => {
       {
         ...report({}),
         pruned: [
-          { resource: 'a.b', deleted: 1_200 },
-          { resource: 'c.d', deleted: 4 },
+          { resource: 'a.b', stale: 1_200, deleted: 1_200 },
+          { resource: 'c.d', stale: 4, deleted: 4 },
         ],
       },
       '1,204 reports deleted',
     ],
-    [{ ...report({}), pruned: [{ resource: 'a.b', deleted: 0 }] }, ''],
+    [{ ...report({}), pruned: [{ resource: 'a.b', stale: 0, deleted: 0 }] }, ''],
+    [
+      { ...report({}), pruned: [{ resource: 'a.b', stale: 4, deleted: 4, directly: true as const }] },
+      '4 reports deleted in etcd',
+    ],
   ])('in words', (given, expected) => {
     expect(changeInWords(given)).toBe(expected);
   });
