@@ -71,6 +71,8 @@ const AWAY = ['test/chaos/away.test.ts'];
 const HICCUPS = ['test/chaos/hiccups/*.test.ts'];
 /** Tens of thousands of reports: minutes, and gigabytes of memory for the API server. */
 const SCALE = ['test/scale/**/*.test.ts'];
+/** A kube-apiserver and a kube-controller-manager, which are built from their Go modules: left out without Go. */
+const WHOLE = ['test/whole/**/*.test.ts'];
 /** Debian's and Ubuntu's package is `chromium`. */
 const BROWSER = ['test/browser/**/*.test.ts'];
 
@@ -97,7 +99,7 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'members',
     include: ['test/**/*.test.ts'],
-    exclude: ['test/chaos/**', ...UNIT, ...DEPLOYED, ...SCENARIOS, ...LAB, ...SCALE, ...BROWSER],
+    exclude: ['test/chaos/**', ...UNIT, ...DEPLOYED, ...SCENARIOS, ...LAB, ...SCALE, ...WHOLE, ...BROWSER],
     maxWorkers: 3,
   },
   { name: 'scenarios', include: SCENARIOS, maxWorkers: 2 },
@@ -116,6 +118,8 @@ export const SUITES: readonly Suite[] = [
   { name: 'hiccups', include: HICCUPS, maxWorkers: 3, testTimeout: minutes(30) },
   // One at a time: memory is measured here.
   { name: 'scale', include: SCALE, maxWorkers: 1, testTimeout: minutes(15) },
+  // One at a time: a server has as much to do as two cores can.
+  { name: 'whole', include: WHOLE, maxWorkers: 1 },
   { name: 'browser', include: BROWSER, maxWorkers: 1, testTimeout: minutes(2) },
 ];
 

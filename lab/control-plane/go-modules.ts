@@ -1,5 +1,5 @@
-// Builds etcd from its Go modules, for the versions that Debian does not have. Each is a folder of lab/servers: its
-// exact versions and two main files.
+// Builds servers from their Go modules: etcd of the versions that Debian does not have, and whoever else stands in
+// lab/servers, a folder each: its exact versions and main files of a few lines.
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -14,8 +14,10 @@ export interface Build {
    */
   readonly into: string;
   readonly onProgress: (message: string) => void;
-  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly environment: Environment;
 }
+
+type Environment = Readonly<Record<string, string | undefined>>;
 
 /** etcdutl is a main package of its own; it stands as a tool in each go.mod. */
 const PACKAGES = ['./etcd', './etcdctl', 'go.etcd.io/etcd/etcdutl/v3'];
@@ -50,23 +52,29 @@ export async function buildEtcd({ version, into, onProgress, environment }: Buil
  * `go build` in a folder of lab/servers, reproducible.
  * @throws Error with what Go said, or that it is missing
  */
-export async function goBuild(
-  folder: string,
-  args: readonly string[],
-  environment: Readonly<Record<string, string | undefined>>,
-): Promise<void> {
+export async function goBuild(folder: string, args: readonly string[], environment: Environment): Promise<void> {
+  await runGo(folder, ['build', '-trimpath', '-buildvcs=false', ...args], environment);
+}
+
+/**
+ * In a folder of lab/servers.
+ * @returns what it printed
+ * @throws Error with what Go said, or that it is missing
+ */
+export async function runGo(folder: string, args: readonly string[], environment: Environment): Promise<string> {
   try {
-    await promisify(execFile)('go', ['build', '-trimpath', '-buildvcs=false', ...args], {
+    const { stdout } = await promisify(execFile)('go', args, {
       cwd: folder,
       // A workspace of somebody's own above the clone would choose other versions.
       env: { ...environment, GOWORK: 'off' },
       maxBuffer: 16 * 1024 * 1024,
     });
+    return stdout;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
       throw new Error('Go is missing: install it (https://go.dev/dl)', { cause: error });
     }
-    throw new Error(`go build in ${relative(projectRoot, folder)}`, { cause: error });
+    throw new Error(`go ${args[0]} in ${relative(projectRoot, folder)}`, { cause: error });
   }
 }
 

@@ -10,14 +10,40 @@ const REQUEST_BYTES = 1_000_000;
 const REQUEST_OPERATIONS = 100;
 const TIMEOUT_MS = 30_000;
 
+/** How a server keeps a kind. */
+export interface Storage {
+  /** Of its keys, between `/registry/` and the namespace. */
+  readonly folder: string;
+  /** Of what is stored. */
+  readonly group: string;
+}
+
+/** A server of custom resources alone. */
+export function inItsGroup({ group, plural }: Kind): Storage {
+  const own = group || CORE_GROUP;
+  return { folder: `${own}/${plural}`, group: own };
+}
+
+/** A whole API server: its own kinds are without their group, and two have the names of Kubernetes' first days. */
+export function asKubernetesDoes({ group, plural }: Kind): Storage {
+  if (group.includes('.')) return { folder: `${group}/${plural}`, group };
+  const folders: Readonly<Record<string, string>> = { services: 'services/specs', nodes: 'minions' };
+  return { folder: folders[plural] ?? plural, group };
+}
+
 type Put = { readonly request_put: { readonly key: Buffer; readonly value: Buffer } };
 
 /** `rv` 1 at etcd: an object's resource version is the revision that it is written at. */
-export async function putObjects(plane: Reachable, resource: Resource, objects: Iterable<NewObject>): Promise<void> {
+export async function putObjects(
+  plane: Reachable,
+  resource: Resource,
+  objects: Iterable<NewObject>,
+  storageOf = inItsGroup,
+): Promise<void> {
   const [member] = plane.members;
   if (!member) throw new RangeError('a plane without members');
   const kind = kindOf(resource);
-  const group = kind.group || CORE_GROUP;
+  const storage = storageOf(kind);
   await withMember(plane, member.endpoint, async (client) => {
     let batch: Put[] = [];
     let bytes = 0;
@@ -27,8 +53,8 @@ export async function putObjects(plane: Reachable, resource: Resource, objects: 
       bytes = 0;
     };
     for (const object of objects) {
-      const stored = storedJson(kind, object, group);
-      const key = keyOf(kind, stored.metadata);
+      const stored = storedJson(kind, object, storage.group);
+      const key = keyOf(kind, stored.metadata, storage);
       const value = Buffer.from(`${JSON.stringify(stored)}\n`);
       if (bytes + value.length > REQUEST_BYTES || batch.length === REQUEST_OPERATIONS) await flush();
       batch.push({ request_put: { key, value } });
@@ -55,14 +81,28 @@ export async function putDefinitions(plane: Reachable, kinds: readonly Kind[]): 
 /** As a disk that lost a block, or a tool that wrote into etcd itself, may leave it. */
 export const UNDECODABLE = Buffer.from('{"apiVersion": garbage \0');
 
-/** In the place of one object. */
-export async function putBytes(plane: Reachable, resource: Resource, place: Place, value: Buffer): Promise<void> {
+/** In the place of one object. @param value undefined: nothing is there any more */
+export async function putBytes(
+  plane: Reachable,
+  resource: Resource,
+  place: Place,
+  value: Buffer | undefined,
+  storageOf = inItsGroup,
+): Promise<void> {
   const [member] = plane.members;
   if (!member) throw new RangeError('a plane without members');
-  const key = keyOf(kindOf(resource), place);
-  await withMember(plane, member.endpoint, (client) => client.kv.put({ key, value }, within(TIMEOUT_MS)));
+  const kind = kindOf(resource);
+  const key = keyOf(kind, place, storageOf(kind));
+  await withMember(plane, member.endpoint, async ({ kv }) => {
+    if (value === undefined) await kv.deleteRange({ key }, within(TIMEOUT_MS));
+    else await kv.put({ key, value }, within(TIMEOUT_MS));
+  });
 }
 
-function keyOf({ group, plural, namespaced }: Kind, { namespace, name }: Partial<Place> & Pick<Place, 'name'>): Buffer {
-  return Buffer.from(`/registry/${group || CORE_GROUP}/${plural}/${namespaced ? `${namespace}/${name}` : name}`);
+function keyOf(
+  { namespaced }: Kind,
+  { namespace, name }: Partial<Place> & Pick<Place, 'name'>,
+  { folder }: Storage,
+): Buffer {
+  return Buffer.from(`/registry/${folder}/${namespaced ? `${namespace}/${name}` : name}`);
 }

@@ -6,18 +6,15 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { Agent } from 'undici';
 import { EtcdMedicError } from '../../functions/contract/errors.ts';
-import type { KubernetesCredentials } from '../../functions/kubernetes/credentials.ts';
-import type { ListedObject, Resource } from '../../functions/kubernetes/types.ts';
-import { type Reachable, within, withMember } from '../control-plane/client.ts';
+import type { Reachable } from '../control-plane/client.ts';
 import { startControlPlane } from '../control-plane/control-plane.ts';
 import { freePorts } from '../control-plane/ports.ts';
 import { onProcessEnd } from '../control-plane/process-end.ts';
-import type { ApiServerOptions, Place, StoredObject, TestApiServer, User } from './api-server.ts';
-import { putBytes, putDefinitions, putObjects, UNDECODABLE } from './bulk.ts';
+import type { ApiServerOptions } from './api-server.ts';
+import { inItsGroup, putDefinitions } from './bulk.ts';
 import { CORE_GROUP, KINDS } from './kinds.ts';
-import type { NewObject } from './objects.ts';
+import { RealServer, type RealSetting } from './real-server.ts';
 import { rulesByUser, tokenOf, writeTokenFiles } from './users.ts';
 
 const MiB = 1024 * 1024;
@@ -66,7 +63,11 @@ export async function startRealApiServer(options: ApiServerOptions = {}): Promis
   );
   const { server, caFile, pid } = await start(plane, directory, flags);
   const command = (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0').filter(Boolean);
-  const api = new RealApiServer({ plane, directory, server, caFile, command }, pid, started.move());
+  const api = new RealApiServer(
+    { plane, directory, server, caFile, command, storageOf: inItsGroup },
+    pid,
+    started.move(),
+  );
   await api.ready();
   return api;
 }
@@ -106,99 +107,22 @@ function policy(users: ReturnType<typeof rulesByUser>) {
   };
 }
 
-interface StoredList {
-  readonly metadata: { readonly continue?: string };
-  readonly items: readonly StoredObject[];
-}
-
-interface Setting {
-  readonly plane: Reachable;
-  readonly directory: string;
-  readonly server: string;
-  readonly caFile: string;
+interface Setting extends RealSetting {
   /** What was started, word by word. */
   readonly command: readonly string[];
 }
 
-export class RealApiServer implements TestApiServer {
-  readonly server: string;
-  readonly caFile: string;
+export class RealApiServer extends RealServer {
   readonly #setting: Setting;
   readonly #rest: AsyncDisposableStack;
-  readonly #agent: Agent;
   #pid: number | undefined;
   #guards: readonly (() => void)[] = [];
 
   constructor(setting: Setting, pid: number, rest: AsyncDisposableStack) {
+    super(setting);
     this.#setting = setting;
     this.#rest = rest;
-    this.server = setting.server;
-    this.caFile = setting.caFile;
-    this.#agent = new Agent({ connect: { ca: readFileSync(setting.caFile) }, allowH2: false });
     this.#guard(pid);
-  }
-
-  credentials(user: User = 'pruner'): KubernetesCredentials {
-    return { ca: readFileSync(this.caFile, 'utf8'), token: tokenOf(user) };
-  }
-
-  configuration(user: User = 'pruner') {
-    const tokenFile = join(this.#setting.directory, `${user}.token`);
-    return { server: this.server, credentials: { caFile: this.caFile, tokenFile } };
-  }
-
-  async create(resource: Resource, objects: Iterable<NewObject>): Promise<void> {
-    await putObjects(this.#setting.plane, resource, objects);
-  }
-
-  async rewrite(resource: Resource, place: Place): Promise<void> {
-    await this.#patch(resource, place, { annotations: { rewritten: `${Math.random()}` } });
-  }
-
-  async addFinalizer(resource: Resource, place: Place, finalizer: string): Promise<void> {
-    const finalizers = (await this.get(resource, place))?.metadata.finalizers ?? [];
-    await this.#patch(resource, place, { finalizers: [...finalizers, finalizer] });
-  }
-
-  async spoil(resource: Resource, place: Place): Promise<void> {
-    await putBytes(this.#setting.plane, resource, place, UNDECODABLE);
-  }
-
-  async remove(resource: Resource, place: Place): Promise<void> {
-    // What has finalizers would only be marked, and what is marked already goes with the last of them.
-    await this.#patch(resource, place, { finalizers: null });
-    await this.#ask('DELETE', pathOf(resource, place), [404]);
-  }
-
-  async get(resource: Resource, place: Place): Promise<StoredObject | undefined> {
-    const { status, document } = await this.#ask<StoredObject>('GET', pathOf(resource, place), [404]);
-    return status === 404 ? undefined : document;
-  }
-
-  async list(resource: Resource): Promise<readonly ListedObject[]> {
-    const found: ListedObject[] = [];
-    let next: string | undefined = '';
-    while (next !== undefined) {
-      const path: string = `${pathOf(resource)}?limit=500&continue=${encodeURIComponent(next)}`;
-      const list: StoredList = (await this.#ask<StoredList>('GET', path)).document;
-      for (const { metadata } of list.items) {
-        const { namespace, name, uid, resourceVersion } = metadata;
-        found.push({ namespace, name, uid, resourceVersion });
-      }
-      next = list.metadata.continue || undefined;
-    }
-    return found;
-  }
-
-  /** By what makes them expire in life, too: etcd is compacted. */
-  async expireContinueTokens(): Promise<void> {
-    const { plane } = this.#setting;
-    const [member] = plane.members;
-    if (!member) throw new RangeError('a plane without members');
-    await withMember(plane, member.endpoint, async (client) => {
-      const { header } = await client.maintenance.status(within(10_000));
-      await client.kv.compact({ revision: header.revision, physical: true }, within(10_000));
-    });
   }
 
   async kill(): Promise<void> {
@@ -227,7 +151,7 @@ export class RealApiServer implements TestApiServer {
     const giveUpAt = Date.now() + READY_MS;
     for (;;) {
       const path = '/apis/aquasecurity.github.io/v1alpha1/vulnerabilityreports?limit=1';
-      const answer = await this.#ask('GET', path, [404, 429, 500, 503]).catch(() => undefined);
+      const answer = await this.ask('GET', path, [404, 429, 500, 503]).catch(() => undefined);
       if (answer?.status === 200) return;
       const ended = this.#pid === undefined || !isRunning(this.#pid);
       if (ended || Date.now() > giveUpAt) {
@@ -238,37 +162,9 @@ export class RealApiServer implements TestApiServer {
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.kill();
-    await this.#agent.destroy();
+  override async [Symbol.asyncDispose](): Promise<void> {
+    await super[Symbol.asyncDispose]();
     await this.#rest.disposeAsync();
-  }
-
-  async #patch(resource: Resource, place: Place, metadata: unknown): Promise<void> {
-    await this.#ask('PATCH', pathOf(resource, place), [], JSON.stringify({ metadata }));
-  }
-
-  /** As the admin. @param expected statuses beside the successes */
-  async #ask<Document>(method: string, path: string, expected: readonly number[] = [], body?: string) {
-    for (;;) {
-      const { statusCode, body: answer } = await this.#agent.request({
-        origin: this.server,
-        path,
-        method: method as 'GET',
-        headers: { authorization: `Bearer ${tokenOf('admin')}`, 'content-type': 'application/merge-patch+json' },
-        ...(body !== undefined && { body }),
-      });
-      const text = await answer.text();
-      if (statusCode === 429 && !expected.includes(429)) {
-        // Nothing was done: a kind's first list comes too early, or changes of others are under way.
-        await wait(50);
-        continue;
-      }
-      if (statusCode >= 300 && !expected.includes(statusCode)) {
-        throw new EtcdMedicError(`${method} ${path}: ${statusCode} ${text}`);
-      }
-      return { status: statusCode, document: (text.startsWith('{') ? JSON.parse(text) : {}) as Document };
-    }
   }
 
   /** The server goes when this process does, by whatever end. */
@@ -285,12 +181,6 @@ export class RealApiServer implements TestApiServer {
     };
     this.#guards = [forget, stop];
   }
-}
-
-function pathOf({ group, version, plural }: Resource, place?: Place): string {
-  const root = group === '' ? `/api/${version}` : `/apis/${group}/${version}`;
-  const namespace = place?.namespace === undefined ? '' : `/namespaces/${place.namespace}`;
-  return `${root}${namespace}/${plural}${place === undefined ? '' : `/${place.name}`}`;
 }
 
 function isRunning(pid: number): boolean {

@@ -1,0 +1,57 @@
+// Priority and fairness as a cluster's owner may set it for the pruner: so many of its requests at a time, others are
+// refused (429) at once.
+import type { WholeApiServer } from '../../lab/kubernetes/whole-api-server.ts';
+import { until } from './workloads.ts';
+
+const NAME = 'etcd-medic-pruner';
+/** A level that takes the seats away which others would lend; itself it lends all of them. */
+const REST = 'the-rest';
+
+export interface Limit {
+  /** Of the pruner's requests, `*` for all. */
+  readonly verbs: readonly string[];
+  /** None means that none is let through. */
+  readonly seats: 0 | 1;
+}
+
+/** Until it is disposed. */
+export async function limitPruner(api: WholeApiServer, { verbs, seats }: Limit): Promise<AsyncDisposable> {
+  const group = 'flowcontrol.apiserver.k8s.io';
+  const apiVersion = `${group}/v1`;
+  const level = (name: string, limited: object) =>
+    api.apply({
+      apiVersion,
+      kind: 'PriorityLevelConfiguration',
+      metadata: { name },
+      ...{ spec: { type: 'Limited', limited: { limitResponse: { type: 'Reject' }, ...limited } } },
+    });
+  // Of 600 seats: one share of some 1,250 is one seat.
+  await level(REST, { nominalConcurrencyShares: 1_000, lendablePercent: 100 });
+  await level(NAME, { nominalConcurrencyShares: seats, lendablePercent: 0, borrowingLimitPercent: 0 });
+  const resourceRules = [{ verbs, apiGroups: ['*'], resources: ['*'], namespaces: ['*'], clusterScope: true }];
+  await api.apply({
+    apiVersion,
+    kind: 'FlowSchema',
+    metadata: { name: NAME },
+    ...{
+      spec: {
+        priorityLevelConfiguration: { name: NAME },
+        // 1 is for the schema `exempt` alone.
+        matchingPrecedence: 2,
+        distinguisherMethod: { type: 'ByUser' },
+        rules: [{ subjects: [{ kind: 'User', user: { name: 'pruner' } }], resourceRules }],
+      },
+    },
+  });
+  const paths = [`flowschemas/${NAME}`, `prioritylevelconfigurations/${NAME}`, `prioritylevelconfigurations/${REST}`];
+  const path = (of: string) => `/apis/${apiVersion}/${of}`;
+  await until('the limit is in force', async () => {
+    const { text } = await api.ask('GET', '/debug/api_priority_and_fairness/dump_priority_levels');
+    return text.includes(NAME);
+  });
+  return {
+    [Symbol.asyncDispose]: async () => {
+      for (const each of paths) await api.ask('DELETE', path(each), [404]);
+    },
+  };
+}
