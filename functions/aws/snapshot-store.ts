@@ -82,6 +82,20 @@ export async function removeUnfinished(bucket: string, prefix: string): Promise<
   return Uploads.length;
 }
 
+/**
+ * Begins an upload, and takes it back without a byte.
+ * @throws SetupError when there is no such bucket or it must not be written to; SnapshotStoreError
+ */
+export async function tryUpload(bucket: string, key: string): Promise<void> {
+  using connection = new Connection(bucket, AbortSignal.timeout(REQUEST_TIMEOUT_MS));
+  const { UploadId } = await connection.ask(`begin of ${key}`, (client, options) =>
+    client.send(new CreateMultipartUploadCommand({ Bucket: bucket, Key: key, ChecksumAlgorithm: 'CRC32' }), options),
+  );
+  await connection.ask(`take back ${key}`, (client, options) =>
+    client.send(new AbortMultipartUploadCommand({ Bucket: bucket, Key: key, UploadId }), options),
+  );
+}
+
 class Upload implements Disposable {
   readonly #target: SnapshotObject;
   readonly #connection: Connection;

@@ -70,6 +70,11 @@ const snapshot = z.strictObject({
   bucket: z.optional(text),
   /** `stop`: a snapshot that fails ends the run before its first change; `continue`: it is reported and passed over. */
   onFailure: z._default(z.enum(['stop', 'continue']), 'stop'),
+  /**
+   * Of a recovery's: `after-first-member`: of the first follower that has its history behind it, once its contents were
+   * compared with every other voter's; `before-compaction`: of the history, too, before anything is changed.
+   */
+  order: z._default(z.enum(['after-first-member', 'before-compaction']), 'after-first-member'),
 });
 
 /**

@@ -1,11 +1,16 @@
-// R13 in a run: the snapshot as a step before the first change, and what a failed one means.
+// R13 in a run: the snapshot as a step, where it stands, and what a failed one means.
 import type { ClusterConfiguration } from '../contract/configuration.ts';
 import type { PlannedStep } from '../contract/report.ts';
 import type { Journal } from '../engine/journal.ts';
+import { DEFAULT_DEADLINES } from '../etcd/member-client.ts';
 import { patiently } from './patience.ts';
-import { type TakenSnapshot, takeSnapshot } from './snapshot.ts';
+import { compareContents } from './same-contents.ts';
+import { type TakenSnapshot, takeSnapshot, trySnapshotStore } from './snapshot.ts';
 import type { OpenCluster, Voter } from './voters.ts';
 
+/** The longest HashKV, and what is around it. */
+const COMPARE_NEEDS_MS = DEFAULT_DEADLINES.hashMs + 30_000;
+const WITHOUT_ONE = 'put that right, or set snapshot.onFailure to "continue" (or snapshot to false), then run again.';
 /** Each may be a stream of gigabytes that broke half-way. */
 const ACCIDENTS = 2;
 
@@ -20,23 +25,83 @@ export interface SnapshotSetting {
 }
 
 /** @returns why the run must stop, with nothing changed; undefined where it may go on */
-export async function snapshotFirst(
-  { journal, configuration, snapshotBucket: bucket, cluster, untilMs }: SnapshotSetting,
-  voters: readonly Voter[],
-): Promise<string | undefined> {
-  if (bucket === undefined) {
+export async function snapshotFirst(setting: SnapshotSetting, voters: readonly Voter[]): Promise<string | undefined> {
+  const { journal, configuration, snapshotBucket } = setting;
+  if (snapshotBucket === undefined) {
     const { name, detail } = missingSnapshot(configuration);
     journal.note(name, { outcome: configuration.snapshot === false ? 'skipped' : 'not-configured', detail });
     return undefined;
   }
+  const problem = await snapshot(setting, snapshotBucket, voters);
+  return problem && nothingChanged(problem);
+}
+
+/**
+ * Before a sweep whose snapshot comes after its first member: what S3 refuses anyway is found before anything is
+ * changed.
+ * @returns why the run must stop, with nothing changed; undefined where it may go on
+ */
+export async function tryStoreFirst(setting: SnapshotSetting): Promise<string | undefined> {
+  const { journal, configuration, snapshotBucket } = setting;
+  if (snapshotBucket === undefined) return undefined;
+  const name = 'snapshot bucket';
+  const options = { accidents: ACCIDENTS, lostIsAway: false };
+  const step = await patiently({ journal }, name, options, () => trySnapshotStore(snapshotBucket, configuration.name));
+  return step.outcome === 'done' || !copiesFirst(setting) ? undefined : nothingChanged(step.detail);
+}
+
+/**
+ * The snapshot of the first voter that was defragmented: only what is live, once it has been compared with what the
+ * voters have that were not. Where that can't be told, it is taken of one of those.
+ * @param revision the one after what was compacted; every voter has it
+ * @returns why the run must stop; undefined where it may go on
+ */
+export async function snapshotOfFirst(
+  setting: SnapshotSetting,
+  voters: readonly Voter[],
+  firstId: string,
+  revision: bigint,
+): Promise<string | undefined> {
+  const { journal, cluster, snapshotBucket } = setting;
+  if (snapshotBucket === undefined) return undefined;
+  const options = { accidents: ACCIDENTS, lostIsAway: false, neededMs: COMPARE_NEEDS_MS };
+  const compared = await patiently({ journal }, 'compare', options, (attempt) =>
+    compareContents(cluster, voters, revision, attempt),
+  );
+  if (compared.outcome === 'refused') {
+    return `R13: the voters do not have the same contents, so no copy of one can stand for all: ${compared.detail}. Find out which one is wrong (etcdctl endpoint hashkv --cluster, each at the same revision), replace it, then run again.`;
+  }
+  const problem =
+    compared.outcome === 'done'
+      ? await snapshot(setting, snapshotBucket, voters, firstId)
+      : await snapshot(
+          setting,
+          snapshotBucket,
+          voters.filter(({ id }) => id !== firstId),
+        );
+  return problem && `R13: no snapshot could be taken, so no second voter was defragmented: ${problem}; ${WITHOUT_ONE}`;
+}
+
+/** @returns what is wrong with it, where that stops the run */
+async function snapshot(
+  { journal, configuration, cluster, untilMs }: SnapshotSetting,
+  bucket: string,
+  voters: readonly Voter[],
+  preferredId?: string,
+): Promise<string | undefined> {
   const step = await patiently<{ done: TakenSnapshot }>(
     { journal, untilMs },
     'snapshot',
     { accidents: ACCIDENTS, lostIsAway: false },
-    async () => takeSnapshot({ cluster: await cluster(), voters, bucket, clusterName: configuration.name }),
+    async () =>
+      takeSnapshot({ cluster: await cluster(), voters, preferredId, bucket, clusterName: configuration.name }),
   );
-  if (step.outcome === 'done' || !copiesFirst({ configuration, snapshotBucket: bucket })) return undefined;
-  return `R13: no snapshot could be taken, so nothing was changed: ${step.detail}. Put that right, or set snapshot.onFailure to "continue" (or snapshot to false), then run again.`;
+  const goesOn = step.outcome === 'done' || !copiesFirst({ configuration, snapshotBucket: bucket });
+  return goesOn ? undefined : step.detail;
+}
+
+function nothingChanged(problem: string): string {
+  return `R13: no snapshot could be taken, so nothing was changed: ${problem}; ${WITHOUT_ONE}`;
 }
 
 /** Whether a run gets no further than this step without a snapshot. */
@@ -53,11 +118,12 @@ function missingSnapshot({ snapshot }: ClusterConfiguration): PlannedStep {
   return { name: 'snapshot', detail: why };
 }
 
-/** What stands in a plan. */
-export function planSnapshot({
-  configuration,
-  snapshotBucket,
-}: Pick<SnapshotSetting, 'configuration' | 'snapshotBucket'>): PlannedStep {
+/** What stands in a plan. @param first the name of whose contents are compared before, where it is taken of that one */
+export function planSnapshot(
+  { configuration, snapshotBucket }: Pick<SnapshotSetting, 'configuration' | 'snapshotBucket'>,
+  first?: string,
+): PlannedStep {
   if (snapshotBucket === undefined) return missingSnapshot(configuration);
-  return { name: 'snapshot', detail: `of a healthy follower, to bucket ${snapshotBucket}` };
+  const of = first === undefined ? 'a healthy follower' : `${first}, where its contents were found to be those of all`;
+  return { name: 'snapshot', detail: `of ${of}, to bucket ${snapshotBucket}` };
 }

@@ -16,6 +16,8 @@ class NoSnapshotSourceError extends AwayError {
 export interface SnapshotOrder {
   readonly cluster: EtcdCluster;
   readonly voters: readonly Voter[];
+  /** By its id: taken of this one if it is healthy, leader or not. @default the one that chooseSnapshotSource says */
+  readonly preferredId?: string | undefined;
   /** What the objects' keys begin with. */
   readonly clusterName: string;
   readonly bucket: string;
@@ -48,11 +50,16 @@ export interface SnapshotSource extends Voter {
 }
 
 /**
- * The healthy follower that has applied the most: reading a whole database is left to those that don't have to lead
- * meanwhile. The leader only where there is no other; undefined where nobody is healthy.
+ * The preferred one, or the healthy follower that has applied the most: reading a whole database is left to those that
+ * don't have to lead meanwhile. The leader only where there is no other; undefined where nobody is healthy.
  */
-export function chooseSnapshotSource<Source extends SnapshotSource>(voters: readonly Source[]): Source | undefined {
+export function chooseSnapshotSource<Source extends SnapshotSource>(
+  voters: readonly Source[],
+  preferredId?: string,
+): Source | undefined {
   const healthy = voters.filter((voter) => voter.healthy);
+  const preferred = healthy.find(({ id }) => id === preferredId);
+  if (preferred !== undefined) return preferred;
   const followers = healthy.filter(({ isLeader }) => !isLeader);
   return [...(followers.length > 0 ? followers : healthy)].sort(furthestFirst)[0];
 }
@@ -115,6 +122,16 @@ async function clearUp(bucket: string, prefix: string): Promise<string> {
   }
 }
 
+/**
+ * Whether a snapshot could be stored, as far as S3 says so before its first byte.
+ * @throws SetupError, SnapshotStoreError
+ */
+export async function trySnapshotStore(bucket: string, clusterName: string): Promise<StepResult> {
+  const { tryUpload } = await import('../aws/snapshot-store.ts');
+  await tryUpload(bucket, `${clusterName}/${timeForKey(new Date())}-try.db`);
+  return { outcome: 'done', detail: `bucket ${bucket} took the beginning of an upload, which was taken back` };
+}
+
 interface ReachedSource extends SnapshotSource {
   readonly client: MemberClient;
   readonly status: MemberStatus;
@@ -124,7 +141,8 @@ interface ReachedSource extends SnapshotSource {
 export async function findSource({
   cluster,
   voters,
-}: Pick<SnapshotOrder, 'cluster' | 'voters'>): Promise<ReachedSource> {
+  preferredId,
+}: Pick<SnapshotOrder, 'cluster' | 'voters' | 'preferredId'>): Promise<ReachedSource> {
   const problems: string[] = [];
   const looks = voters.map(async ({ id, name }): Promise<ReachedSource[]> => {
     const client = cluster.client(id);
@@ -143,7 +161,7 @@ export async function findSource({
       return [];
     }
   });
-  const source = chooseSnapshotSource((await Promise.all(looks)).flat());
+  const source = chooseSnapshotSource((await Promise.all(looks)).flat(), preferredId);
   if (source !== undefined) return source;
   throw new NoSnapshotSourceError(`R13: no voter is healthy enough for a snapshot: ${problems.join('; ')}`, voters);
 }

@@ -13,6 +13,7 @@ import { isFeatureOn, MetricsPage, parseOpenSnapshots, parseRaftSnapshots } from
 import { quotaFromMetrics, quotaFromStatus } from './quota.ts';
 import { alarmType, decimalId, decodeStatus, hexId, toMemberStatus } from './status.ts';
 import type {
+  ContentHash,
   Deadlines,
   KeyRange,
   KeyRangeRequest,
@@ -49,6 +50,8 @@ export const DEFAULT_DEADLINES: Deadlines = {
   // Gigabytes of history on a busy disk take minutes; a Lambda function has 15.
   compactMs: 300_000,
   defragmentMs: 300_000,
+  // Gigabytes of live data on a busy disk.
+  hashMs: 120_000,
   // Before its first byte a member commits what it has under way, and a busy disk may hold up any later one.
   snapshotSilenceMs: 30_000,
 };
@@ -179,9 +182,7 @@ class GrpcMemberClient implements MemberClient {
       return 'compacted';
     } catch (error) {
       // etcd answers so only once this member's own compaction to that revision is through, whoever asked for it.
-      if (error instanceof EtcdError && /required revision has been compacted/.test(error.message)) {
-        return 'already-compacted';
-      }
+      if (isCompacted(error)) return 'already-compacted';
       throw error;
     }
   }
@@ -229,6 +230,23 @@ class GrpcMemberClient implements MemberClient {
     const request = { key: Buffer.from(from), range_end: Buffer.from(to), limit, serializable: true };
     const { kvs } = await this.#connection.call('Range', request, this.#deadlines.writeMs);
     return kvs.map(({ key, value, mod_revision }) => ({ key: key.toString(), value, modRevision: mod_revision }));
+  }
+
+  async contentHash(revision: bigint): Promise<ContentHash> {
+    const request = { revision: `${revision}` };
+    const { hash, compact_revision } = await this.#connection.call('HashKV', request, this.#deadlines.hashMs);
+    return { hash: Number(hash).toString(16).padStart(8, '0'), compactRevision: BigInt(compact_revision) };
+  }
+
+  async canReadAt(revision: bigint): Promise<boolean> {
+    const request = { ...healthRead({ serializable: true }), revision: `${revision}` };
+    try {
+      await this.#connection.call('Range', request, this.#deadlines.healthMs);
+      return true;
+    } catch (error) {
+      if (isCompacted(error)) return false;
+      throw error;
+    }
   }
 
   async put(key: string, value: string): Promise<void> {
@@ -310,6 +328,10 @@ class GrpcMemberClient implements MemberClient {
   async #read({ serializable }: { readonly serializable: boolean }): Promise<void> {
     await this.#connection.call('Range', healthRead({ serializable }), this.#deadlines.healthMs);
   }
+}
+
+function isCompacted(error: unknown): boolean {
+  return error instanceof EtcdError && /required revision has been compacted/.test(error.message);
 }
 
 function healthRead({ serializable }: { readonly serializable: boolean }): Request<'Range'> {

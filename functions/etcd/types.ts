@@ -73,6 +73,8 @@ export interface Deadlines {
   readonly moveLeaderMs: number;
   readonly alarmMs: number;
   readonly writeMs: number;
+  /** A member reads all that it keeps for it. */
+  readonly hashMs: number;
   /** How long a member may stay silent in the middle of a snapshot; the whole of it takes as long as it takes. */
   readonly snapshotSilenceMs: number;
 }
@@ -82,6 +84,14 @@ export interface SnapshotChunk {
   readonly bytes: Buffer;
   /** How many bytes of the database file come after this piece, the SHA-256 not counted. */
   readonly remainingBytes: number;
+}
+
+/** What a member's contents come to, by HashKV. */
+export interface ContentHash {
+  /** Hexadecimal, 32 bits. */
+  readonly hash: string;
+  /** What it was compacted to: only hashes with the same one can be compared. */
+  readonly compactRevision: bigint;
 }
 
 /** What a member has to do with snapshots that members send each other, as to one that has fallen far behind. */
@@ -183,6 +193,13 @@ export interface MemberClient extends AsyncDisposable {
   keyRange(request: KeyRangeRequest): Promise<KeyRange>;
   /** The first keys of a range with their values, in order: works under NOSPACE and without a quorum. */
   values(request: Omit<KeyRangeRequest, 'measureValues'>): Promise<readonly StoredValue[]>;
+  /**
+   * Of all keys of this member's own data up to `revision`, as it keeps them; from 3.5 on, at the revision of a
+   * compaction or an older one, as it remembers it from that compaction.
+   */
+  contentHash(revision: bigint): Promise<ContentHash>;
+  /** Whether this member still reads at that revision: nothing newer was compacted on it. */
+  canReadAt(revision: bigint): Promise<boolean>;
   put(key: string, value: string): Promise<void>;
   delete(key: string): Promise<number>;
   /**

@@ -10,7 +10,7 @@ import { votersOf } from '../control-plane/members.ts';
 import { nameOf, type Observation } from '../control-plane/observation.ts';
 import { AWAY_SECONDS, patiently } from '../control-plane/patience.ts';
 import type { ReachableRun } from '../control-plane/run-context.ts';
-import { snapshotFirst } from '../control-plane/snapshot-first.ts';
+import { snapshotFirst, snapshotOfFirst, tryStoreFirst } from '../control-plane/snapshot-first.ts';
 import { isTurn, Stop, Sweep, type SweepStep, type SweptMember } from '../control-plane/sweep.ts';
 import type { Voter } from '../control-plane/voters.ts';
 import { GuardError } from '../engine/journal.ts';
@@ -47,7 +47,8 @@ export async function act(recovery: ReachableRun, plan: readonly ActStep[], obse
   } catch (error) {
     if (!(error instanceof Stop || error instanceof GuardError)) throw error;
     // R16: with nothing changed yet it is as if the switch had been turned before the run.
-    const asBefore = !acting.saved || (error instanceof GuardError && error.switchedOff && !recovery.journal.changing);
+    const asBefore =
+      !recovery.journal.changing && (!acting.begun || (error instanceof GuardError && error.switchedOff));
     if (error instanceof GuardError && asBefore) throw error;
     stopped = error instanceof GuardError ? `${error.message}. ${acting.sweep.done()}` : error.message;
   }
@@ -60,8 +61,8 @@ class Acting {
   defragmented: Readonly<Record<string, SweptMember>> = {};
   pruned: readonly PrunedResource[] | undefined;
   unsaved: string | undefined;
-  /** The snapshot is taken, or is not to be. */
-  saved = false;
+  /** The snapshot is taken, or is not to be, or is to be taken later: from here on something is changed. */
+  begun = false;
   #pruning: string | undefined;
   /** Whose file was the first to be seen without its history, by this sweep. */
   #measured = false;
@@ -82,9 +83,12 @@ class Acting {
       case 'left-out':
         return undefined;
       case 'snapshot':
-        this.unsaved = await snapshotFirst(this.#recovery, this.#voters);
-        this.saved = true;
+      case 'try-store':
+        this.unsaved = await this.#beforeAll(step);
+        this.begun = true;
         return this.unsaved === undefined ? undefined : [];
+      case 'copy':
+        return armedIfStopped(() => this.#copy(step));
       case 'compact':
         await armedIfStopped(() => this.sweep.compact(BigInt(step.revision)));
         return undefined;
@@ -103,14 +107,31 @@ class Acting {
   }
 
   async #takeTurn(step: SweepStep, left: readonly ActStep[]): Promise<readonly ActStep[]> {
-    const after = left.filter((each) => !isTurn(each));
+    const copy = left.find((each) => each.action === 'copy');
+    const after = left.filter((each) => !isTurn(each) && each !== copy);
     const turn = await armedIfStopped(() => this.sweep.turn(step, left.filter(isTurn)));
     this.defragmented = { ...this.defragmented, ...this.sweep.defragmented };
+    // R13: it stays behind whoever is really the first.
+    if (copy !== undefined && turn.file === undefined) return [...copyBehindFirst(turn.left, copy), ...after];
+    const copies = copy === undefined ? [] : [{ ...copy, memberId: turn.memberId }];
     const full = turn.file && this.#fullOfLiveData(turn.memberId, turn.file);
-    if (full === undefined) return [...turn.left, ...after];
+    if (full === undefined) return [...copies, ...turn.left, ...after];
     if (this.#pruning !== undefined) throw await this.#stopFullOfLiveData(full, this.#pruning);
     const others = turn.left.flatMap((each) => (each.action === 'defragment' ? [each.memberId] : []));
-    return [{ action: 'prune', full, memberIds: [...Object.keys(this.sweep.defragmented), ...others] }, ...after];
+    const memberIds = [...Object.keys(this.sweep.defragmented), ...others];
+    return [...copies, { action: 'prune', full, memberIds }, ...after];
+  }
+
+  /** R13. @returns why nothing may be changed */
+  async #beforeAll({ action }: Extract<ActStep, { action: 'snapshot' | 'try-store' }>): Promise<string | undefined> {
+    if (action === 'snapshot') return await snapshotFirst(this.#recovery, this.#voters);
+    return await tryStoreFirst(this.#recovery);
+  }
+
+  /** R13. @throws Stop */
+  async #copy({ memberId, revision }: CopyStep): Promise<undefined> {
+    const problem = await snapshotOfFirst(this.#recovery, this.#voters, memberId, BigInt(revision));
+    if (problem !== undefined) throw new Stop(`${problem} ${this.sweep.done()}`);
   }
 
   /**
@@ -241,6 +262,16 @@ class Acting {
     const { journal, cluster } = this.#recovery;
     return new Sweep({ journal, cluster, voters: this.#voters, emergency: true });
   }
+}
+
+type CopyStep = Extract<ActStep, { action: 'copy' }>;
+
+/** @param turns in which a leader's move stands directly before its defragmentation, as one turn */
+function copyBehindFirst(turns: readonly SweepStep[], copy: CopyStep): ActStep[] {
+  const first = turns.findIndex(({ action }) => action === 'defragment');
+  const next = turns[first];
+  if (next?.action !== 'defragment') return [...turns, copy];
+  return [...turns.slice(0, first + 1), { ...copy, memberId: next.memberId }, ...turns.slice(first + 1)];
 }
 
 async function armedIfStopped<Result>(sweeping: () => Promise<Result>): Promise<Result> {

@@ -25,11 +25,17 @@ export interface RecoveryPolicy {
   readonly restartKubelets?: boolean | undefined;
   /** R13: nothing is defragmented before a snapshot was taken and compared. @default false */
   readonly copiesFirst?: boolean | undefined;
+  /** R13: where the snapshot is taken, if there is one. @default 'before-compaction' */
+  readonly order?: SnapshotOrder | undefined;
 }
+
+export type SnapshotOrder = 'after-first-member' | 'before-compaction';
 
 /** What is done about NOSPACE, in this order. */
 export type RecoveryStep =
   | { readonly action: 'compact'; readonly revision: string; readonly memberIds: readonly string[] }
+  /** R13, directly behind the first defragmentation: of that member, once it is known to have what all others have. */
+  | { readonly action: 'copy'; readonly memberId: string; readonly revision: string }
   | SweepStep
   | { readonly action: 'disarm'; readonly memberIds: readonly string[] }
   | { readonly action: 'canary' }
@@ -252,8 +258,9 @@ function refuseSmallDisk({ disks }: Observation, voters: readonly ObservedMember
 
 function recovery({ alarms, revision }: Observation, voters: readonly ObservedMember[], policy: RecoveryPolicy): Plan {
   const toDefragment = voters.filter((voter) => !isSmallEnough(voter)).map(({ id }) => id);
+  const sweep = toDefragment.length > 0 ? sweepOf(voters, revision, toDefragment) : [];
   const steps: RecoveryStep[] = [
-    ...(toDefragment.length > 0 ? sweepOf(voters, revision, toDefragment) : []),
+    ...(mayCopyLater(voters, toDefragment, policy) ? withCopy(sweep, revision) : sweep),
     { action: 'disarm', memberIds: [...new Set(alarms.map(({ memberId }) => memberId))].sort() },
     { action: 'canary' },
     { action: 'watch', seconds: policy.watchSeconds },
@@ -276,6 +283,36 @@ export function sweepOf(
       leader,
     ),
   ];
+}
+
+/**
+ * There has to be a follower to begin with, and another voter that still has its history and can bear it out; and no
+ * voter whose contents a crash in the middle of its defragmentation may spoil (R17).
+ */
+function mayCopyLater(
+  voters: readonly ObservedMember[],
+  toDefragment: readonly string[],
+  { order = 'before-compaction' }: RecoveryPolicy,
+): boolean {
+  return (
+    order === 'after-first-member' &&
+    voters.length > 1 &&
+    voters.some(({ id, isLeader }) => !isLeader && toDefragment.includes(id)) &&
+    voters.every(({ version }) => !hasFlaw(version, 'crash-leaves-difference'))
+  );
+}
+
+/**
+ * R13: the copy behind the first turn. The compaction goes to the revision before the newest: HashKV computes only what
+ * is newer than what was compacted.
+ */
+function withCopy(sweep: readonly RecoveryStep[], revision: string): RecoveryStep[] {
+  return sweep.flatMap((step, index): RecoveryStep[] => {
+    if (step.action === 'compact') return [{ ...step, revision: `${BigInt(revision) - 1n}` }];
+    const isFirst =
+      step.action === 'defragment' && !sweep.slice(0, index).some(({ action }) => action === 'defragment');
+    return isFirst ? [step, { action: 'copy', memberId: step.memberId, revision }] : [step];
+  });
 }
 
 function isSmallEnough({ dbSize, quota }: ObservedMember): boolean {

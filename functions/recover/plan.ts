@@ -4,13 +4,15 @@ import { flawInWords, hasFlaw } from '../contract/versions.ts';
 import { nameOf, type Observation } from '../control-plane/observation.ts';
 import type { RunContext } from '../control-plane/run-context.ts';
 import { planSnapshot } from '../control-plane/snapshot-first.ts';
-import type { Plan, RecoveryStep } from './decide.ts';
+import type { Plan, RecoveryStep, SnapshotOrder } from './decide.ts';
 
 /** What act goes over. */
 export type ActStep =
   /** What this configuration leaves out, which is told at the run's beginning. */
   | { readonly action: 'left-out'; readonly name: string; readonly detail: string }
   | { readonly action: 'snapshot' }
+  /** The snapshot comes later: whether it can be stored is tried before the first change. */
+  | { readonly action: 'try-store' }
   | RecoveryStep
   /** Only ever found on the way: the live data alone is too much, for these members. */
   | { readonly action: 'prune'; readonly full: FullMember; readonly memberIds: readonly string[] };
@@ -43,9 +45,16 @@ export function missingParts({
   return [{ action: 'left-out', name: 'prune', detail }];
 }
 
-/** R13: the snapshot comes before anything in etcd is changed. */
+/** R13: the snapshot comes before anything in etcd is changed, unless the steps have it behind the first member. */
 export function actPlan({ steps }: Steps, parts: Parts): readonly ActStep[] {
-  return [...missingParts(parts), { action: 'snapshot' }, ...steps];
+  const copiesLater = steps.some(({ action }) => action === 'copy');
+  return [...missingParts(parts), { action: copiesLater ? 'try-store' : 'snapshot' }, ...steps];
+}
+
+/** What the configuration says of it; a run that keeps no copy has nothing to put off. */
+export function snapshotOrder({ configuration, snapshotBucket }: Parts): SnapshotOrder {
+  if (snapshotBucket === undefined || configuration.snapshot === false) return 'before-compaction';
+  return configuration.snapshot?.order ?? 'after-first-member';
 }
 
 export function kubeletPlan({ kind: _, ...restart }: RestartKubelets): readonly KubeletStep[] {
@@ -73,6 +82,13 @@ function describeStep(
       return { name: 'observe', detail: 'look again, and decide on what is found then' };
     case 'snapshot':
       return planSnapshot(parts);
+    case 'try-store':
+      return { name: 'snapshot bucket', detail: 'begin an upload and take it back, before anything is changed' };
+    case 'copy': {
+      const first = names([step.memberId]);
+      const compare = `the contents of ${first} with those of all voters, at revision ${step.revision}`;
+      return [{ name: 'compare', detail: compare }, planSnapshot(parts, first)].flat();
+    }
     case 'compact':
       return { name: 'compact', detail: `physically, to revision ${step.revision}, on ${names(step.memberIds)}` };
     case 'move-leader':

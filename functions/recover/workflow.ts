@@ -23,7 +23,7 @@ import { CHEAP_RIGHTS, RIGHTS } from '../etcd/rights.ts';
 import { act } from './act.ts';
 import { decide, type Plan } from './decide.ts';
 import { restartKubelets } from './kubelets.ts';
-import { actPlan, describePlan, kubeletPlan, missingParts } from './plan.ts';
+import { actPlan, describePlan, kubeletPlan, missingParts, snapshotOrder } from './plan.ts';
 
 /** What a run knows by now, for a report that has to be made in the middle of it. */
 interface Known {
@@ -67,7 +67,11 @@ async function observeAndAct(recovery: RunContext, known: Known): Promise<Conclu
   const standsStill = recovery.command.dryRun || mode === 'observe';
   const judge = (observation: Observation) => {
     known.observation = observation;
-    known.plan = decide(observation, { ...configuration.recover, copiesFirst: copiesFirst(recovery) });
+    known.plan = decide(observation, {
+      ...configuration.recover,
+      copiesFirst: copiesFirst(recovery),
+      order: snapshotOrder(recovery),
+    });
     return known.plan;
   };
   let seen = await look(found, 'observe', nodes, { ofNobody });

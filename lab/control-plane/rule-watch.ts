@@ -17,17 +17,22 @@ export interface RuleWatch {
   violations(): Promise<readonly string[]>;
 }
 
-/**
- * To be called before a run.
- * @param leaderStallMs of maintenance, see WatchedRun. A recovery always moves the leadership first
- */
-export function watchRules(plane: ControlPlane, { leaderStallMs = 0 } = {}): RuleWatch {
+interface WatchOptions {
+  /** Of maintenance, see WatchedRun. A recovery always moves the leadership first. @default 0 */
+  readonly leaderStallMs?: number;
+  /** Where the run's snapshots are to be. @default none is to be taken */
+  readonly snapshots?: { readonly objects: readonly { readonly storedAt: Date }[] };
+}
+
+/** To be called before a run. */
+export function watchRules(plane: ControlPlane, { leaderStallMs = 0, snapshots }: WatchOptions = {}): RuleWatch {
   const from = Date.now();
   return {
     violations: async () => {
       const voters = plane.members.filter(({ isLearner }) => !isLearner);
       const members = await Promise.all(voters.map((member) => watched(plane, member)));
-      return findViolations({ from, leaderStallMs, members });
+      const copies = snapshots?.objects.map(({ storedAt }) => storedAt.getTime());
+      return findViolations({ from, leaderStallMs, copies, members });
     },
   };
 }

@@ -1,4 +1,4 @@
-// The safety rules R1 to R7, R10 and R11, checked on what the members' own logs say happened in a run.
+// The safety rules R1 to R7, R10, R11 and R13, checked on what the members' own logs say happened in a run.
 import { kubelets } from './kubelet-rule.ts';
 import type { MemberLog } from './member-log.ts';
 import { UNSEEN_MS, type WatchedMember, type WatchedRun } from './watched-run.ts';
@@ -8,9 +8,8 @@ const DISARM_BELOW_SHARE = 0.9;
 
 /** @returns a sentence for each violation, opening with the rule; none is a good run */
 export function findViolations(run: WatchedRun): readonly string[] {
-  return [corrupt, overlaps, othersAway, leaderFirst, barrier, twice, disk, disarm, kubelets].flatMap((rule) =>
-    rule(run),
-  );
+  const rules = [corrupt, overlaps, othersAway, leaderFirst, barrier, twice, disk, disarm, kubelets, copyFirst];
+  return rules.flatMap((rule) => rule(run));
 }
 
 interface Defragmentation {
@@ -146,14 +145,34 @@ function disk(run: WatchedRun): string[] {
   );
 }
 
+/** One voter may be defragmented before there is a copy; where it is the only one, none. */
+function copyFirst(run: WatchedRun): string[] {
+  if (run.copies === undefined) return [];
+  const copiedAt = Math.min(Number.POSITIVE_INFINITY, ...run.copies.filter((at) => at >= run.from));
+  const all = defragmentations(run);
+  const first = run.members.length > 1 ? all[0]?.name : undefined;
+  const early = all.filter(({ name, startedAt }) => name !== first && startedAt < copiedAt);
+  const disarmed = disarmedAt(run).some((at) => at < copiedAt);
+  return [
+    ...early.map(({ name }) => `R13: ${name} was defragmented before there was a snapshot`),
+    ...(disarmed ? ['R13: NOSPACE was disarmed before there was a snapshot'] : []),
+  ];
+}
+
+function disarmedAt(run: WatchedRun): number[] {
+  return (
+    run.members
+      .map(({ log }) =>
+        log.alarms.filter(({ at, kind, type }) => kind === 'disarmed' && type === 'NOSPACE' && at >= run.from),
+      )
+      // A member that was away then has applied it later.
+      .reduce((most, each) => (each.length > most.length ? each : most), [])
+      .map(({ at }) => at)
+  );
+}
+
 function disarm(run: WatchedRun): string[] {
-  const times = run.members
-    .map(({ log }) =>
-      log.alarms.filter(({ at, kind, type }) => kind === 'disarmed' && type === 'NOSPACE' && at >= run.from),
-    )
-    // A member that was away then has applied it later.
-    .reduce((most, each) => (each.length > most.length ? each : most), [])
-    .map(({ at }) => at);
+  const times = disarmedAt(run);
   const [first] = times;
   if (first === undefined) return [];
   const again = times.length > 1 ? [`R7: NOSPACE was disarmed ${times.length} times`] : [];

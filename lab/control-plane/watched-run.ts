@@ -26,6 +26,8 @@ export interface WatchedRun {
   readonly from: number;
   /** In milliseconds: where the others took no longer, the leader may be defragmented while it leads (R3). 0: never. */
   readonly leaderStallMs: number;
+  /** When a snapshot was complete in its bucket; undefined where none is to be taken. */
+  readonly copies?: readonly number[] | undefined;
   /** All voters. */
   readonly members: readonly WatchedMember[];
 }

@@ -27,7 +27,7 @@ describe('recover, on kubeadm up to 1.24', () => {
     await backOffsOfMinutes(plane);
     changeKubeletSpeed(plane, SPEED);
     const endsAt = lastBackOffEndsAt(plane);
-    const rules = watchRules(plane);
+    const rules = watchRules(plane, { snapshots: aws.s3 });
 
     // Act
     const report = await recover(here, { speed: SPEED });

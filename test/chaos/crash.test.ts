@@ -6,6 +6,7 @@ import { listAlarms } from '../../lab/control-plane/alarms.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import { fillWithReports } from '../../lab/control-plane/fill.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
+import { watchRules } from '../../lab/control-plane/rule-watch.ts';
 import { trackAttempts } from '../../lab/execution/local-attempts.ts';
 import { defragmentations, executeRecover, recordsOf } from '../../lab/runs/recover.ts';
 
@@ -33,10 +34,12 @@ async function fill(): Promise<void> {
 async function recoverWith(crash: { crashAtCheckpoint: number } | { crashAfterCheckpoint: number }) {
   await fill();
   const before = await defragmentations(plane);
+  const rules = watchRules(plane, { snapshots: aws.s3 });
   const { result, error, invocations, checkpoints } = await executeRecover(plane, crash);
   const after = await defragmentations(plane);
   const defragmented = Object.entries(after).map(([name, count]) => count - (before[name] ?? 0));
-  return { report: result as RunReport | undefined, error, invocations, checkpoints, defragmented };
+  const violations = await rules.violations();
+  return { report: result as RunReport | undefined, error, invocations, checkpoints, defragmented, violations };
 }
 
 describe('R10: a crash at any checkpoint', () => {
@@ -55,6 +58,7 @@ describe('R10: a crash at any checkpoint', () => {
       const at = `crash at checkpoint ${k}: ${run.error?.message ?? run.report?.reason}`;
       expect(run.report?.outcome, at).toBe('recovered');
       expect(run.defragmented, at).toEqual([1, 1, 1]);
+      expect(run.violations, at).toEqual([]);
       expect(await listAlarms(plane), at).toEqual([]);
       expect(await recordsOf(aws), at).not.toContain('lease');
       if (run.checkpoints < k) break;

@@ -72,9 +72,10 @@ const FAULTS: Readonly<Record<string, Fault>> = {
 /** The names of a run's durable steps, as they begin. */
 const STEPS: readonly (readonly [string, RegExp, number])[] = [
   ['observe', /^observe$/, 1],
-  ['snapshot', /^snapshot$/, 1],
   ['compact', /^compact$/, 1],
   ['the first defragmentation', /^defragment [0-9a-f]+$/, 1],
+  ['the comparison', /^compare$/, 1],
+  ['snapshot', /^snapshot$/, 1],
   ['the second defragmentation', /^defragment [0-9a-f]+$/, 2],
   ['moving the leader', /^move leader/, 1],
   ['the last defragmentation', /^defragment [0-9a-f]+$/, 3],
@@ -89,7 +90,7 @@ describe.each(Object.entries(FAULTS))('%s', (_name, fault) => {
     const { name: leader } = await leaderOf(plane);
     const follower = plane.members.find(({ name }) => name !== leader)?.name ?? '';
     await using writer = writeAllAlong(plane);
-    const rules = watchRules(plane);
+    const rules = watchRules(plane, { snapshots: aws.s3 });
     let seen = 0;
     let trouble: ReturnType<Fault> | undefined;
 
@@ -211,7 +212,8 @@ describe('the services', () => {
     aws.s3.fail({ operation: 'UploadPart', how: 'cut', after: 1 });
     const before = await defragmentations(plane);
 
-    const report = await recoverPlane(plane, { skipTime: false, speed: SPEED });
+    const configuration = { snapshot: { order: 'before-compaction' } };
+    const report = await recoverPlane(plane, { skipTime: false, speed: SPEED, configuration });
 
     aws.s3.fail(undefined);
     expect(report.outcome, report.reason).toBe('escalated');

@@ -434,6 +434,34 @@ function forEveryPlan(check: (steps: Extract<Plan, { kind: 'steps' }>['steps'], 
   expect(plans).toBeGreaterThan(100);
 }
 
+describe('decide, where the snapshot may come later', () => {
+  const later = { ...policy, copiesFirst: true, order: 'after-first-member' } as const;
+
+  it('R13: copies the first follower behind its turn, and compacts to the revision before the newest', () => {
+    const plan = decide(observation(), later);
+
+    expect(actions(plan).slice(0, 4)).toEqual(['compact', 'defragment a', 'copy', 'defragment c']);
+    expect(plan).toMatchObject({
+      steps: [{ revision: '4710' }, {}, { action: 'copy', memberId: 'a', revision: '4711' }, {}, {}, {}, {}, {}, {}],
+    });
+  });
+
+  it.each([
+    ['there is one member', [member('a', { isLeader: true })]],
+    ['only the leader is to be defragmented', [member('a', { dbSize: MiB }), member('b', { isLeader: true })]],
+    [
+      'a crash in a defragmentation may spoil a voter',
+      [member('a', { version: '3.5.5' }), member('b', { isLeader: true })],
+    ],
+  ])('R13: leaves it where it was, before all, where %s', (_, members) => {
+    const plan = decide(observation({ members }), later);
+
+    expect(actions(plan)).not.toContain('copy');
+    expect(actions(plan)).toContain('disarm');
+    expect(plan.kind === 'steps' && plan.steps[0]).toMatchObject({ action: 'compact', revision: '4711' });
+  });
+});
+
 describe('decide, for any observation', () => {
   it('R1: no plan changes anything while an alarm other than NOSPACE is raised', () => {
     forEveryPlan((_steps, { alarms }) => {

@@ -231,7 +231,9 @@ describe('for any set of reports and owners, R12: nothing is stale', () => {
 });
 
 it('the cases of these properties have every reason and every kind of owner in them', () => {
-  const seen = new Set(fc.sample(fc.tuple(report, circumstances), RUNS).map((one) => staleFor(...one)));
+  // Always the same ones: what comes up once in a thousand cases is missing from some five thousand.
+  const cases = fc.sample(fc.tuple(report, circumstances), { numRuns: 2 * RUNS, seed: 1 });
+  const seen = new Set(cases.map((one) => staleFor(...one)));
 
   expect([...seen].toSorted()).toEqual([
     'finished-request',

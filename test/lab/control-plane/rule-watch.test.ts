@@ -57,7 +57,11 @@ const leadsOn = {
   c: { log: [leader(-60, 2), compacted(2), defragmented(15)] },
 } satisfies Record<string, Story>;
 
-function violationsOf(stories: Readonly<Record<string, Story>>, leaderStallMs = 0): readonly string[] {
+function violationsOf(
+  stories: Readonly<Record<string, Story>>,
+  leaderStallMs = 0,
+  copies?: readonly number[],
+): readonly string[] {
   const members = Object.entries(stories).map(
     ([name, { log, absences = [], kubeletRestarts = [], dbSize = 100 }]): WatchedMember => ({
       name,
@@ -68,7 +72,7 @@ function violationsOf(stories: Readonly<Record<string, Story>>, leaderStallMs = 
       dbSize,
     }),
   );
-  return findViolations({ from: START, leaderStallMs, members });
+  return findViolations({ from: START, leaderStallMs, copies, members });
 }
 
 const at = (seconds: number) => START + seconds * 1000;
@@ -77,6 +81,33 @@ const away = (from: number, until = Number.POSITIVE_INFINITY): readonly Span[] =
 ];
 
 describe('the rules on logs', () => {
+  it.each([
+    { why: 'before all', copies: [at(1)], wrong: [] },
+    { why: 'behind the first', copies: [at(11.5)], wrong: [] },
+    { why: 'behind the second', copies: [at(13.5)], wrong: ['R13: b was defragmented before there was a snapshot'] },
+    {
+      why: 'only of an earlier run',
+      copies: [at(-5)],
+      wrong: [
+        'R13: b was defragmented before there was a snapshot',
+        'R13: c was defragmented before there was a snapshot',
+        'R13: NOSPACE was disarmed before there was a snapshot',
+      ],
+    },
+  ])('judge a snapshot that was taken $why', ({ copies, wrong }) => {
+    const violations = violationsOf(good, 0, copies);
+
+    expect(violations).toEqual(wrong);
+  });
+
+  it('want the snapshot before all else where there is one member', () => {
+    const alone = { a: { log: [leader(-60, 2), compacted(2), defragmented(10)] } };
+
+    const violations = violationsOf(alone, 0, [at(11.5)]);
+
+    expect(violations).toEqual(['R13: a was defragmented before there was a snapshot']);
+  });
+
   it.each([
     { why: 'a good run', stories: good },
     {
