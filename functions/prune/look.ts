@@ -61,6 +61,7 @@ export function endsRun(trouble: Trouble | undefined): boolean {
 interface SurveyEnds {
   readonly done: Surveyed;
   readonly 'nothing-to-do': Surveyed;
+  readonly skipped: Trouble;
   readonly refused: Trouble;
   readonly failed: Trouble;
 }
@@ -125,7 +126,8 @@ async function look(
     return { outcome: stale > 0 ? 'done' : 'nothing-to-do', detail, data: surveyed };
   } catch (error) {
     const trouble = troubleOf(error);
-    const outcome = trouble.kind === 'refused' || trouble.kind === 'unreadable' ? 'refused' : 'failed';
+    const refused = trouble.kind === 'refused' || trouble.kind === 'unreadable';
+    const outcome = PASSED_OVER.has(trouble.kind) ? 'skipped' : refused ? 'refused' : 'failed';
     return { outcome, detail: trouble.detail, data: trouble };
   }
 }
