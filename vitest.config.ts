@@ -62,6 +62,8 @@ const LAB = ['test/bench/**/*.test.ts', 'test/bin/**/*.test.ts', 'test/lab/**/*.
 
 /** A crash at every checkpoint: what takes its time, and whose time does not matter. */
 const CRASHES = ['test/chaos/{crash,crash-pruning,maintain-crash}.test.ts'];
+/** Kubelets that wait for minutes, with nothing to compute meanwhile. */
+const CRASH_LOOP = ['test/chaos/crash-loop.test.ts'];
 /** Each case is a process of its own that mostly waits: 13 s for a member, in real time. */
 const AWAY = ['test/chaos/away.test.ts'];
 /**
@@ -110,10 +112,11 @@ export const SUITES: readonly Suite[] = [
   {
     name: 'faults',
     include: ['test/chaos/**/*.test.ts'],
-    exclude: [...CRASHES, ...AWAY, ...HICCUPS],
+    exclude: [...CRASHES, ...CRASH_LOOP, ...AWAY, ...HICCUPS],
     maxWorkers: 1,
     testTimeout: minutes(10),
   },
+  { name: 'crash-loop', include: CRASH_LOOP, maxWorkers: 1, testTimeout: minutes(10) },
   { name: 'away', include: AWAY, maxWorkers: 1, maxConcurrency: 8, testTimeout: minutes(10) },
   { name: 'hiccups', include: HICCUPS, maxWorkers: 3, testTimeout: minutes(30) },
   // One at a time: memory is measured here.

@@ -10,9 +10,9 @@ import { fill, type OnNodes, recover, startOnNodes, stopOnNodes } from '../../la
 const COMING_ABOUT_SPEED = 15;
 /**
  * Nothing else here is faster than in life: the recovery takes 7 s and, where every node is asked first, 11 s of real
- * time, so that two minutes of the kubelets' time last for 43 s.
+ * time, more on a busy machine, so that two minutes of the kubelets' time last for a minute.
  */
-const SPEED = 3;
+const SPEED = 2;
 
 let here: OnNodes | undefined;
 afterEach(() => stopOnNodes(here ?? {}));
