@@ -2,26 +2,30 @@
 // namespace.
 import { attribute } from './attribute.ts';
 import { PageReader } from './page-reader.ts';
+import { MOST_REVISIONS } from './page-table.ts';
 import type { Contents } from './types.ts';
 
 const REGISTRY = '/registry/';
+
+export interface ContentsOptions {
+  /** What kube-apiserver's keys begin with (`--etcd-prefix`), with its slash. @default /registry/ */
+  readonly root?: string | undefined;
+  /** A file with more is refused. @default 8 million, 128 MiB of memory */
+  readonly mostRevisions?: number;
+}
 
 /** Takes a file as it comes, piece by piece. */
 export class ContentsReader {
   readonly #reader: PageReader;
   readonly #root: string;
 
-  /**
-   * @param root what kube-apiserver's keys begin with (`--etcd-prefix`), with its slash
-   */
-  constructor(root = REGISTRY) {
+  constructor({ root = REGISTRY, mostRevisions = MOST_REVISIONS }: ContentsOptions = {}) {
     this.#root = root;
-    this.#reader = new PageReader(root);
+    this.#reader = new PageReader(root, mostRevisions);
   }
 
   /**
-   * Takes 16 bytes of memory for each revision that is in the file, and 32 for each of its pages that begins one; at
-   * most 8 million revisions.
+   * Takes 16 bytes of memory for each revision that is in the file, and 32 for each of its pages that begins one.
    * @param piece of any length; it may be used again
    * @throws ContentsError
    */
@@ -40,8 +44,8 @@ export class ContentsReader {
  * @param file in order, with or without the SHA-256 at the end of a snapshot
  * @throws ContentsError; what `file` throws
  */
-export async function readContents(file: AsyncIterable<Buffer>, root?: string): Promise<Contents> {
-  const reader = new ContentsReader(root);
+export async function readContents(file: AsyncIterable<Buffer>): Promise<Contents> {
+  const reader = new ContentsReader();
   for await (const piece of file) reader.write(piece);
   return reader.end();
 }

@@ -32,8 +32,8 @@ export class PageReader {
   #open: OpenPage[] = [];
 
   /** @param root what kube-apiserver's keys begin with, with its slash */
-  constructor(root: string) {
-    this.table = new PageTable(root);
+  constructor(root: string, mostRevisions: number) {
+    this.table = new PageTable(root, mostRevisions);
   }
 
   /**

@@ -9,7 +9,7 @@ import { Rows } from './rows.ts';
 /** With one of 4 KiB each, 64 GiB. */
 const MOST_PAGES = 16 * 1024 * 1024;
 /** 128 MiB of memory. */
-const MOST_RECORDS = 8 * 1024 * 1024;
+export const MOST_REVISIONS = 8 * 1024 * 1024;
 const MOST_BEGINNINGS = 100_000;
 /** Of each of the largest objects; more than are ever shown, since nobody knows yet which of them are still there. */
 const MOST_NAMES = 4096;
@@ -59,7 +59,7 @@ export class PageTable {
   readonly root: Buffer;
   readonly pages = new Rows(8, 'pages', MOST_PAGES);
   /** Of revisions and of buckets. */
-  readonly records = new Rows(4, 'revisions', MOST_RECORDS);
+  readonly records: Rows;
   readonly children = new Rows(1, 'pages', MOST_PAGES);
   /** What keys begin with, up to where their names begin. The first one stands for any other, too. */
   readonly beginnings = [''];
@@ -73,8 +73,9 @@ export class PageTable {
   readonly #recent = new Uint32Array(2 * RECENT);
 
   /** @param root what kube-apiserver's keys begin with, with its slash */
-  constructor(root: string) {
+  constructor(root: string, mostRevisions: number) {
     this.root = Buffer.from(root);
+    this.records = new Rows(4, 'revisions', mostRevisions);
   }
 
   kind(page: number): number {

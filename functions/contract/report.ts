@@ -1,6 +1,7 @@
 // The one document every run ends in: what was found, what was done, what it led to. Written for a person at breakfast.
 import * as z from 'zod/mini';
 import { triggerSchema } from './command.ts';
+import { contentsSchema } from './contents.ts';
 import type { Immutable } from './immutable.ts';
 import { validate } from './validate.ts';
 import { WORKFLOW_NAMES, type WorkflowName } from './workflows.ts';
@@ -121,6 +122,8 @@ export const reportSchema = z.object({
   /** Only in a dry run. */
   plan: z.optional(z.array(plannedStepSchema)),
   pruned: z.optional(z.array(prunedResourceSchema)),
+  /** What the copy was full of, with the history that it still had; left out where none was made. */
+  contents: z.optional(contentsSchema),
   /** What was held back may be deleted by one run that is given these limits, once a person has looked (R12). */
   raise: z.optional(z.record(z.string(), z.object({ maxStaleShare: z.optional(z.number()), maxDeletes: z.number() }))),
   /**

@@ -45,6 +45,7 @@ function shorten(report: RunReport, textLength: number, listLength: number): Run
       .map((member) => (member.note === undefined ? member : { ...member, note: cut(member.note, textLength) })),
     steps: report.steps.slice(0, listLength).map((step) => ({ ...step, detail: cut(step.detail, textLength) })),
     plan: report.plan?.slice(0, listLength).map((step) => ({ ...step, detail: cut(step.detail, textLength) })),
+    contents: report.contents && { ...report.contents, kinds: report.contents.kinds.slice(0, listLength) },
     pruned: report.pruned?.slice(0, listLength).map((resource) => ({ ...resource, reasons: {} })),
   };
 }

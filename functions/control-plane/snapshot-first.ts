@@ -94,8 +94,16 @@ async function snapshot(
     'snapshot',
     { accidents: ACCIDENTS, lostIsAway: false },
     async () =>
-      takeSnapshot({ cluster: await cluster(), voters, preferredId, bucket, clusterName: configuration.name }),
+      takeSnapshot({
+        cluster: await cluster(),
+        voters,
+        preferredId,
+        bucket,
+        clusterName: configuration.name,
+        etcdPrefix: configuration.kubernetes?.etcdPrefix,
+      }),
   );
+  if (step.data?.contents !== undefined) journal.tellContents(step.data.contents);
   const goesOn = step.outcome === 'done' || !copiesFirst({ configuration, snapshotBucket: bucket });
   return goesOn ? undefined : step.detail;
 }

@@ -1,5 +1,7 @@
 // R13: a snapshot before the first change, streamed from the healthiest follower straight to S3.
 
+import { ContentsBeside } from '../contents/beside.ts';
+import type { ReportContents } from '../contract/contents.ts';
 import { describeError } from '../contract/errors.ts';
 import { formatBytes } from '../contract/report.ts';
 import type { StepResult } from '../engine/step.ts';
@@ -21,6 +23,8 @@ export interface SnapshotOrder {
   /** What the objects' keys begin with. */
   readonly clusterName: string;
   readonly bucket: string;
+  /** What kube-apiserver's keys begin with, without its last slash. @default /registry */
+  readonly etcdPrefix?: string | undefined;
   /** How long the stream may take altogether. @default SNAPSHOT_TIMEOUT_MS */
   readonly timeoutMs?: number | undefined;
 }
@@ -36,6 +40,8 @@ export interface TakenSnapshot {
   readonly revision: string;
   readonly memberId: string;
   readonly seconds: number;
+  /** What was in it; undefined: that could not be told, and the step says why. */
+  readonly contents?: ReportContents;
 }
 
 /** An invocation has 15 minutes; what a snapshot that takes too long has uploaded must be taken back within them. */
@@ -76,7 +82,7 @@ function furthestFirst(a: SnapshotSource, b: SnapshotSource): number {
  * snapshot to rely on, and no part of one is left unless the error says so
  */
 export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<{ done: TakenSnapshot }>> {
-  const { clusterName, bucket, timeoutMs = SNAPSHOT_TIMEOUT_MS } = order;
+  const { clusterName, bucket, etcdPrefix, timeoutMs = SNAPSHOT_TIMEOUT_MS } = order;
   // Loaded when first needed: a run without a snapshot never pays for the S3 client.
   const { storeSnapshot } = await import('../aws/snapshot-store.ts');
   const startedAt = new Date();
@@ -93,14 +99,18 @@ export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<{ d
   };
 
   const snapshot = verifiedSnapshot(source.client.snapshot());
-  const { encryption } = await storeSnapshot({ bucket, key, metadata, timeoutMs }, snapshot);
+  const beside = new ContentsBeside(etcdPrefix && `${etcdPrefix}/`);
+  const { encryption } = await storeSnapshot({ bucket, key, metadata, timeoutMs }, beside.through(snapshot));
 
   const { bytes, sha256 } = snapshot.summary;
   const seconds = (Date.now() - startedAt.getTime()) / 1000;
   const from = `${name}, ${source.isLeader ? 'the leader' : 'a follower'}, at revision ${revision}`;
   const what = `${formatBytes(bytes)} (${bytes} bytes) of ${from}`;
-  const detail = `s3://${bucket}/${key}: ${what}, in ${seconds.toFixed(1)} s; SHA-256 ${sha256}; encryption ${encryption}${cleared}`;
-  return { outcome: 'done', detail, data: { bucket, key, bytes, sha256, revision, memberId, seconds } };
+  const { contents, problem } = beside.end();
+  const untold = problem === undefined ? '' : `; what fills it was not told: ${problem}`;
+  const detail = `s3://${bucket}/${key}: ${what}, in ${seconds.toFixed(1)} s; SHA-256 ${sha256}; encryption ${encryption}${cleared}${untold}`;
+  const data = { bucket, key, bytes, sha256, revision, memberId, seconds, ...(contents && { contents }) };
+  return { outcome: 'done', detail, data };
 }
 
 /**

@@ -64,6 +64,7 @@ export async function conduct(run: Conduct, work: (journal: Journal) => Promise<
     steps: [...journal.steps],
     ...(conclusion.plan !== undefined && { plan: conclusion.plan }),
     ...(conclusion.pruned !== undefined && { pruned: conclusion.pruned }),
+    ...(journal.contents !== undefined && { contents: journal.contents }),
     ...(conclusion.raise !== undefined && { raise: conclusion.raise }),
     ...(conclusion.canWait && { canWait: conclusion.canWait }),
     ...(conclusion.unavailable !== undefined && { unavailable: conclusion.unavailable }),

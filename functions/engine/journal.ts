@@ -1,5 +1,6 @@
 // Runs a workflow's steps durably and keeps the report's record of them: one durable step, one line in the report.
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
+import type { ReportContents } from '../contract/contents.ts';
 import { describeError, EtcdMedicError } from '../contract/errors.ts';
 import type { ReportStep } from '../contract/report.ts';
 import { type LookAgain, lookOnce, type PolledStep, type Polling, type PollState } from './poll.ts';
@@ -54,6 +55,7 @@ const FRESH_MS = 3_000;
 
 export class Journal {
   readonly steps: ReportStep[] = [];
+  #contents: ReportContents | undefined;
   #askedAtMs = 0;
   #beganAt = new Date(0).toISOString();
   #changing = false;
@@ -66,6 +68,15 @@ export class Journal {
   constructor(context: DurableContext, guard: Guard) {
     this.#context = context;
     this.#guard = guard;
+  }
+
+  /** What the run's copy of the database was full of, for the report. */
+  get contents(): ReportContents | undefined {
+    return this.#contents;
+  }
+
+  tellContents(contents: ReportContents): void {
+    this.#contents = contents;
   }
 
   /** The lease was taken, or renewed, at this time. */

@@ -41,6 +41,38 @@ describe('a message', () => {
     `);
   });
 
+  it('says in one sentence what filled it most, and what of that is of no use', () => {
+    const kind = { keys: 4_000, revisions: 90_000, namespaces: 41, largest: [] };
+    const reports = { ...kind, resource: 'vulnerabilityreports.aquasecurity.github.io' };
+    const sizes = { liveBytes: 50 * 2 ** 20, historyBytes: 1.2 * 2 ** 30 };
+    const contents = {
+      ...{
+        bytes: 2 ** 31,
+        revision: '9',
+        keys: 9_000,
+        liveBytes: 2 ** 27,
+        revisions: 1,
+        historyBytes: 1,
+        otherKinds: 40,
+      },
+      freeBytes: 2 ** 20,
+      kinds: [{ ...reports, ...sizes }],
+    };
+
+    const bodyOf = (changes: Partial<typeof contents>) =>
+      composeMessage(report('run-finished', { contents: { ...contents, ...changes } }), place).body;
+
+    expect(bodyOf({})).toContain(
+      '\n\nMost of the copy: vulnerabilityreports.aquasecurity.github.io in 41 namespaces: 1.25 GiB of 2.00 GiB, 96 % of it history.\n\n',
+    );
+    expect(
+      bodyOf({ freeBytes: 1.5 * 2 ** 30, kinds: [{ ...reports, namespaces: 0, liveBytes: 90, historyBytes: 10 }] }),
+    ).toContain(
+      'vulnerabilityreports.aquasecurity.github.io: 100 B of 2.00 GiB, 10 % of it history; 1.50 GiB were free pages.',
+    );
+    expect(bodyOf({ kinds: [] })).not.toContain('Most of the copy');
+  });
+
   it('of a rehearsal that failed says that nothing was changed, what a real run would have met with, and how to rehearse again', () => {
     const failed = {
       ...step('switch', 'parameter /etcd-medic/demo/mode could not be read'),

@@ -78,6 +78,7 @@ describe('recover, where all members answer', () => {
 
     expect(report.outcome, report.reason).toBe('recovered');
     expect(outcomes(report)).toMatchObject({ nodes: 'done', disk: 'done', snapshot: 'done', switch: 'done' });
+    expect(report.contents?.kinds[0]?.resource).toBe('vulnerabilityreports.aquasecurity.github.io');
     await expectWritable(here);
   });
 

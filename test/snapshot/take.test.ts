@@ -67,7 +67,12 @@ describe.each(['3.4.23', '3.5.16', '3.5.30'])(
       const { outcome, detail, data } = await takeSnapshot(await order(plane, cluster));
 
       if (data === undefined) throw new Error('no snapshot');
-      const { key, bytes, revision, memberId } = data;
+      const { key, bytes, revision, memberId, contents } = data;
+      const [reports] = contents?.kinds ?? [];
+      expect(contents).toMatchObject({ bytes, otherKinds: 0 });
+      expect(reports?.resource).toBe('vulnerabilityreports.aquasecurity.github.io');
+      expect((reports?.liveBytes ?? 0) + (reports?.historyBytes ?? 0)).toBeGreaterThan(bytes * 0.8);
+      expect(detail).not.toContain('was not told');
       const { leaderId } = (await cluster.client(memberId)?.status()) ?? {};
       const source = plane.members.find(({ id }) => id === memberId);
       expect(outcome).toBe('done');

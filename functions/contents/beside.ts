@@ -1,0 +1,65 @@
+// Tells a database's contents while its copy goes by. The copy comes first: it neither fails nor waits for this.
+import type { ReportContents } from '../contract/contents.ts';
+import { describeError } from '../contract/errors.ts';
+import { ContentsReader } from './contents.ts';
+import { summarize } from './summary.ts';
+
+/** What it may take of the copy's time, once that is worth counting. */
+const MOST_SHARE = 0.15;
+const COUNTED_FROM_MS = 500;
+/** 32 MiB of memory, which a function has to spare beside its parts under way. */
+const MOST_REVISIONS = 2 * 1024 * 1024;
+
+export type ToldBeside =
+  | { readonly contents: ReportContents; readonly problem?: undefined }
+  | { readonly contents?: undefined; readonly problem: string };
+
+export class ContentsBeside {
+  #reader: ContentsReader | undefined;
+  #problem = '';
+  #spentMs = 0;
+  #startedMs: number | undefined;
+
+  /** @param root what kube-apiserver's keys begin with, with its slash. @default /registry/ */
+  constructor(root?: string) {
+    this.#reader = new ContentsReader({ root, mostRevisions: MOST_REVISIONS });
+  }
+
+  /** Passes the pieces on as they come. */
+  async *through(pieces: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const piece of pieces) {
+      this.#take((reader) => reader.write(piece));
+      yield piece;
+    }
+  }
+
+  /** Never throws: what could not be told is said. */
+  end(): ToldBeside {
+    const contents = this.#take((reader) => summarize(reader.end()));
+    return contents === undefined ? { problem: this.#problem } : { contents };
+  }
+
+  #take<Result>(work: (reader: ContentsReader) => Result): Result | undefined {
+    const reader = this.#reader;
+    if (reader === undefined) return undefined;
+    const beganMs = performance.now();
+    this.#startedMs ??= beganMs;
+    try {
+      return work(reader);
+    } catch (error) {
+      this.#giveUp(describeError(error));
+      return undefined;
+    } finally {
+      const nowMs = performance.now();
+      this.#spentMs += nowMs - beganMs;
+      const most = Math.max(COUNTED_FROM_MS, MOST_SHARE * (nowMs - this.#startedMs));
+      if (this.#spentMs > most) this.#giveUp(`it would have held up the copy, after ${Math.round(this.#spentMs)} ms`);
+    }
+  }
+
+  #giveUp(problem: string): void {
+    if (this.#reader === undefined) return;
+    this.#reader = undefined;
+    this.#problem = problem;
+  }
+}
