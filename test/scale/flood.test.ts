@@ -1,5 +1,6 @@
 // A flood of reports fills etcd, and nobody is awake: through the API server, and in etcd itself where there is none.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { recordProducers } from '../../functions/aws/producer-records.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
 import { pruneHandler } from '../../functions/prune/handler.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
@@ -18,6 +19,7 @@ const QUOTA_BYTES = 16 * 1024 * 1024;
 const REPORT_BYTES = 10_000;
 const HOUR_MS = 60 * 60 * 1000;
 const EPHEMERAL = kindNamed('EphemeralReport');
+const AUDIT = kindNamed('ConfigAuditReport');
 const LIVING = kindNamed('VulnerabilityReport');
 /** Of a server that is not there; a function waits longer. */
 const prune = pruneHandler({ patienceMs: 200, timeoutMs: 5_000 });
@@ -87,6 +89,28 @@ describe.skipIf(whyNoRealApiServer() !== undefined)('R12: a flood of reports', (
     },
   );
 
+  it('of an uninstalled Trivy is recovered where last night has seen it gone as well', async () => {
+    await floodOfTrivy();
+    const at = new Date(Date.now() - 24 * HOUR_MS).toISOString();
+    await recordProducers(aws.table, 'demo', { at, producers: { trivy: 'gone', kyverno: 'there' } });
+
+    const report = await alarm();
+
+    await expectRecovered(report);
+    expect(await keys(AUDIT)).toEqual([]);
+    expect(await keys(LIVING)).toHaveLength(20);
+  });
+
+  it('of a Trivy that nobody has seen gone before is escalated, and names what is missing', async () => {
+    await floodOfTrivy();
+
+    const { outcome, reason } = await alarm();
+
+    expect(outcome, reason).toBe('escalated');
+    expect(reason).toContain('find no Deployment of it, and nobody has looked before, within eight days');
+    expect((await keys(AUDIT)).length).toBeGreaterThan(500);
+  });
+
   it('of leftovers is deleted in etcd where every API server is dead', async () => {
     const leftover = kindNamed('AdmissionReport');
     await flood(leftover, { ownerReferences: [OWNER], ...writtenAgo(48 * HOUR_MS) });
@@ -129,6 +153,12 @@ function living(number: number): NewObject {
 function writtenAgo(ms: number): Pick<NewObject, 'creationTimestamp' | 'lastWrittenAt'> {
   const at = `${new Date(Date.now() - ms).toISOString().slice(0, 19)}Z`;
   return { creationTimestamp: at, lastWrittenAt: at };
+}
+
+/** Of three days ago; no Deployment of it is there. */
+async function floodOfTrivy(): Promise<void> {
+  const labels = { 'app.kubernetes.io/managed-by': 'trivy-operator' };
+  await flood(AUDIT, { labels, ownerReferences: [OWNER], ...writtenAgo(72 * HOUR_MS) });
 }
 
 /** Until NOSPACE. */
