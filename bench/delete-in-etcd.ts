@@ -27,7 +27,7 @@ const handler = withSession(
     // There is no lease to hold here.
     const journal = new Journal(context, async () => undefined);
     const startedMs = performance.now();
-    const { deleted } = await pruneDirectly({ journal, configuration, cluster }, voters);
+    const { deleted } = await pruneDirectly({ journal, configuration, cluster }, voters, []);
     return { deleted, durationMs: performance.now() - startedMs };
   }),
 );

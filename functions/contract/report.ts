@@ -88,6 +88,11 @@ export const prunedResourceSchema = z.object({
   missing: z.optional(z.number()),
   /** They were deleted directly in etcd, because the API server could not. Left out where it did. */
   directly: z.optional(z.literal(true)),
+  /**
+   * The API server answers, and does not let them go, by admission or by RBAC: that is somebody's will. Left out where
+   * it does.
+   */
+  refused: z.optional(z.literal(true)),
   /** Why they are stale: how many for each reason. */
   reasons: counts,
   /**

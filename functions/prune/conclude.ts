@@ -48,12 +48,17 @@ export function prunedResource({ kind, surveyed, trouble, guarded, progress }: H
     deleted: progress?.deleted ?? 0,
     skipped: progress ? progress.gone + progress.changed + progress.finalizers + deniedOf(progress) : 0,
     ...(progress && progress.missing > 0 && { missing: progress.missing }),
+    ...(isRefused({ trouble, progress }) && { refused: true as const }),
     reasons: surveyed?.reasons ?? {},
     ...(surveyed && guarded && { held: only(surveyed.reasons, guarded.held) }),
     ...(Object.keys(kept).length > 0 && { kept }),
     ...(surveyed?.staleBytes !== undefined && { staleBytes: surveyed.staleBytes }),
     ...(notes.length > 0 && { note: notes.join('. ') }),
   };
+}
+
+function isRefused({ trouble, progress }: Pick<Handled, 'trouble' | 'progress'>): boolean {
+  return progress?.denied !== undefined || progress?.stopped?.why === 'refused' || trouble?.kind === 'refused';
 }
 
 export type PruneStep =

@@ -179,7 +179,7 @@ class Acting {
     this.pruned = pruned;
     const gone = pruned.reduce((sum, { deleted, missing = 0 }) => sum + deleted + missing, 0);
     if (mayDeleteDirectly(this.#recovery.configuration.prune, ended.report)) {
-      const direct = await pruneDirectly(this.#recovery, this.#voters);
+      const direct = await pruneDirectly(this.#recovery, this.#voters, pruned);
       this.pruned = [...pruned, ...direct.pruned];
       const words = `The API server did not come through with it (${reason}), so this was done in etcd itself: ${direct.words}`;
       return { mayHelp: gone + direct.deleted > 0, words };

@@ -46,25 +46,38 @@ export function mayDeleteDirectly(
 ): boolean {
   if (direct === 'never') return false;
   if (unavailable === 'kubernetes') return true;
-  const left = pruned.some(({ stale, deleted, skipped, missing = 0 }) => stale > deleted + skipped + missing);
+  const left = pruned.some(
+    ({ stale, deleted, skipped, missing = 0, refused }) => !refused && stale > deleted + skipped + missing,
+  );
   return direct === 'always' && left;
 }
 
-/** The kinds of which a report itself can say that it is stale. */
-function kindsToDeleteDirectly(policy: Pick<PruningPolicy, 'kinds'>): readonly ReportKind[] {
-  return kindsToPrune(policy.kinds).filter(({ ephemeral, leftover, request }) => ephemeral || leftover || request);
+/**
+ * The kinds of which a report itself can say that it is stale; not behind the back of whoever has the API server refuse
+ * it.
+ */
+function kindsToDeleteDirectly(
+  policy: Pick<PruningPolicy, 'kinds'>,
+  pruned: readonly PrunedResource[],
+): readonly ReportKind[] {
+  const refused = new Set(pruned.flatMap((each) => (each.refused ? [each.resource] : [])));
+  return kindsToPrune(policy.kinds).filter(
+    ({ name, ephemeral, leftover, request }) => (ephemeral || leftover || request) && !refused.has(name),
+  );
 }
 
 /**
  * One durable operation, however many reports there are.
+ * @param pruned what the API server has done and refused
  * @throws GuardError
  */
 export async function pruneDirectly(
   recovery: Pick<ReachableRun, 'journal' | 'cluster' | 'configuration'>,
   voters: readonly Voter[],
+  pruned: readonly PrunedResource[],
 ): Promise<DirectPruning> {
   const { journal, cluster: open, configuration } = recovery;
-  const kinds = kindsToDeleteDirectly(configuration.prune);
+  const kinds = kindsToDeleteDirectly(configuration.prune, pruned);
   const registry = configuration.kubernetes?.etcdPrefix;
   // What is not pruned through the API server is not pruned behind its back.
   if (registry === undefined) return { deleted: 0, pruned: [], words: '`kubernetes` is not configured.' };
@@ -105,8 +118,8 @@ export async function pruneDirectly(
   );
   const courses = step.outcome === 'done' || step.outcome === 'unknown' ? step.data : [];
   const deleted = courses.reduce((sum, course) => sum + course.deleted, 0);
-  const pruned = courses.filter(({ listed, refused }) => listed > 0 || refused !== undefined).map(prunedResource);
-  return { deleted, pruned, words: `${step.detail}.` };
+  const swept = courses.filter(({ listed, refused }) => listed > 0 || refused !== undefined).map(prunedResource);
+  return { deleted, pruned: swept, words: `${step.detail}.` };
 }
 
 function atBeginning(kind: ReportKind, registry: string): Course {

@@ -30,6 +30,7 @@ const pruned: Required<PrunedResource> = {
   skipped: 1,
   missing: 1,
   directly: true,
+  refused: true,
   reasons: { 'owner-gone': 5 },
   held: { 'owner-gone': 2 },
   kept: { 'owner-unknown': 4 },

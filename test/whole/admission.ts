@@ -7,16 +7,17 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import type { Resource } from '../../functions/kubernetes/types.ts';
 import { createAuthority } from '../../lab/control-plane/certificates.ts';
-import { kindNamed } from '../../lab/kubernetes/kinds.ts';
 import type { WholeApiServer } from '../../lab/kubernetes/whole-api-server.ts';
 import { until } from './workloads.ts';
 
 const NAME = 'guards-reports';
 
-/** Asked before each delete of a VulnerabilityReport, and none is done without its answer, until it is disposed. */
+/** Asked before each delete of a kind in `default`, and none is done without its answer, until it is disposed. */
 export async function guardDeletes(
   api: WholeApiServer,
+  { group, version, plural }: Resource,
   refuses: (name: string) => boolean,
 ): Promise<{ stop(): Promise<void> } & AsyncDisposable> {
   await using made = new AsyncDisposableStack();
@@ -46,7 +47,6 @@ export async function guardDeletes(
     if (server.listening) await new Promise((resolve) => server.close(resolve));
   };
   made.defer(stop);
-  const { group, version, plural } = kindNamed('VulnerabilityReport');
   const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}/`;
   const rules = [{ operations: ['DELETE'], apiGroups: [group], apiVersions: [version], resources: [plural] }];
   await api.apply({
@@ -68,9 +68,7 @@ export async function guardDeletes(
     await api.ask('DELETE', `${path}/${NAME}`, [404]);
   });
   await until('the webhook is asked', async () => {
-    await api.ask('DELETE', `/apis/${group}/${version}/namespaces/default/${plural}/none?dryRun=All`, [403, 404, 500]);
-    const probe = { namespace: 'default', name: 'probe' };
-    await api.create(kindNamed('VulnerabilityReport'), [probe]);
+    await api.create({ group, version, plural }, [{ name: 'probe' }]);
     await api.ask('DELETE', `/apis/${group}/${version}/namespaces/default/${plural}/probe`, [403, 404, 500]);
     return asked > 0;
   });

@@ -1,4 +1,4 @@
-// Priority and fairness as a cluster's owner may set it for the pruner: so many of its requests at a time, others are
+// Priority and fairness as a cluster's owner may set it for the pruner: one of its requests at a time, others are
 // refused (429) at once.
 import type { WholeApiServer } from '../../lab/kubernetes/whole-api-server.ts';
 import { until } from './workloads.ts';
@@ -7,15 +7,8 @@ const NAME = 'etcd-medic-pruner';
 /** A level that takes the seats away which others would lend; itself it lends all of them. */
 const REST = 'the-rest';
 
-export interface Limit {
-  /** Of the pruner's requests, `*` for all. */
-  readonly verbs: readonly string[];
-  /** None means that none is let through. */
-  readonly seats: 0 | 1;
-}
-
-/** Until it is disposed. */
-export async function limitPruner(api: WholeApiServer, { verbs, seats }: Limit): Promise<AsyncDisposable> {
+/** One at a time, until it is disposed. */
+export async function limitPruner(api: WholeApiServer): Promise<AsyncDisposable> {
   const group = 'flowcontrol.apiserver.k8s.io';
   const apiVersion = `${group}/v1`;
   const level = (name: string, limited: object) =>
@@ -27,8 +20,8 @@ export async function limitPruner(api: WholeApiServer, { verbs, seats }: Limit):
     });
   // Of 600 seats: one share of some 1,250 is one seat.
   await level(REST, { nominalConcurrencyShares: 1_000, lendablePercent: 100 });
-  await level(NAME, { nominalConcurrencyShares: seats, lendablePercent: 0, borrowingLimitPercent: 0 });
-  const resourceRules = [{ verbs, apiGroups: ['*'], resources: ['*'], namespaces: ['*'], clusterScope: true }];
+  await level(NAME, { nominalConcurrencyShares: 1, lendablePercent: 0, borrowingLimitPercent: 0 });
+  const resourceRules = [{ verbs: ['*'], apiGroups: ['*'], resources: ['*'], namespaces: ['*'], clusterScope: true }];
   await api.apply({
     apiVersion,
     kind: 'FlowSchema',

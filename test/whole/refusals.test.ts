@@ -65,7 +65,7 @@ describe.skipIf(missing !== undefined)('pruning, where a whole Kubernetes says n
 
   it('sends fewer at a time where priority and fairness lets one through at a time, and comes to its end', async () => {
     await createAll(api, REPORT, staleOnes(300));
-    await using _ = await limitPruner(api, { verbs: ['*'], seats: 1 });
+    await using _ = await limitPruner(api);
     const before = (await api.asked()).length;
 
     const report = await runPrune(api, { prune: ALLOWED });
@@ -81,7 +81,7 @@ describe.skipIf(missing !== undefined)('pruning, where a whole Kubernetes says n
 
   it('leaves what an admission webhook does not let go, deletes all others, and says whose no it was', async () => {
     await createAll(api, REPORT, [...staleOnes(30), stale('evidence-1'), stale('evidence-2')]);
-    await using _ = await guardDeletes(api, (name) => name.startsWith('evidence'));
+    await using _ = await guardDeletes(api, REPORT, (name) => name.startsWith('evidence'));
 
     const report = await runPrune(api, { prune: ALLOWED });
 
@@ -93,7 +93,7 @@ describe.skipIf(missing !== undefined)('pruning, where a whole Kubernetes says n
 
   it('stops at a kind whose admission webhook does not answer, and says which that is', async () => {
     await createAll(api, REPORT, staleOnes(30));
-    await using webhook = await guardDeletes(api, () => false);
+    await using webhook = await guardDeletes(api, REPORT, () => false);
     await webhook.stop();
 
     const report = await runPrune(api, { prune: ALLOWED });
