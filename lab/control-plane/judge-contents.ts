@@ -1,5 +1,6 @@
 // What bbolt itself and etcd's own types make of a database file: lab/servers/contents, built once a process.
 import { execFile } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +8,7 @@ import { promisify } from 'node:util';
 import * as z from 'zod/mini';
 import { projectRoot } from '../../lib/bundling.ts';
 import { goBuild } from './go-modules.ts';
+import { onProcessEnd } from './process-end.ts';
 
 const tally = {
   keys: z.number(),
@@ -45,7 +47,9 @@ export async function judgeContents(file: string): Promise<Judgement> {
 }
 
 async function build(): Promise<string> {
-  const program = join(await mkdtemp(join(tmpdir(), 'etcd-medic-judge-')), 'contents');
+  const folder = await mkdtemp(join(tmpdir(), 'etcd-medic-judge-'));
+  onProcessEnd(() => rmSync(folder, { recursive: true, force: true }));
+  const program = join(folder, 'contents');
   await goBuild(join(projectRoot, 'lab/servers/contents'), ['-o', program, '.'], process.env);
   return program;
 }

@@ -56,6 +56,8 @@ const TAILS: readonly string[] = [
   'What failed on the way',
   'To rehearse once more',
   'Only planned',
+  'Held back, can wait for the day',
+  'Most of the copy: …',
   'Nothing to do',
   'Started by: …',
   'Database files',
