@@ -20,7 +20,7 @@ const BUDGETS = {
   dispatch: 450_000,
   // Proofs of identity, waiting for who is away, rights, and matching nodes are 37 kB of it, telling a copy's contents
   // 15 kB.
-  recover: 1_370_000,
+  recover: 1_390_000,
   maintain: 1_370_000,
   prune: 2_200_000,
   probe: 1_300_000,
