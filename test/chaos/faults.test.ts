@@ -139,7 +139,7 @@ describe('the services', () => {
       skipTime: false,
       speed: SPEED,
       onOperation: ({ name, from, to }) => {
-        if (name === 'snapshot' && from === undefined && to === 'STARTED') stolen = steal();
+        if (name === 'snapshot bucket' && from === undefined && to === 'STARTED') stolen = steal();
       },
     });
 
