@@ -18,10 +18,14 @@ const go = await hasGo(process.env);
 if (!go) console.warn("the contents' judge is LEFT OUT: bbolt needs Go, which is not on PATH (https://go.dev/dl)");
 const versions = go ? await versionsHere(['3.4.23', '3.5.30', '3.6.16', '3.7.3']) : [];
 
-/** Both in one order: by name, where sizes are equal. */
+/** Both in one order. Of the largest, several may have one size: which of those are told is anybody's choice. */
 async function bothOf(file: string) {
   const [contents, judgement] = await Promise.all([readContents(createReadStream(file)), judgeContents(file)]);
-  return { contents, ours: inOrder(withoutNames(contents)), bbolts: inOrder(judgement) };
+  const live = new Set(judgement.largest.map(({ key, bytes }) => `${key} ${bytes}`));
+  const { largest } = withoutNames(contents);
+  const strangers = largest.filter(({ key, bytes }) => !live.has(`${key} ${bytes}`));
+  const bbolts = { ...inOrder(judgement), strangers: [] };
+  return { contents, ours: { ...inOrder(withoutNames(contents)), strangers }, bbolts };
 }
 
 /** The judge has no other names for kinds than the beginnings of their keys. */
@@ -42,7 +46,7 @@ function inOrder({ kinds, largest, buckets, ...found }: ReturnType<typeof withou
         namespaces: namespaces.toSorted((a, b) => (a.namespace < b.namespace ? -1 : 1)),
       }))
       .toSorted((a, b) => (a.prefix < b.prefix ? -1 : 1)),
-    largest: largest.slice(0, 10).toSorted((a, b) => b.bytes - a.bytes || (a.key < b.key ? -1 : 1)),
+    largest: largest.slice(0, 10).map(({ bytes }) => bytes),
     buckets: buckets.toSorted((a, b) => (a.name < b.name ? -1 : 1)),
   };
 }
