@@ -1,6 +1,6 @@
 // How long until a cluster whose 2 GiB are full takes writes again: etcd-medic's recovery against the classical script
 // or, with `--baseline DIR`, against another checkout's, on copies of the same data directories, in turns. Prints every
-// run; asserts nothing.
+// run; asserts nothing. With `--copy` each run of etcd-medic takes its snapshot, into a bucket on this machine.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { parseArgs, promisify } from 'node:util';
 import { formatBytes, type RunReport } from '../functions/contract/report.ts';
+import { startAws } from '../lab/aws/stand-in.ts';
 import { listAlarms } from '../lab/control-plane/alarms.ts';
 import { within, withMember } from '../lab/control-plane/client.ts';
 import { startControlPlane } from '../lab/control-plane/control-plane.ts';
@@ -27,6 +28,7 @@ const { values: options } = parseArgs({
     etcd: { type: 'string', default: '3.5.30' },
     'quota-mib': { type: 'string', default: '2048' },
     'settle-seconds': { type: 'string', default: '20' },
+    copy: { type: 'boolean', default: false },
     keep: { type: 'boolean', default: false },
   },
 });
@@ -66,8 +68,14 @@ const classical = (physical: boolean) => async (plane: ControlPlane) => {
 
 const medic = (checkout: Checkout): Contestant => ({
   name: checkout.name,
-  run: (plane) => invoke(checkout, 'recover', plane.setting({ recover: { watchSeconds: 1 } })),
+  run: (plane) => {
+    const snapshot = aws === undefined ? false : { bucket: aws.s3.bucket };
+    return invoke(checkout, 'recover', plane.setting({ recover: { watchSeconds: 1 }, snapshot }));
+  },
 });
+await using cleanUp = new AsyncDisposableStack();
+const aws = options.copy ? cleanUp.use(await startAws()) : undefined;
+aws?.enter();
 const [ours, baseline] = await checkouts(options.baseline);
 // The script is no part of the question whether one checkout is faster than another, and would take half of the time.
 const contestants: readonly Contestant[] =
