@@ -71,14 +71,8 @@ export async function snapshotOfFirst(
   if (compared.outcome === 'refused') {
     return `R13: the voters do not have the same contents, so no copy of one can stand for all: ${compared.detail}. Find out which one is wrong (etcdctl endpoint hashkv --cluster, each at the same revision), replace it, then run again.`;
   }
-  const problem =
-    compared.outcome === 'done'
-      ? await snapshot(setting, snapshotBucket, voters, firstId)
-      : await snapshot(
-          setting,
-          snapshotBucket,
-          voters.filter(({ id }) => id !== firstId),
-        );
+  const sources = compared.outcome === 'done' ? voters : voters.filter(({ id }) => id !== firstId);
+  const problem = await snapshot(setting, snapshotBucket, sources, firstId);
   return problem && `R13: no snapshot could be taken, so no second voter was defragmented: ${problem}; ${WITHOUT_ONE}`;
 }
 

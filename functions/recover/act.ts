@@ -16,7 +16,7 @@ import type { Voter } from '../control-plane/voters.ts';
 import { GuardError } from '../engine/journal.ts';
 import { carryOut } from '../engine/plan.ts';
 import { pruneFirst } from '../engine/prune-child.ts';
-import { sweepOf } from './decide.ts';
+import { copyBehindFirst, sweepOf } from './decide.ts';
 import { mayDeleteDirectly, pruneDirectly } from './direct.ts';
 import type { ActStep, FullMember } from './plan.ts';
 
@@ -112,7 +112,7 @@ class Acting {
     const turn = await armedIfStopped(() => this.sweep.turn(step, left.filter(isTurn)));
     this.defragmented = { ...this.defragmented, ...this.sweep.defragmented };
     // R13: it stays behind whoever is really the first.
-    if (copy !== undefined && turn.file === undefined) return [...copyBehindFirst(turn.left, copy), ...after];
+    if (copy !== undefined && turn.file === undefined) return [...copyBehindFirst(turn.left, copy.revision), ...after];
     const copies = copy === undefined ? [] : [{ ...copy, memberId: turn.memberId }];
     const full = turn.file && this.#fullOfLiveData(turn.memberId, turn.file);
     if (full === undefined) return [...copies, ...turn.left, ...after];
@@ -265,14 +265,6 @@ class Acting {
 }
 
 type CopyStep = Extract<ActStep, { action: 'copy' }>;
-
-/** @param turns in which a leader's move stands directly before its defragmentation, as one turn */
-function copyBehindFirst(turns: readonly SweepStep[], copy: CopyStep): ActStep[] {
-  const first = turns.findIndex(({ action }) => action === 'defragment');
-  const next = turns[first];
-  if (next?.action !== 'defragment') return [...turns, copy];
-  return [...turns.slice(0, first + 1), { ...copy, memberId: next.memberId }, ...turns.slice(first + 1)];
-}
 
 async function armedIfStopped<Result>(sweeping: () => Promise<Result>): Promise<Result> {
   try {

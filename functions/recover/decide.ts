@@ -26,10 +26,10 @@ export interface RecoveryPolicy {
   /** R13: nothing is defragmented before a snapshot was taken and compared. @default false */
   readonly copiesFirst?: boolean | undefined;
   /** R13: where the snapshot is taken, if there is one. @default 'before-compaction' */
-  readonly order?: SnapshotOrder | undefined;
+  readonly order?: CopyOrder | undefined;
 }
 
-export type SnapshotOrder = 'after-first-member' | 'before-compaction';
+export type CopyOrder = 'after-first-member' | 'before-compaction';
 
 /** What is done about NOSPACE, in this order. */
 export type RecoveryStep =
@@ -306,13 +306,18 @@ function mayCopyLater(
  * R13: the copy behind the first turn. The compaction goes to the revision before the newest: HashKV computes only what
  * is newer than what was compacted.
  */
-function withCopy(sweep: readonly RecoveryStep[], revision: string): RecoveryStep[] {
-  return sweep.flatMap((step, index): RecoveryStep[] => {
-    if (step.action === 'compact') return [{ ...step, revision: `${BigInt(revision) - 1n}` }];
-    const isFirst =
-      step.action === 'defragment' && !sweep.slice(0, index).some(({ action }) => action === 'defragment');
-    return isFirst ? [step, { action: 'copy', memberId: step.memberId, revision }] : [step];
-  });
+function withCopy(sweep: readonly RecoveryStep[], revision: string): readonly RecoveryStep[] {
+  const compacted = `${BigInt(revision) - 1n}`;
+  const steps = sweep.map((step) => (step.action === 'compact' ? { ...step, revision: compacted } : step));
+  return copyBehindFirst(steps, revision);
+}
+
+/** R13: of whoever is the first to be defragmented in these steps. */
+export function copyBehindFirst(steps: readonly RecoveryStep[], revision: string): readonly RecoveryStep[] {
+  const at = steps.findIndex(({ action }) => action === 'defragment');
+  const first = steps[at];
+  if (first?.action !== 'defragment') return steps;
+  return [...steps.slice(0, at + 1), { action: 'copy', memberId: first.memberId, revision }, ...steps.slice(at + 1)];
 }
 
 function isSmallEnough({ dbSize, quota }: ObservedMember): boolean {

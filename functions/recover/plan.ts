@@ -4,7 +4,7 @@ import { flawInWords, hasFlaw } from '../contract/versions.ts';
 import { nameOf, type Observation } from '../control-plane/observation.ts';
 import type { RunContext } from '../control-plane/run-context.ts';
 import { planSnapshot } from '../control-plane/snapshot-first.ts';
-import type { Plan, RecoveryStep, SnapshotOrder } from './decide.ts';
+import type { CopyOrder, Plan, RecoveryStep } from './decide.ts';
 
 /** What act goes over. */
 export type ActStep =
@@ -52,7 +52,7 @@ export function actPlan({ steps }: Steps, parts: Parts): readonly ActStep[] {
 }
 
 /** What the configuration says of it; a run that keeps no copy has nothing to put off. */
-export function snapshotOrder({ configuration, snapshotBucket }: Parts): SnapshotOrder {
+export function snapshotOrder({ configuration, snapshotBucket }: Parts): CopyOrder {
   if (snapshotBucket === undefined || configuration.snapshot === false) return 'before-compaction';
   return configuration.snapshot?.order ?? 'after-first-member';
 }
