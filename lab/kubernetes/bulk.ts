@@ -106,3 +106,12 @@ function keyOf(
 ): Buffer {
   return Buffer.from(`/registry/${folder}/${namespaced ? `${namespace}/${name}` : name}`);
 }
+
+/** The keys of a kind's objects, as etcd has them: those of a custom resource. */
+export async function storedKeys(plane: Reachable, kind: Kind): Promise<readonly string[]> {
+  const folder = `/registry/${inItsGroup(kind).folder}`;
+  return withMember(plane, plane.members[0]?.endpoint ?? '', async ({ kv }) => {
+    const range = { key: Buffer.from(`${folder}/`), range_end: Buffer.from(`${folder}0`), keys_only: true };
+    return (await kv.range(range, within(20_000))).kvs.map(({ key }) => key.toString());
+  });
+}

@@ -5,11 +5,10 @@ import type { RunReport } from '../../functions/contract/report.ts';
 import { pruneHandler } from '../../functions/prune/handler.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
 import { listAlarms, putThrough } from '../../lab/control-plane/alarms.ts';
-import { within, withMember } from '../../lab/control-plane/client.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import type { TestApiServer } from '../../lab/kubernetes/api-server.ts';
-import { putBytes } from '../../lab/kubernetes/bulk.ts';
+import { putBytes, storedKeys } from '../../lab/kubernetes/bulk.ts';
 import { type Kind, kindNamed } from '../../lab/kubernetes/kinds.ts';
 import type { NewObject } from '../../lab/kubernetes/objects.ts';
 import { startRealApiServer, whyNoRealApiServer } from '../../lab/kubernetes/real-api-server.ts';
@@ -84,8 +83,10 @@ describe.skipIf(whyNoRealApiServer() !== undefined)('R12: a flood of reports', (
 
       await expectRecovered(report);
       expect(report.pruned).toContainEqual(expect.objectContaining({ resource: EPHEMERAL_NAME, directly: true }));
-      expect(await keys(EPHEMERAL)).toEqual(['/registry/reports.kyverno.io/ephemeralreports/default/fresh']);
-      expect(await keys(LIVING)).toHaveLength(20);
+      expect(await storedKeys(plane, EPHEMERAL)).toEqual([
+        '/registry/reports.kyverno.io/ephemeralreports/default/fresh',
+      ]);
+      expect(await storedKeys(plane, LIVING)).toHaveLength(20);
     },
   );
 
@@ -97,8 +98,8 @@ describe.skipIf(whyNoRealApiServer() !== undefined)('R12: a flood of reports', (
     const report = await alarm();
 
     await expectRecovered(report);
-    expect(await keys(AUDIT)).toEqual([]);
-    expect(await keys(LIVING)).toHaveLength(20);
+    expect(await storedKeys(plane, AUDIT)).toEqual([]);
+    expect(await storedKeys(plane, LIVING)).toHaveLength(20);
   });
 
   it('of a Trivy that nobody has seen gone before is escalated, and names what is missing', async () => {
@@ -108,7 +109,7 @@ describe.skipIf(whyNoRealApiServer() !== undefined)('R12: a flood of reports', (
 
     expect(outcome, reason).toBe('escalated');
     expect(reason).toContain('find no Deployment of it, and nobody has looked before, within eight days');
-    expect((await keys(AUDIT)).length).toBeGreaterThan(500);
+    expect((await storedKeys(plane, AUDIT)).length).toBeGreaterThan(500);
   });
 
   it('of leftovers is deleted in etcd where every API server is dead', async () => {
@@ -119,8 +120,8 @@ describe.skipIf(whyNoRealApiServer() !== undefined)('R12: a flood of reports', (
     const report = await alarm();
 
     await expectRecovered(report);
-    expect(await keys(leftover)).toEqual([]);
-    expect(await keys(LIVING)).toHaveLength(20);
+    expect(await storedKeys(plane, leftover)).toEqual([]);
+    expect(await storedKeys(plane, LIVING)).toHaveLength(20);
   });
 
   it.each([
@@ -132,13 +133,13 @@ describe.skipIf(whyNoRealApiServer() !== undefined)('R12: a flood of reports', (
     await putBytes(plane, EPHEMERAL, { namespace: 'default', name: 'a' }, Buffer.from('k8s:enc:aescbc:v1:key:\0'));
     await flood(EPHEMERAL, writtenAgo(3 * HOUR_MS));
     await api.kill();
-    const before = await keys(EPHEMERAL);
+    const before = await storedKeys(plane, EPHEMERAL);
 
     const { outcome, reason } = await alarm(overrides);
 
     expect(outcome).toBe('escalated');
     expect(reason).toMatch(why);
-    expect(await keys(EPHEMERAL)).toEqual(before);
+    expect(await storedKeys(plane, EPHEMERAL)).toEqual(before);
     expect(await listAlarms(plane)).not.toEqual([]);
   });
 });
@@ -183,15 +184,6 @@ async function expectRecovered({ outcome, reason, members }: RunReport): Promise
   expect(await listAlarms(plane)).toEqual([]);
   for (const { endpoint } of plane.members) expect(await putThrough(plane, endpoint)).toMatchObject({ ok: true });
   for (const { after } of members) expect(after?.dbSize).toBeLessThan(0.5 * QUOTA_BYTES);
-}
-
-/** As etcd has them. */
-async function keys({ group, plural }: Kind): Promise<readonly string[]> {
-  const folder = `/registry/${group}/${plural}`;
-  return withMember(plane, plane.endpoints[0] ?? '', async ({ kv }) => {
-    const range = { key: Buffer.from(`${folder}/`), range_end: Buffer.from(`${folder}0`), keys_only: true };
-    return (await kv.range(range, within(20_000))).kvs.map(({ key }) => key.toString());
-  });
 }
 
 interface Overrides {

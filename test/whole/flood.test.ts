@@ -6,10 +6,9 @@ import type { OwnerReference } from '../../functions/kubernetes/types.ts';
 import { pruneHandler } from '../../functions/prune/handler.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
 import { listAlarms, putThrough } from '../../lab/control-plane/alarms.ts';
-import { within, withMember } from '../../lab/control-plane/client.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
-import { putBytes } from '../../lab/kubernetes/bulk.ts';
+import { putBytes, storedKeys } from '../../lab/kubernetes/bulk.ts';
 import { type Kind, kindNamed } from '../../lab/kubernetes/kinds.ts';
 import { findKubernetes, whyNoKubernetes } from '../../lab/kubernetes/kubernetes-binaries.ts';
 import { kyvernoReports, trivyMade } from '../../lab/kubernetes/made-reports.ts';
@@ -123,7 +122,7 @@ describe.skipIf(missing !== undefined)('R12: a flood of reports', () => {
     await putBytes(plane, EPHEMERAL, secret, Buffer.from('k8s:enc:aescbc:v1:key:\0'));
     await flood(EPHEMERAL, writtenAgo(48 * HOUR_MS));
     await api.kill();
-    const before = await keys(EPHEMERAL);
+    const before = await storedKeys(plane, EPHEMERAL);
 
     for (const [overrides, why] of [
       [{ prune: { direct: 'never' } }, /The API server could not be used/],
@@ -134,14 +133,14 @@ describe.skipIf(missing !== undefined)('R12: a flood of reports', () => {
 
       expect(outcome).toBe('escalated');
       expect(reason).toMatch(why);
-      expect(await keys(EPHEMERAL)).toEqual(before);
+      expect(await storedKeys(plane, EPHEMERAL)).toEqual(before);
       expect(await listAlarms(plane)).not.toEqual([]);
       await otherServices();
     }
 
     await putBytes(plane, EPHEMERAL, secret, undefined);
     await expectRecovered(await alarm());
-    expect(await keys(EPHEMERAL)).toEqual([]);
+    expect(await storedKeys(plane, EPHEMERAL)).toEqual([]);
     await api.restart();
   });
 
@@ -160,14 +159,14 @@ describe.skipIf(missing !== undefined)('R12: a flood of reports', () => {
     await using webhook = await guardDeletes(api, EPHEMERAL, (name) => name !== 'probe');
     const count = await flood(EPHEMERAL, writtenAgo(48 * HOUR_MS));
     await until('the server has the whole flood', async () => (await api.list(EPHEMERAL)).length === count);
-    const before = await keys(EPHEMERAL);
+    const before = await storedKeys(plane, EPHEMERAL);
 
     const { outcome, reason, pruned } = await alarm({ prune: { direct: 'always' } });
 
     expect(outcome).toBe('escalated');
     expect(reason).toContain('reports are evidence here');
     expect(pruned?.some(({ directly }) => directly)).toBe(false);
-    expect(await keys(EPHEMERAL)).toEqual(before);
+    expect(await storedKeys(plane, EPHEMERAL)).toEqual(before);
     await webhook[Symbol.asyncDispose]();
     await otherServices();
     await expectRecovered(await alarm());
@@ -194,7 +193,7 @@ describe.skipIf(missing !== undefined)('R12: a flood of reports', () => {
       } catch (error) {
         if (!String(error).includes('database space exceeded')) throw error;
         // Refused is not the same as not applied.
-        return (await keys(kind)).filter((key) => key.includes('/flood-')).length;
+        return (await storedKeys(plane, kind)).filter((key) => key.includes('/flood-')).length;
       }
     }
   }
@@ -209,16 +208,7 @@ describe.skipIf(missing !== undefined)('R12: a flood of reports', () => {
 
   async function livingKeys(): Promise<readonly string[]> {
     const kinds = ['VulnerabilityReport', 'PolicyReport', 'Report'].map(kindNamed);
-    return (await Promise.all(kinds.map(keys))).flat();
-  }
-
-  /** As etcd has them. */
-  async function keys({ group, plural }: Kind): Promise<readonly string[]> {
-    const folder = `/registry/${group}/${plural}`;
-    return withMember(plane, plane.endpoints[0] ?? '', async ({ kv }) => {
-      const range = { key: Buffer.from(`${folder}/`), range_end: Buffer.from(`${folder}0`), keys_only: true };
-      return (await kv.range(range, within(20_000))).kvs.map(({ key }) => key.toString());
-    });
+    return (await Promise.all(kinds.map((kind) => storedKeys(plane, kind)))).flat();
   }
 
   interface Overrides {
