@@ -1,6 +1,5 @@
 // R13: a snapshot before the first change, streamed from the healthiest follower straight to S3.
 
-import { ContentsBeside } from '../contents/beside.ts';
 import type { ReportContents } from '../contract/contents.ts';
 import { describeError } from '../contract/errors.ts';
 import { formatBytes } from '../contract/report.ts';
@@ -83,8 +82,11 @@ function furthestFirst(a: SnapshotSource, b: SnapshotSource): number {
  */
 export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<{ done: TakenSnapshot }>> {
   const { clusterName, bucket, etcdPrefix, timeoutMs = SNAPSHOT_TIMEOUT_MS } = order;
-  // Loaded when first needed: a run without a snapshot never pays for the S3 client.
-  const { storeSnapshot } = await import('../aws/snapshot-store.ts');
+  // Loaded when first needed: a run without a snapshot never pays for the S3 client, nor for the reader.
+  const [{ storeSnapshot }, { ContentsBeside }] = await Promise.all([
+    import('../aws/snapshot-store.ts'),
+    import('../contents/beside.ts'),
+  ]);
   const startedAt = new Date();
   const [source, cleared] = await Promise.all([findSource(order), clearUp(bucket, `${clusterName}/`)]);
   const { id: memberId, name, status } = source;
