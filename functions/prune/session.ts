@@ -6,6 +6,7 @@ import type { KubernetesConfiguration, StaleReason } from '../contract/configura
 import { type KubernetesOptions, openKubernetes } from '../kubernetes/client.ts';
 import { loadKubernetesCredentials } from '../kubernetes/credentials.ts';
 import type { KubernetesClient, ListedObject, OwnerReference, Resource } from '../kubernetes/types.ts';
+import type { Evidence } from '../reports/stale.ts';
 import { OwnerDirectory } from './owners.ts';
 
 /** How patient the client is. @default its own values */
@@ -18,7 +19,7 @@ export interface Candidate extends ListedObject {
    * Whom the reason rests on, beside the report itself: they may come back without anybody writing the report, whose
    * delete would be accepted then. So they are looked at again directly before it.
    */
-  readonly restsOn?: 'owners' | 'producer' | 'successor' | undefined;
+  readonly restsOn?: Exclude<Evidence, 'object'> | undefined;
   /** Where it rests on them. */
   readonly ownerReferences?: readonly OwnerReference[] | undefined;
 }

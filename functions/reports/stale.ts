@@ -333,7 +333,7 @@ export function restsOn(
   reason: StaleReason,
   report: ObjectMetadata,
   { kind, nowMs }: Pick<Circumstances, 'kind' | 'nowMs'>,
-): 'owners' | 'producer' | 'successor' | undefined {
+): Exclude<Evidence, 'object'> | undefined {
   switch (reason) {
     case 'owner-gone':
     case 'owner-superseded':

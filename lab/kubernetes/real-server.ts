@@ -1,7 +1,6 @@
 // What every real API server of the tests can do: what is stored is put into its etcd, everything else is asked of it
 // as its admin.
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Agent } from 'undici';
 import { EtcdMedicError } from '../../functions/contract/errors.ts';
@@ -11,7 +10,7 @@ import { type Reachable, within, withMember } from '../control-plane/client.ts';
 import type { Place, StoredObject, TestApiServer, User } from './api-server.ts';
 import { asKubernetesDoes, type inItsGroup, putBytes, putObjects, UNDECODABLE } from './bulk.ts';
 import type { NewObject } from './objects.ts';
-import { tokenOf } from './users.ts';
+import { configurationOf, credentialsOf, tokenOf } from './users.ts';
 
 export interface RealSetting {
   readonly plane: Reachable;
@@ -52,12 +51,11 @@ export abstract class RealServer implements TestApiServer {
   abstract restart(): Promise<void>;
 
   credentials(user: User = 'pruner'): KubernetesCredentials {
-    return { ca: readFileSync(this.caFile, 'utf8'), token: tokenOf(user) };
+    return credentialsOf(this.caFile, user);
   }
 
   configuration(user: User = 'pruner') {
-    const tokenFile = join(this.#setting.directory, `${user}.token`);
-    return { server: this.server, credentials: { caFile: this.caFile, tokenFile } };
+    return configurationOf(this.server, this.caFile, this.#setting.directory, user);
   }
 
   async create(resource: Resource, objects: Iterable<NewObject>): Promise<void> {

@@ -23,7 +23,7 @@ import type { NewObject } from './objects.ts';
 import { respond } from './stand-in-api.ts';
 import { Store } from './stand-in-store.ts';
 import { failure, type Reply, TOO_MANY, UNAUTHORIZED } from './statuses.ts';
-import { type Asked, allows, rulesByUser, tokenOf, userOf, writeTokenFiles } from './users.ts';
+import { type Asked, allows, configurationOf, credentialsOf, rulesByUser, userOf, writeTokenFiles } from './users.ts';
 
 /** What the real one does with answers that are larger. */
 const GZIP_FROM_BYTES = 128 * 1024;
@@ -91,12 +91,11 @@ export class StandInApiServer implements TestApiServer {
   }
 
   credentials(user: User = 'pruner'): KubernetesCredentials {
-    return { ca: readFileSync(this.caFile, 'utf8'), token: tokenOf(user) };
+    return credentialsOf(this.caFile, user);
   }
 
   configuration(user: User = 'pruner') {
-    const tokenFile = join(this.#setting.directory, `${user}.token`);
-    return { server: this.server, credentials: { caFile: this.caFile, tokenFile } };
+    return configurationOf(this.server, this.caFile, this.#setting.directory, user);
   }
 
   async create(resource: Resource, objects: Iterable<NewObject>): Promise<void> {

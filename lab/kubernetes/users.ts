@@ -1,6 +1,7 @@
 // Who may do what at the test servers.
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { KubernetesCredentials } from '../../functions/kubernetes/credentials.ts';
 import type { ApiServerOptions, Rule, User } from './api-server.ts';
 
 const REPORTS = ['aquasecurity.github.io', 'wgpolicyk8s.io', 'reports.kyverno.io', 'kyverno.io', 'openreports.io'];
@@ -24,6 +25,16 @@ export function tokenOf(user: User): string {
   return `${user}-token`;
 }
 
+/** As a client of ours takes them. */
+export function credentialsOf(caFile: string, user: User): KubernetesCredentials {
+  return { ca: readFileSync(caFile, 'utf8'), token: tokenOf(user) };
+}
+
+/** `kubernetes` of a cluster's configuration. */
+export function configurationOf(server: string, caFile: string, directory: string, user: User) {
+  return { server, credentials: { caFile, tokenFile: tokenFileOf(directory, user) } };
+}
+
 /** Undefined for a token that is nobody's. */
 export function userOf(token: string, users: ReadonlyMap<User, unknown>): User | undefined {
   return [...users.keys()].find((user) => tokenOf(user) === token);
@@ -31,7 +42,11 @@ export function userOf(token: string, users: ReadonlyMap<User, unknown>): User |
 
 /** `<user>.token` for each. */
 export function writeTokenFiles(directory: string, users: Iterable<User>): void {
-  for (const user of users) writeFileSync(join(directory, `${user}.token`), `${tokenOf(user)}\n`);
+  for (const user of users) writeFileSync(tokenFileOf(directory, user), `${tokenOf(user)}\n`);
+}
+
+function tokenFileOf(directory: string, user: User): string {
+  return join(directory, `${user}.token`);
 }
 
 export interface Asked {
