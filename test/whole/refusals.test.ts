@@ -74,9 +74,11 @@ describe.skipIf(missing !== undefined)('pruning, where a whole Kubernetes says n
     expect(of(report)).toMatchObject({ stale: 300, deleted: 300, skipped: 0 });
     expect(await api.list(REPORT)).toEqual([]);
     const asked = (await api.asked()).slice(before);
-    const answers = asked.filter(({ verb }) => verb === 'delete').map((each) => each.responseStatus.code);
-    expect(answers.filter((code) => code === 429).length).toBeGreaterThan(0);
-    expect(answers.filter((code) => code === 200)).toHaveLength(300);
+    const codesOf = (verb: string) =>
+      asked.filter((each) => each.verb === verb).map((each) => each.responseStatus.code);
+    // Sizes are asked for before: where that has met the limit, the deletes may keep below it from the first on.
+    expect([...codesOf('get'), ...codesOf('delete')].filter((code) => code === 429).length).toBeGreaterThan(0);
+    expect(codesOf('delete').filter((code) => code === 200)).toHaveLength(300);
   });
 
   it('leaves what an admission webhook does not let go, deletes all others, and says whose no it was', async () => {
