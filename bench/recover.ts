@@ -69,8 +69,8 @@ const classical = (physical: boolean) => async (plane: ControlPlane) => {
 const medic = (checkout: Checkout): Contestant => ({
   name: checkout.name,
   run: (plane) => {
-    const snapshot = aws === undefined ? false : { bucket: aws.s3.bucket };
-    return invoke(checkout, 'recover', plane.setting({ recover: { watchSeconds: 1 }, snapshot }));
+    const snapshot = aws && { snapshot: { bucket: aws.s3.bucket } };
+    return invoke(checkout, 'recover', plane.setting({ recover: { watchSeconds: 1 }, ...snapshot }));
   },
 });
 await using cleanUp = new AsyncDisposableStack();
