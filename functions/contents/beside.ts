@@ -1,28 +1,48 @@
 // Tells a database's contents while its copy goes by. The copy comes first: it neither fails nor waits for this.
-import type { ReportContents } from '../contract/contents.ts';
+import type { KeptContents, ReportContents } from '../contract/contents.ts';
 import { describeError } from '../contract/errors.ts';
 import { ContentsReader } from './contents.ts';
+import { earlierThan } from './growth.ts';
 import { summarize } from './summary.ts';
 
 /** What it may take of the copy's time, once that is worth counting. */
 const MOST_SHARE = 0.15;
 const COUNTED_FROM_MS = 500;
-/** 32 MiB of memory, which a function has to spare beside its parts under way. */
+/** 40 MiB of memory, which a function has to spare beside its parts under way. */
 const MOST_REVISIONS = 2 * 1024 * 1024;
 
 export type ToldBeside =
   | { readonly contents: ReportContents; readonly problem?: undefined }
   | { readonly contents?: undefined; readonly problem: string };
 
+export interface BesideOptions {
+  /** What kube-apiserver's keys begin with, with its slash. @default /registry/ */
+  readonly root?: string | undefined;
+  /** ISO 8601: when the copy was begun. */
+  readonly at: string;
+  /** What the member was at by then, or before. */
+  readonly revision: bigint;
+  /** Earlier copies, the newest first, that growth is counted from. @default none */
+  readonly nights?: readonly KeptContents[];
+}
+
 export class ContentsBeside {
   #reader: ContentsReader | undefined;
   #problem = '';
   #spentMs = 0;
   #startedMs: number | undefined;
+  readonly #at: string;
+  readonly #nights: readonly KeptContents[];
 
-  /** @param root what kube-apiserver's keys begin with, with its slash. @default /registry/ */
-  constructor(root?: string) {
-    this.#reader = new ContentsReader({ root, mostRevisions: MOST_REVISIONS });
+  constructor({ root, at, revision, nights = [] }: BesideOptions) {
+    this.#at = at;
+    this.#nights = earlierThan(nights, at, revision);
+    const [before] = this.#nights;
+    this.#reader = new ContentsReader({
+      root,
+      mostRevisions: MOST_REVISIONS,
+      since: before && Number(before.revision),
+    });
   }
 
   /** Passes the pieces on as they come. */
@@ -35,7 +55,7 @@ export class ContentsBeside {
 
   /** Never throws: what could not be told is said. */
   end(): ToldBeside {
-    const contents = this.#take((reader) => summarize(reader.end()));
+    const contents = this.#take((reader) => summarize(reader.end(), { at: this.#at, nights: this.#nights }));
     return contents === undefined ? { problem: this.#problem } : { contents };
   }
 

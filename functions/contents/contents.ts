@@ -10,8 +10,10 @@ const REGISTRY = '/registry/';
 export interface ContentsOptions {
   /** What kube-apiserver's keys begin with (`--etcd-prefix`), with its slash. @default /registry/ */
   readonly root?: string | undefined;
-  /** A file with more is refused. @default 8 million, 128 MiB of memory */
+  /** A file with more is refused. @default 8 million, 160 MiB of memory */
   readonly mostRevisions?: number;
+  /** The newest revision of an earlier look: keys that came later are counted apart. @default none is later */
+  readonly since?: number | undefined;
 }
 
 /** Takes a file as it comes, piece by piece. */
@@ -19,13 +21,14 @@ export class ContentsReader {
   readonly #reader: PageReader;
   readonly #root: string;
 
-  constructor({ root = REGISTRY, mostRevisions = MOST_REVISIONS }: ContentsOptions = {}) {
+  constructor(options: ContentsOptions = {}) {
+    const { root = REGISTRY, mostRevisions = MOST_REVISIONS, since = Number.POSITIVE_INFINITY } = options;
     this.#root = root;
-    this.#reader = new PageReader(root, mostRevisions);
+    this.#reader = new PageReader({ root, mostRevisions, since });
   }
 
   /**
-   * Takes 16 bytes of memory for each revision that is in the file, and 32 for each of its pages that begins one.
+   * Takes 20 bytes of memory for each revision that is in the file, and 32 for each of its pages that begins one.
    * @param piece of any length; it may be used again
    * @throws ContentsError
    */

@@ -11,7 +11,9 @@ const BETWEEN = 3 * 11 + 11;
 const LONGEST_LEASE = 11;
 
 const KEY = 0x0a;
-const NUMBERS = [0x10, 0x18, 0x20]; // create_revision, mod_revision, version
+const CREATE_REVISION = 0x10;
+const MOD_REVISION = 0x18;
+const VERSION = 0x20;
 const VALUE = 0x2a;
 const LEASE = 0x30;
 
@@ -23,6 +25,10 @@ export class KeyValue {
   /** Where the key is in the bytes that were read. */
   keyStart = 0;
   keyEnd = 0;
+  /** The main revision in which the key came into being. */
+  createRevision = 0;
+  /** How often the key was written since. */
+  version = 0;
   /** What is left behind the value: 0, or a lease. */
   tailBytes = 0;
   /** What is wrong; undefined where nothing is. */
@@ -71,11 +77,10 @@ export class KeyValue {
 
   #readFields(bytes: Buffer, end: number): number {
     this.#at = this.keyEnd;
-    for (const tag of NUMBERS) {
-      if (this.#at >= end || bytes[this.#at] !== tag) continue;
-      this.#at++;
-      if (this.#number(bytes, end) < 0) return this.#fail('a number that does not end');
-    }
+    this.createRevision = this.#field(bytes, CREATE_REVISION, end);
+    const modRevision = this.#field(bytes, MOD_REVISION, end);
+    this.version = this.#field(bytes, VERSION, end);
+    if (this.createRevision < 0 || modRevision < 0 || this.version < 0) return this.#fail('a number that does not end');
     if (this.#at < end && bytes[this.#at] === VALUE) {
       this.#at++;
       const length = this.#number(bytes, end);
@@ -85,6 +90,13 @@ export class KeyValue {
     if (rest < 0 || rest > LONGEST_LEASE || rest === 1) return this.#fail('a value of another length than it says');
     this.tailBytes = rest;
     return 0;
+  }
+
+  /** 0 where it is left out; -1 where it does not end in time. */
+  #field(bytes: Buffer, tag: number, end: number): number {
+    if (this.#at >= end || bytes[this.#at] !== tag) return 0;
+    this.#at++;
+    return this.#number(bytes, end);
   }
 
   /** A varint, as far as a double counts exactly; -1 where it does not end in time. */

@@ -125,6 +125,11 @@ export class LeafPage extends OpenPage {
     const whole = this.#nameBytes + this.#valueBytes;
     this.#table.setRevision(this.#firstRecord + this.#element, bytes, keyValue, whole);
     if (tailBytes === 0) return this.#next();
+    // What was taken may begin before what is there of the file now: it has to be asked here.
+    if (this.wantedBytes >= whole) {
+      const isLease = keyValue.isLease(bytes, at + whole - tailBytes, tailBytes);
+      return isLease ? this.#next() : this.#noRevisions('has no lease behind it');
+    }
     this.#isTail = true;
     this.wantedAt = this.#at + whole - tailBytes;
     this.wantedBytes = tailBytes;

@@ -15,7 +15,7 @@ import {
 } from './bolt.ts';
 import { LeafPage, type PageAt } from './leaf-page.ts';
 import { OpenPage } from './open-page.ts';
-import { Page, PageKind, PageTable } from './page-table.ts';
+import { Page, PageKind, PageTable, type PageTableOptions } from './page-table.ts';
 
 const META_PAGES = 2;
 /** Pages whose end has not come yet. Of those in use there is one at a time; free ones may overlap. */
@@ -31,9 +31,8 @@ export class PageReader {
   #rest: Buffer = Buffer.alloc(0);
   #open: OpenPage[] = [];
 
-  /** @param root what kube-apiserver's keys begin with, with its slash */
-  constructor(root: string, mostRevisions: number) {
-    this.table = new PageTable(root, mostRevisions);
+  constructor(options: PageTableOptions) {
+    this.table = new PageTable(options);
   }
 
   /**

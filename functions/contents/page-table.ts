@@ -8,7 +8,7 @@ import { Rows } from './rows.ts';
 
 /** With one of 4 KiB each, 64 GiB. */
 const MOST_PAGES = 16 * 1024 * 1024;
-/** 128 MiB of memory. */
+/** 160 MiB of memory. */
 export const MOST_REVISIONS = 8 * 1024 * 1024;
 const MOST_BEGINNINGS = 100_000;
 /** Of each of the largest objects; more than are ever shown, since nobody knows yet which of them are still there. */
@@ -38,11 +38,13 @@ export const Page = {
 } as const;
 
 /** A revision of a key, in the order of the pages. */
-export const Revision = { low: 0, high: 1, bytes: 2, about: 3 } as const;
+export const Revision = { low: 0, high: 1, bytes: 2, about: 3, version: 4 } as const;
 /** Of `about`: all below is the number of its key's beginning. */
 export const TOMBSTONE_BIT = 0x8000_0000;
 export const LEASE_BIT = 0x4000_0000;
-export const BEGINNING_BITS = 0x3fff_ffff;
+export const NEW_BIT = 0x2000_0000;
+export const BEGINNING_BITS = 0x1fff_ffff;
+const LARGEST_NUMBER = 0xffff_ffff;
 
 /** A bucket in its parent's page: its name's number, its root page and, where that is 0, what is in its value. */
 export const Bucket = { name: 0, root: 1, count: 2, bytes: 3 } as const;
@@ -53,6 +55,14 @@ export interface BucketRecord {
   readonly root: number;
   readonly count: number;
   readonly bytes: number;
+}
+
+export interface PageTableOptions {
+  /** What kube-apiserver's keys begin with, with its slash. */
+  readonly root: string;
+  readonly mostRevisions: number;
+  /** Keys that came into being after this revision are told apart. */
+  readonly since: number;
 }
 
 export class PageTable {
@@ -69,13 +79,14 @@ export class PageTable {
   /** By their hash. */
   readonly #names = new Map<number, { readonly key: string; readonly bytes: number }>();
   #namedFrom = 0;
+  readonly #since: number;
   /** Hashes' upper halves and sizes, by the lower ones: which names were kept last. */
   readonly #recent = new Uint32Array(2 * RECENT);
 
-  /** @param root what kube-apiserver's keys begin with, with its slash */
-  constructor(root: string, mostRevisions: number) {
+  constructor({ root, mostRevisions, since }: PageTableOptions) {
     this.root = Buffer.from(root);
-    this.records = new Rows(4, 'revisions', mostRevisions);
+    this.#since = since;
+    this.records = new Rows(5, 'revisions', mostRevisions);
   }
 
   kind(page: number): number {
@@ -103,14 +114,16 @@ export class PageTable {
   setRevision(
     row: number,
     bytes: Buffer,
-    { keyStart, keyEnd, tombstone, tailBytes }: KeyValue,
+    { keyStart, keyEnd, tombstone, tailBytes, createRevision, version }: KeyValue,
     elementBytes: number,
   ): void {
-    const flags = (tombstone ? TOMBSTONE_BIT : 0) | (tailBytes > 0 ? LEASE_BIT : 0);
+    const flags =
+      (tombstone ? TOMBSTONE_BIT : 0) | (tailBytes > 0 ? LEASE_BIT : 0) | (createRevision > this.#since ? NEW_BIT : 0);
     const beginning = this.#beginningOf(bytes, keyStart, keyEnd);
     hashOf(bytes, keyStart, keyEnd);
     const { low, high } = hash;
-    this.records.setFour(row, low, high, elementBytes, (flags | beginning) >>> 0);
+    const about = (flags | beginning) >>> 0;
+    this.records.setAll(row, low, high, elementBytes, about, Math.min(version, LARGEST_NUMBER));
     if (elementBytes < this.#namedFrom) return;
     // Nearly always one that was kept before: a large object's history is long.
     const place = (low & (RECENT - 1)) * 2;
@@ -125,7 +138,7 @@ export class PageTable {
     if (number < 0) number = this.#bucketNames.push(name) - 1;
     if (number > MOST_PROBLEMS)
       throw new ContentsError('found buckets of more than 1000 names, expected those of etcd');
-    this.records.setFour(row, number, root, count, bytes);
+    this.records.setAll(row, number, root, count, bytes);
   }
 
   /** What stands beside buckets and is none. */

@@ -1,7 +1,7 @@
 // What the revisions of all keys add up to: the last one of a key is live unless it says that the key was deleted, all
 // others are history.
 
-import { BEGINNING_BITS, LEASE_BIT, type PageTable, Revision, TOMBSTONE_BIT } from './page-table.ts';
+import { BEGINNING_BITS, LEASE_BIT, NEW_BIT, type PageTable, Revision, TOMBSTONE_BIT } from './page-table.ts';
 import { type Resource, resourceOf } from './resources.ts';
 import { bytesOf, type Contents, type KindContents, type LargeObject, type Tally } from './types.ts';
 
@@ -61,6 +61,9 @@ export class Revisions {
       tally.liveBytes += bytes;
       tally.revisions--;
       tally.historyBytes -= bytes;
+      const version = this.#table.records.get(row, Revision.version);
+      tally.versions += version;
+      if ((about & NEW_BIT) !== 0) tally.newVersions += version;
       if ((about & LEASE_BIT) !== 0) tally.leased++;
       if (largest.length === LARGEST_SHOWN && bytes < (largest.at(-1)?.bytes ?? 0)) continue;
       largest.push({ row, bytes });
@@ -144,13 +147,25 @@ export class Revisions {
 }
 
 function nothing(): Counted {
-  return { keys: 0, liveBytes: 0, leased: 0, revisions: 0, historyBytes: 0, tombstones: 0, tombstoneBytes: 0 };
+  return {
+    keys: 0,
+    liveBytes: 0,
+    leased: 0,
+    versions: 0,
+    newVersions: 0,
+    revisions: 0,
+    historyBytes: 0,
+    tombstones: 0,
+    tombstoneBytes: 0,
+  };
 }
 
 function addTo(sum: Counted, tally: Tally): void {
   sum.keys += tally.keys;
   sum.liveBytes += tally.liveBytes;
   sum.leased += tally.leased;
+  sum.versions += tally.versions;
+  sum.newVersions += tally.newVersions;
   sum.revisions += tally.revisions;
   sum.historyBytes += tally.historyBytes;
   sum.tombstones += tally.tombstones;

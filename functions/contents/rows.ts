@@ -33,14 +33,15 @@ export class Rows {
     this.#pieceOf(row)[(row & (PIECE - 1)) * this.#width + column] = value;
   }
 
-  /** The first four columns at once. */
-  setFour(row: number, first: number, second: number, third: number, fourth: number): void {
+  /** The first four columns at once, and the fifth where there is one. */
+  setAll(row: number, first: number, second: number, third: number, fourth: number, fifth?: number): void {
     const piece = this.#pieceOf(row);
     const at = (row & (PIECE - 1)) * this.#width;
     piece[at] = first;
     piece[at + 1] = second;
     piece[at + 2] = third;
     piece[at + 3] = fourth;
+    if (fifth !== undefined) piece[at + 4] = fifth;
   }
 
   #pieceOf(row: number): Uint32Array {

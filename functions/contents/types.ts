@@ -7,6 +7,10 @@ export interface Tally {
   readonly liveBytes: number;
   /** Of `keys`, those that a lease will take away. */
   readonly leased: number;
+  /** How often those keys were written since each of them came into being. */
+  readonly versions: number;
+  /** Of `versions`, those of keys that came after the earlier look; 0 where none was named. */
+  readonly newVersions: number;
   /** Revisions that a newer one has replaced, and no compaction has removed yet. */
   readonly revisions: number;
   readonly historyBytes: number;

@@ -1,4 +1,4 @@
-// What a database was full of at the moment of its copy, as a report has it.
+// What a database was full of at the moment of its copy, as reports and the history have it.
 import * as z from 'zod/mini';
 import type { Immutable } from './immutable.ts';
 
@@ -8,11 +8,28 @@ const tally = {
   /** What newer writes have replaced, and what deletions have left. */
   revisions: z.number(),
   historyBytes: z.number(),
+  /** How often the keys that are there were written, each since it came into being. Left out by an older version. */
+  versions: z.optional(z.number()),
 };
+
+/** Since an earlier copy. */
+const growthSchema = z.object({
+  /** A day; negative where it shrinks. */
+  keysPerDay: z.number(),
+  liveBytesPerDay: z.number(),
+  /** At least: of keys that came and went in between nobody knows. */
+  writesPerMinute: z.number(),
+  /** ISO 8601: in no interval between copies from then on was it written less than half as often. */
+  since: z.string(),
+});
 
 export const contentsSchema = z.object({
   /** Of the file. */
   bytes: z.number(),
+  /** ISO 8601, UTC: when it was begun. Left out by an older version. */
+  at: z.optional(z.string()),
+  /** The copy was taken behind a compaction: what history it has came later. */
+  isCompacted: z.optional(z.literal(true)),
   /** Decimal. */
   revision: z.string(),
   ...tally,
@@ -27,9 +44,22 @@ export const contentsSchema = z.object({
       /** In how many it is; 0 for what has none. */
       namespaces: z.number(),
       largest: z.array(z.object({ namespace: z.string(), bytes: z.number() })),
+      /** Left out where there is no earlier copy, or this kind was not among its largest. */
+      growth: z.optional(growthSchema),
     }),
   ),
   /** How many more there are. */
   otherKinds: z.number(),
+  /** The copy that growth is counted from; left out where there was none. */
+  earlier: z.optional(
+    z.object({
+      at: z.string(),
+      /** Of the whole database, exactly: each transaction of etcd's is one. */
+      revisionsPerMinute: z.number(),
+    }),
+  ),
 });
 export type ReportContents = Immutable<z.output<typeof contentsSchema>>;
+/** What the history keeps of a copy, by its time. */
+export type KeptContents = ReportContents & { readonly at: string };
+export type ContentsGrowth = Immutable<z.output<typeof growthSchema>>;

@@ -60,7 +60,8 @@ export const WORKFLOWS = {
     ordersPruning: true,
     // Only recovery restarts anything.
     documents: ['RestartKubelet', 'InspectNode'],
-    readsHistory: false,
+    // What the last nights' copies were full of.
+    readsHistory: true,
     hours: { alone: RECOVER_HOURS, withPruning: RECOVER_HOURS + PRUNE_HOURS },
     // CloudWatch tells of a change once. Where that run was skipped or failed, the second is the one further try.
     startedBy: ['nospace', 'nospace-persists'],

@@ -12,6 +12,8 @@ export interface RunContext {
   readonly snapshotBucket: string | undefined;
   /** The prune function's qualified ARN; undefined: not configured. */
   readonly pruneFunction: string | undefined;
+  /** The table of lease and history; undefined: not configured. */
+  readonly table: string | undefined;
   /** R16; undefined: not configured. */
   readonly switchParameter: string | undefined;
   /** The members' connections; opened once an invocation and shared by its steps. */

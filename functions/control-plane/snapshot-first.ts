@@ -19,6 +19,8 @@ export interface SnapshotSetting {
   readonly configuration: ClusterConfiguration;
   /** Undefined: none is configured, or none is wanted. */
   readonly snapshotBucket: string | undefined;
+  /** With what earlier copies were full of; undefined: not configured. */
+  readonly table: string | undefined;
   readonly cluster: OpenCluster;
   /** Milliseconds since 1970: nobody who is away is waited for any more from then on. */
   readonly untilMs?: number | undefined;
@@ -78,7 +80,7 @@ export async function snapshotOfFirst(
 
 /** @returns what is wrong with it, where that stops the run */
 async function snapshot(
-  { journal, configuration, cluster, untilMs }: SnapshotSetting,
+  { journal, configuration, cluster, table, untilMs }: SnapshotSetting,
   bucket: string,
   voters: readonly Voter[],
   preferredId?: string,
@@ -92,7 +94,9 @@ async function snapshot(
         cluster: await cluster(),
         voters,
         preferredId,
+        isCompacted: preferredId !== undefined,
         bucket,
+        table,
         clusterName: configuration.name,
         etcdPrefix: configuration.kubernetes?.etcdPrefix,
       }),

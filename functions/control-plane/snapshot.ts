@@ -24,6 +24,10 @@ export interface SnapshotOrder {
   readonly bucket: string;
   /** What kube-apiserver's keys begin with, without its last slash. @default /registry */
   readonly etcdPrefix?: string | undefined;
+  /** The state table, with what earlier copies were full of; undefined: not configured. */
+  readonly table?: string | undefined;
+  /** Nothing has its history any more. @default false */
+  readonly isCompacted?: boolean;
   /** How long the stream may take altogether. @default SNAPSHOT_TIMEOUT_MS */
   readonly timeoutMs?: number | undefined;
 }
@@ -81,14 +85,18 @@ function furthestFirst(a: SnapshotSource, b: SnapshotSource): number {
  * snapshot to rely on, and no part of one is left unless the error says so
  */
 export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<{ done: TakenSnapshot }>> {
-  const { clusterName, bucket, etcdPrefix, timeoutMs = SNAPSHOT_TIMEOUT_MS } = order;
+  const { clusterName, bucket, etcdPrefix, isCompacted = false, timeoutMs = SNAPSHOT_TIMEOUT_MS } = order;
   // Loaded when first needed: a run without a snapshot never pays for the S3 client, nor for the reader.
   const [{ storeSnapshot }, { ContentsBeside }] = await Promise.all([
     import('../aws/snapshot-store.ts'),
     import('../contents/beside.ts'),
   ]);
   const startedAt = new Date();
-  const [source, cleared] = await Promise.all([findSource(order), clearUp(bucket, `${clusterName}/`)]);
+  const [source, cleared, earlier] = await Promise.all([
+    findSource(order),
+    clearUp(bucket, `${clusterName}/`),
+    earlierContents(order),
+  ]);
   const { id: memberId, name, status } = source;
   const revision = String(status.revision);
   const key = `${clusterName}/${timeForKey(startedAt)}-${revision}.db`;
@@ -101,7 +109,12 @@ export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<{ d
   };
 
   const snapshot = verifiedSnapshot(source.client.snapshot());
-  const beside = new ContentsBeside(etcdPrefix && `${etcdPrefix}/`);
+  const beside = new ContentsBeside({
+    root: etcdPrefix && `${etcdPrefix}/`,
+    at: startedAt.toISOString(),
+    revision: status.revision,
+    nights: earlier.nights,
+  });
   const { encryption } = await storeSnapshot({ bucket, key, metadata, timeoutMs }, beside.through(snapshot));
 
   const { bytes, sha256 } = snapshot.summary;
@@ -109,10 +122,27 @@ export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<{ d
   const from = `${name}, ${source.isLeader ? 'the leader' : 'a follower'}, at revision ${revision}`;
   const what = `${formatBytes(bytes)} (${bytes} bytes) of ${from}`;
   const { contents, problem } = beside.end();
-  const untold = problem === undefined ? '' : `; what fills it was not told: ${problem}`;
+  const untold = problem === undefined ? earlier.untold : `; what fills it was not told: ${problem}`;
   const detail = `s3://${bucket}/${key}: ${what}, in ${seconds.toFixed(1)} s; SHA-256 ${sha256}; encryption ${encryption}${cleared}${untold}`;
-  const data = { bucket, key, bytes, sha256, revision, memberId, seconds, ...(contents && { contents }) };
+  const data = { bucket, key, bytes, sha256, revision, memberId, seconds, ...told(contents, isCompacted) };
   return { outcome: 'done', detail, data };
+}
+
+function told(contents: ReportContents | undefined, isCompacted: boolean): Pick<TakenSnapshot, 'contents'> {
+  return contents === undefined ? {} : { contents: { ...contents, ...(isCompacted && { isCompacted }) } };
+}
+
+/** Not worth a failure: growth is not told then. */
+async function earlierContents({ table, clusterName }: Pick<SnapshotOrder, 'table' | 'clusterName'>) {
+  if (table === undefined) return { nights: [], untold: '' };
+  try {
+    const { readContentsHistory } = await import('../aws/contents-history.ts');
+    const { nights, unreadable } = await readContentsHistory(table, clusterName);
+    const untold = unreadable === 0 ? '' : `; of what earlier copies were full of, ${unreadable} could not be read`;
+    return { nights, untold };
+  } catch (error) {
+    return { nights: [], untold: `; growth was not told: ${describeError(error)}` };
+  }
 }
 
 /**

@@ -3,10 +3,10 @@
 import type { MaintenancePolicy } from '../contract/configuration.ts';
 import { formatBytes, type PlannedStep } from '../contract/report.ts';
 import { nameOf, type Observation } from '../control-plane/observation.ts';
+import type { RunContext } from '../control-plane/run-context.ts';
 import { planSnapshot } from '../control-plane/snapshot-first.ts';
 import { type SweepStep, turnsOf } from '../control-plane/sweep.ts';
 import type { Judgement, MaintenancePlan } from './decide.ts';
-import type { Maintenance } from './maintenance.ts';
 import { LEADER_STALL_MS } from './stall.ts';
 
 export type NightStep =
@@ -52,7 +52,7 @@ export function sweepPlan(decided: Decided, { members }: Observation): readonly 
 export function describePlan(
   decided: Decided,
   observation: Observation,
-  maintenance: Pick<Maintenance, 'configuration' | 'snapshotBucket' | 'pruneFunction'>,
+  maintenance: Pick<RunContext, 'configuration' | 'snapshotBucket' | 'pruneFunction'>,
 ): PlannedStep[] {
   const names = (ids: readonly string[]) => ids.map((id) => nameOf(observation.members, id)).join(', ');
   const describe = (step: NightStep): PlannedStep => {

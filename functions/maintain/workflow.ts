@@ -9,7 +9,7 @@ import { reportMember } from '../control-plane/members.ts';
 import { listNodes } from '../control-plane/nodes.ts';
 import type { Observation, ObservedMember } from '../control-plane/observation.ts';
 import { missingRights } from '../control-plane/rights.ts';
-import type { ReachableRun } from '../control-plane/run-context.ts';
+import type { ReachableRun, RunContext } from '../control-plane/run-context.ts';
 import { quotaOf, withoutQuota } from '../control-plane/verify.ts';
 import type { Conclusion } from '../engine/conduct.ts';
 import { GuardError } from '../engine/journal.ts';
@@ -17,7 +17,6 @@ import { readMode } from '../engine/mode.ts';
 import { type Acted, act, type Night } from './act.ts';
 import { decide, isFull, type Judgement, type MaintenancePlan } from './decide.ts';
 import { readRates } from './history.ts';
-import type { Maintenance } from './maintenance.ts';
 import { describePlan, type NightStep, nightPlan } from './plan.ts';
 import type { SeenRate } from './stall.ts';
 import { windowEnd, windowOver } from './window.ts';
@@ -29,7 +28,7 @@ interface Known {
 }
 
 /** One night, from the first look to the last. Everything it finds out or does is in the journal's steps. */
-export async function maintain(maintenance: Maintenance): Promise<Conclusion> {
+export async function maintain(maintenance: RunContext): Promise<Conclusion> {
   const known: Known = {};
   try {
     return await observeAndAct(maintenance, known);
@@ -45,7 +44,7 @@ export async function maintain(maintenance: Maintenance): Promise<Conclusion> {
   }
 }
 
-async function observeAndAct(maintenance: Maintenance, known: Known): Promise<Conclusion> {
+async function observeAndAct(maintenance: RunContext, known: Known): Promise<Conclusion> {
   const { configuration, journal, command } = maintenance;
   const { maintain: policy } = configuration;
   const { mode, why: standing } = await readMode(maintenance);
@@ -96,7 +95,7 @@ function planned(
   why: string,
   plan: Exclude<MaintenancePlan, { kind: 'refusal' }>,
   observation: Observation,
-  maintenance: Maintenance,
+  maintenance: RunContext,
 ): Conclusion {
   const members = observation.members.map((member) => reportMember(member, observation, observation));
   const steps = describePlan(plan, observation, maintenance);
@@ -105,7 +104,7 @@ function planned(
 }
 
 /** What cannot be read is guessed cautiously: a night's stall estimates must not depend on a service's hiccup. */
-async function earlierRates({ journal, table, configuration }: Maintenance): Promise<readonly SeenRate[]> {
+async function earlierRates({ journal, table, configuration }: RunContext): Promise<readonly SeenRate[]> {
   if (table === undefined) {
     journal.note('rates', { outcome: 'not-configured', detail: 'no table with earlier reports: not configured' });
     return [];

@@ -6,11 +6,12 @@ import { recover } from './workflow.ts';
 
 export const handler = withSession(
   clusterWorkflow(({ command, environment, journal }) => {
-    const { cluster: configuration, snapshotBucket, switchParameter, pruneFunction } = environment;
+    const { cluster: configuration, table, snapshotBucket, switchParameter, pruneFunction } = environment;
     const session = currentSession();
     return recover({
       configuration,
       command,
+      table,
       pruneFunction,
       journal,
       snapshotBucket,

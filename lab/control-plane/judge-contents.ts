@@ -14,6 +14,8 @@ const tally = {
   keys: z.number(),
   liveBytes: z.number(),
   leased: z.number(),
+  versions: z.number(),
+  newVersions: z.number(),
   revisions: z.number(),
   historyBytes: z.number(),
   tombstones: z.number(),
@@ -39,10 +41,11 @@ let built: Promise<string> | undefined;
 /**
  * Needs Go, and the modules of etcd 3.7.3 from its proxy the first time.
  * @param file of etcd's; one that is damaged is not for bbolt
+ * @param since keys that came after this revision are new
  */
-export async function judgeContents(file: string): Promise<Judgement> {
+export async function judgeContents(file: string, since: number): Promise<Judgement> {
   built ??= build();
-  const { stdout } = await promisify(execFile)(await built, [file], { maxBuffer: 256 * 1024 * 1024 });
+  const { stdout } = await promisify(execFile)(await built, [file, String(since)], { maxBuffer: 256 * 1024 * 1024 });
   return judgementSchema.parse(JSON.parse(stdout));
 }
 

@@ -7,7 +7,7 @@ import { inPieces, smallSnapshot } from './small.ts';
 const file = smallSnapshot();
 
 async function copy(source: AsyncIterable<Buffer>) {
-  const beside = new ContentsBeside();
+  const beside = new ContentsBeside({ at: '2026-03-02T02:30:00.000Z', revision: 1000n });
   const copied: Buffer[] = [];
   for await (const piece of beside.through(source)) copied.push(Buffer.from(piece));
   return { copied: Buffer.concat(copied), told: beside.end() };

@@ -17,7 +17,7 @@ const ALL = [...IN_VPC, 'dispatch', 'notify', 'widget'];
 export const WHY: Readonly<Record<string, string>> = {
   'dynamodb:DeleteItem': 'lets go of the lease (R9)',
   'dynamodb:GetItem': 'looks who holds the lease (R9)',
-  'dynamodb:PutItem': 'takes the lease (R9), and keeps the report',
+  'dynamodb:PutItem': 'takes the lease (R9), and keeps the report and what the copy was full of',
   'dynamodb:Query': 'reads the reports of earlier runs',
   'dynamodb:UpdateItem': 'renews the lease before each change (R9)',
   'events:PutEvents': "publishes the run's report",
@@ -49,7 +49,7 @@ export const WHY_HERE: Readonly<Record<string, Readonly<Record<string, string>>>
   },
   dispatch: { 'lambda:InvokeFunction': 'starts a workflow' },
   maintain: {
-    'dynamodb:Query': "estimates a member's stall from earlier nights",
+    'dynamodb:Query': "estimates a member's stall from earlier nights, and how fast what fills the database grows",
     'ssm:SendCommand': 'looks at the disks (R6)',
   },
   notify: {
@@ -68,7 +68,10 @@ export const WHY_HERE: Readonly<Record<string, Readonly<Record<string, string>>>
     'dynamodb:Query': 'reads which operators earlier runs found (R12)',
     'secretsmanager:GetSecretValue': 'reads the credentials for the API server',
   },
-  recover: { 'ssm:SendCommand': 'looks at the disks (R6), restarts kubelets of silent members (R11)' },
+  recover: {
+    'dynamodb:Query': "reads what the last nights' copies were full of",
+    'ssm:SendCommand': 'looks at the disks (R6), restarts kubelets of silent members (R11)',
+  },
   widget: { 'dynamodb:GetItem': "reads the probe's last look, and the lease" },
 };
 

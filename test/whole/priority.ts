@@ -50,7 +50,9 @@ export async function limitPruner(api: WholeApiServer): Promise<AsyncDisposable>
   };
 }
 
-/** Whether of many requests of the pruner's at once some are refused: the server reads what it is told in its own time. */
+/**
+ * Whether of many requests of the pruner's at once some are refused: the server reads what it is told in its own time.
+ */
 async function refusesSome(api: WholeApiServer): Promise<boolean> {
   const { ca, ...credentials } = api.credentials('pruner');
   const headers = { authorization: `Bearer ${'token' in credentials ? credentials.token : ''}` };

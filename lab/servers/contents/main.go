@@ -1,7 +1,7 @@
 // Says what a file of bbolt's is full of, by bbolt's own API and etcd's own types: the judge of functions/contents, in
 // the same words. Pages are bbolt's (Tx.Page), elements its cursors', revisions etcd's KeyValue.
 //
-// Input: the file's name. Output: one JSON document.
+// Input: the file's name, and the revision after which keys count as new. Output: one JSON document.
 package main
 
 import (
@@ -29,6 +29,8 @@ type tally struct {
 	Keys           int `json:"keys"`
 	LiveBytes      int `json:"liveBytes"`
 	Leased         int `json:"leased"`
+	Versions       int `json:"versions"`
+	NewVersions    int `json:"newVersions"`
 	Revisions      int `json:"revisions"`
 	HistoryBytes   int `json:"historyBytes"`
 	Tombstones     int `json:"tombstones"`
@@ -72,10 +74,14 @@ type revision struct {
 	bytes     int
 	tombstone bool
 	leased    bool
+	version   int
+	created   int64
 }
 
 func main() {
 	file := os.Args[1]
+	since, err := strconv.ParseInt(os.Args[2], 10, 64)
+	check(err)
 	stat, err := os.Stat(file)
 	check(err)
 	db, err := bbolt.Open(file, 0o400, &bbolt.Options{ReadOnly: true, PreLoadFreelist: true})
@@ -99,7 +105,7 @@ func main() {
 			result.Rest["headers"] += around
 			result.Rest["slack"] -= around + found.Bytes
 			if found.Name == "key" {
-				result.count(b)
+				result.count(b, since)
 			} else {
 				result.Buckets = append(result.Buckets, found)
 			}
@@ -137,7 +143,7 @@ func pages(tx *bbolt.Tx, size int, fileBytes int64) map[string]int {
 	}
 }
 
-func (result *answer) count(b *bbolt.Bucket) {
+func (result *answer) count(b *bbolt.Bucket, since int64) {
 	kinds := map[string]*kind{}
 	namespaces := map[string]*namespace{}
 	tallies := func(key string) []*tally {
@@ -162,7 +168,7 @@ func (result *answer) count(b *bbolt.Bucket) {
 	check(b.ForEach(func(k, v []byte) error {
 		var kv mvccpb.KeyValue
 		check(proto.Unmarshal(v, &kv))
-		each := revision{bytes: len(k) + len(v), tombstone: len(k) == 18, leased: kv.Lease != 0}
+		each := revision{bytes: len(k) + len(v), tombstone: len(k) == 18, leased: kv.Lease != 0, version: int(kv.Version), created: kv.CreateRevision}
 		for _, tally := range tallies(string(kv.Key)) {
 			if each.tombstone {
 				tally.Tombstones++
@@ -187,6 +193,10 @@ func (result *answer) count(b *bbolt.Bucket) {
 			tally.HistoryBytes -= each.bytes
 			if each.leased {
 				tally.Leased++
+			}
+			tally.Versions += each.version
+			if each.created > since {
+				tally.NewVersions += each.version
 			}
 		}
 		result.Largest = append(result.Largest, object{Key: key, Bytes: each.bytes})
