@@ -7,7 +7,7 @@ import { defineConfig } from 'vitest/config';
 export const UNIT = [
   'test/contents/{beside,contents,damage,growth}.test.ts',
   'test/contract/{configuration,environment,kinds,report,versions}.test.ts',
-  'test/control-plane/{choose-snapshot-source,node-match,verify}.test.ts',
+  'test/control-plane/{choose-snapshot-source,content-hashes,node-match,verify}.test.ts',
   'test/dispatch/{handler,parse,shapes}.test.ts',
   'test/engine/operations.test.ts',
   'test/etcd/{metrics,translate}.test.ts',
@@ -48,7 +48,7 @@ const SCENARIOS = [
   'test/docs/runbook-commands.test.ts',
   'test/engine/official-runner.test.ts',
   'test/etcd/{client-http-urls,keyspace}.test.ts',
-  'test/maintain/alarm-path.test.ts',
+  'test/maintain/{alarm-path,compare}.test.ts',
   'test/prune/{crash,unreadable}.test.ts',
   'test/recover/{dispatch,names,never-started,no-quorum,nodes,on-the-way,rights,shared-address,somebody-defragments,streams,versions}.test.ts',
   'test/snapshot/take.test.ts',

@@ -53,6 +53,14 @@ const maintain = z.pipe(
       windowMinutes: z._default(wholeNumber(10, 720, 'minutes'), 120),
       /** Delete stale reports first, in the same run; needs `kubernetes`. */
       prune: z._default(z.boolean(), false),
+      /**
+       * The voters' contents are compared before anything is changed, where less than so many bytes of a file are in
+       * use: each reads all of that, and takes in no write meanwhile. `false`: never.
+       */
+      compareBelowBytes: z._default(
+        z.union([z.literal(false), bytes], 'false or a number of bytes'),
+        512 * 1024 * 1024,
+      ),
       /** The compaction is to a revision that is this old, so that no watch or list in flight loses its place. */
       revisionAgeSeconds: z._default(wholeNumber(1, MOST_REVISION_AGE_SECONDS, 'seconds'), 300),
       /** A member is defragmented where at least this share of its file is free… */

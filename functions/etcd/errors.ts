@@ -150,3 +150,8 @@ export class NoMemberAnsweredError extends EtcdMedicError {
 export class DifferentClustersError extends EtcdMedicError {
   override readonly name = 'DifferentClustersError';
 }
+
+/** The member does not have that revision any more. */
+export function isCompacted(error: unknown): boolean {
+  return error instanceof EtcdError && /required revision has been compacted/.test(error.message);
+}

@@ -8,7 +8,7 @@ import { checkTlsMaterial } from '../contract/tls-material.ts';
 import type { Method, Request, Response } from './calls.ts';
 import { MemberConnection } from './connection.ts';
 import { isTls, normalizeEndpoint } from './endpoint.ts';
-import { EtcdError, PermissionDeniedError } from './errors.ts';
+import { EtcdError, isCompacted, PermissionDeniedError } from './errors.ts';
 import { isFeatureOn, MetricsPage, parseOpenSnapshots, parseRaftSnapshots } from './metrics.ts';
 import { quotaFromMetrics, quotaFromStatus } from './quota.ts';
 import { alarmType, decimalId, decodeStatus, hexId, toMemberStatus } from './status.ts';
@@ -328,10 +328,6 @@ class GrpcMemberClient implements MemberClient {
   async #read({ serializable }: { readonly serializable: boolean }): Promise<void> {
     await this.#connection.call('Range', healthRead({ serializable }), this.#deadlines.healthMs);
   }
-}
-
-function isCompacted(error: unknown): boolean {
-  return error instanceof EtcdError && /required revision has been compacted/.test(error.message);
 }
 
 function healthRead({ serializable }: { readonly serializable: boolean }): Request<'Range'> {

@@ -3,6 +3,7 @@
 
 import { EtcdMedicError } from '../contract/errors.ts';
 import type { PrunedResource } from '../contract/report.ts';
+import { type Comparison, compareVoters } from '../control-plane/compare-voters.ts';
 import { lookForAlarms } from '../control-plane/disarm.ts';
 import { inspectDisks } from '../control-plane/disks.ts';
 import { look } from '../control-plane/look.ts';
@@ -49,6 +50,8 @@ export interface Acted {
   readonly pruned: readonly PrunedResource[] | undefined;
   /** Why a pruning that was wanted ended without a report, which nobody else may have said; undefined: it did not. */
   readonly unpruned: string | undefined;
+  /** Whether the voters had the same contents; undefined: they were not asked. */
+  readonly compared: Comparison | undefined;
   /** A decimal string; undefined: nothing was compacted. */
   readonly compactedTo: string | undefined;
   /** Of every member, after the compaction; empty where it did not come to that. */
@@ -87,8 +90,8 @@ export async function act(night: Night, plan: readonly NightStep[]): Promise<Act
       ended = { outcome: 'escalated', reason: `${error.message}. ${acting.done()}` };
     else throw error;
   }
-  const { defragmented, skipped, pruned, unpruned, compactedTo, judgements, judged } = acting;
-  return { defragmented, skipped, pruned, unpruned, compactedTo, judgements, judged, ended };
+  const { defragmented, skipped, pruned, unpruned, compared, compactedTo, judgements, judged } = acting;
+  return { defragmented, skipped, pruned, unpruned, compared, compactedTo, judgements, judged, ended };
 }
 
 /** Why a member's turn is not taken. */
@@ -114,6 +117,7 @@ class Acting {
   skipped: Readonly<Record<string, string>> = {};
   pruned: readonly PrunedResource[] | undefined;
   unpruned: string | undefined;
+  compared: Comparison | undefined;
   compactedTo: string | undefined;
   judgements: readonly Judgement[] = [];
   judged: Observation | undefined;
@@ -144,6 +148,8 @@ class Acting {
     switch (step.action) {
       case 'snapshot':
         return this.#snapshot();
+      case 'compare':
+        return this.#compare(step.belowBytes);
       case 'prune':
         return this.#prune();
       case 'revision':
@@ -176,6 +182,15 @@ class Acting {
     const { reached, observation } = this.#night;
     const unsaved = await snapshotFirst({ ...reached, untilMs: this.#patience.untilMs }, votersOf(observation));
     if (unsaved !== undefined) throw new Ended({ outcome: 'escalated', reason: unsaved });
+  }
+
+  /** R1: before anything is changed, but with a snapshot of what there is. */
+  async #compare(belowBytes: number): Promise<undefined> {
+    const { reached, observation, windowEndMs } = this.#night;
+    this.compared = await compareVoters({ ...reached, untilMs: windowEndMs, belowBytes }, votersOf(observation));
+    if (this.compared.kind !== 'differ') return;
+    const reason = `R1: the voters do not have the same contents: ${this.compared.words}. Nothing was changed. Find out which one is wrong (etcdctl endpoint hashkv --cluster, each at the same revision) and replace it.`;
+    throw new Ended({ outcome: 'escalated', reason });
   }
 
   /**

@@ -11,6 +11,8 @@ import { LEADER_STALL_MS } from './stall.ts';
 
 export type NightStep =
   | { readonly action: 'snapshot' | 'prune' }
+  /** Of voters of whose file less than so many bytes are in use. */
+  | { readonly action: 'compare'; readonly belowBytes: number }
   /** It is noted, and grows old before anything is compacted to it. */
   | { readonly action: 'revision'; readonly ageSeconds: number; readonly now: string }
   | { readonly action: 'compact'; readonly memberIds: readonly string[] }
@@ -28,6 +30,9 @@ export function nightPlan(decided: Decided, observation: Observation, policy: Ma
   const voters = observation.members.filter(({ isLearner }) => !isLearner);
   return [
     { action: 'snapshot' },
+    ...(policy.compareBelowBytes !== false && voters.length > 1
+      ? [{ action: 'compare', belowBytes: policy.compareBelowBytes } as const]
+      : []),
     ...(policy.prune ? [{ action: 'prune' } as const] : []),
     { action: 'revision', ageSeconds: policy.revisionAgeSeconds, now: observation.revision },
     { action: 'compact', memberIds: voters.map(({ id }) => id) },
@@ -59,6 +64,8 @@ export function describePlan(
     switch (step.action) {
       case 'snapshot':
         return planSnapshot(maintenance);
+      case 'compare':
+        return { name: 'compare', detail: "the voters' contents, by HashKV of one after the other at one revision" };
       case 'prune':
         return {
           name: 'prune',

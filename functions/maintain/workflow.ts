@@ -168,7 +168,7 @@ function withNotes(members: readonly ReportMember[], judgements: readonly Judgem
 }
 
 function summary(
-  { compactedTo, defragmented, skipped, judgements, judged }: Acted,
+  { compactedTo, defragmented, skipped, judgements, judged, compared }: Acted,
   before: Observation,
   after?: Observation,
 ): string {
@@ -186,7 +186,14 @@ function summary(
   return [
     `Compacted to revision ${compactedTo}; defragmented ${done.join(', ') || 'none'}.`,
     ...(left.length > 0 ? [`Left alone: ${left.join('; ')}.`] : []),
+    ...comparedInWords(compared),
   ].join(' ');
+}
+
+function comparedInWords(compared: Acted['compared']): string[] {
+  if (compared === undefined) return [];
+  if (compared.kind === 'equal') return [`Before it, ${compared.words}.`];
+  return [`Whether all voters have the same contents was not told: ${compared.words}.`];
 }
 
 async function stillFull(

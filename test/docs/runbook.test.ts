@@ -39,6 +39,8 @@ const TAILS: readonly string[] = [
   'nothing was changed. … reports are stale.…',
   'Compacted: …; defragmented: ….',
   'Left alone: ….',
+  'Before it, ….',
+  'Whether all voters have the same contents was not told: ….',
   'Look at some of them; if they are stale indeed, allow it for one run',
   // Of the guard: whether none or no more were deleted.
   'So …',

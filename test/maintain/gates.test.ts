@@ -39,7 +39,7 @@ describe('maintain, where it must not act', () => {
 
     expect(report.outcome).toBe('planned');
     expect(report.plan?.map(({ name }) => name)).toEqual([
-      ...['snapshot', 'prune', 'revision', 'compact', 'canary', 'leave cp-1', 'leave cp-2', 'leave cp-3'],
+      ...['snapshot', 'compare', 'prune', 'revision', 'compact', 'canary', 'leave cp-1', 'leave cp-2', 'leave cp-3'],
     ]);
     expect(outcomes(report).lease).toBe('skipped');
   });

@@ -1,5 +1,4 @@
 // R13 where the copy is taken of the first member that has its history behind it: real etcd, and S3 by its stand-in.
-import { readFile, writeFile } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { compareContents } from '../../functions/control-plane/same-contents.ts';
 import { discoverMembers } from '../../functions/etcd/discovery.ts';
@@ -7,6 +6,7 @@ import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
 import { listAlarms } from '../../lab/control-plane/alarms.ts';
 import { withMember } from '../../lab/control-plane/client.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { replaceInFile } from '../../lab/control-plane/damage.ts';
 import { leaderOf } from '../../lab/control-plane/elections.ts';
 import { fillWithReports } from '../../lab/control-plane/fill.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
@@ -151,12 +151,3 @@ describe('compareContents', () => {
     expect(rememberedSince).toMatchObject({ outcome: 'unknown', detail: expect.stringContaining('(compacted to 5)') });
   });
 });
-
-/** Of the same length. */
-async function replaceInFile(file: string, from: string, to: string): Promise<void> {
-  const bytes = await readFile(file);
-  let replaced = 0;
-  for (let at = bytes.indexOf(from); at !== -1; at = bytes.indexOf(from, at + 1)) replaced += bytes.write(to, at);
-  if (replaced === 0) throw new Error(`${file} does not have it`);
-  await writeFile(file, bytes);
-}
