@@ -1,8 +1,10 @@
 // Packs one function for Lambda: functions/<name>/handler.ts and all that it imports, as `index.mjs` and the modules
 // that it loads when they are first needed.
-import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { build, type Metafile, type Plugin } from 'esbuild';
+import { packProto } from './packed-proto.ts';
 import { isPackedInPart, SDK_PARTS } from './sdk-parts.ts';
 import { NOTICES_FILE, noticesOf, thirdPartiesIn } from './third-party.ts';
 
@@ -30,22 +32,19 @@ export async function packFunction(name: string, folder: string): Promise<Metafi
     sourcemap: false,
     // They are beside the code, in one file that no start loads.
     legalComments: 'none',
-    // Checks that are for developers are left out: 25 kB of advice in ECharts alone.
-    define: { 'process.env.NODE_ENV': '"production"' },
+    // Checks that are for developers are left out: 25 kB of advice in ECharts alone. An ES module has no `__dirname`,
+    // and beside the bundle there is nothing to read.
+    define: { 'process.env.NODE_ENV': '"production"', __dirname: '""' },
     mainFields: ['module', 'main'],
     // The SDK is packed too: the runtime's own changes without notice, and not all of its clients know durable
     // executions.
     external: NEVER_LOADED,
-    plugins: [sdkInParts, sdkVersions, undiciInPart],
-    banner: { js: REQUIRE_BANNER + DIRNAME_BANNER },
+    plugins: [sdkInParts, sdkVersions, undiciInPart, protosInPart],
+    banner: { js: REQUIRE_BANNER },
     logLevel: 'warning',
     metafile: true,
   });
   const outputs = await keepReached(metafile);
-  // etcd3 reads `../proto/*.proto` relative to its own file when it is imported.
-  if (Object.keys(metafile.inputs).some((file) => file.includes('node_modules/etcd3/'))) {
-    await cp(new URL('../proto', import.meta.resolve('etcd3')), path.join(folder, 'proto'), { recursive: true });
-  }
   await writeFile(path.join(folder, NOTICES_FILE), noticesOf(await thirdPartiesIn(outputs)));
   return outputs;
 }
@@ -120,6 +119,22 @@ const UNDICI_PART = `
   export function fetch() { throw new Error('undici: only its Agent is packed'); }
 `;
 
+/** etcd3 reads its `.proto` files when it is imported. */
+const protosInPart: Plugin = {
+  name: 'protos-in-part',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^@grpc\/proto-loader$/ }, () => ({ path: 'proto-loader', namespace: 'protos-in-part' }));
+    onLoad({ filter: /^/, namespace: 'protos-in-part' }, () => {
+      const packed = packProto(fileURLToPath(new URL('../proto/rpc.proto', import.meta.resolve('etcd3'))));
+      const contents = `
+        import { lightProtoLoader } from './lib/light-proto-loader.ts';
+        export const { loadSync } = lightProtoLoader(JSON.parse(${JSON.stringify(JSON.stringify(packed))}));
+      `;
+      return { contents, resolveDir: projectRoot };
+    });
+  },
+};
+
 /**
  * Profiles, SSO and the like, which the SDK imports when the environment has no credentials, and in Lambda it always
  * has; and what it reads a browser's name with.
@@ -134,8 +149,3 @@ const NEVER_LOADED = [
 
 /** CommonJS packages inside an ES module call `require`, which an ES module does not have. */
 const REQUIRE_BANNER = "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url);";
-
-/** `lib` need not exist: it is only the place from which `../proto` is the folder copied beside the bundle. */
-const DIRNAME_BANNER =
-  "import{fileURLToPath as __fp}from'node:url';const __filename=__fp(import.meta.url);" +
-  "const __dirname=__fp(new URL('lib',import.meta.url));";

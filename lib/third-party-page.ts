@@ -128,7 +128,7 @@ delivered. A test fails while this page is not what the bundles hold.
 - **Software bill of materials.** \`npm run sbom\` writes \`sbom.cdx.json\` (CycloneDX 1.5): every package that is installed
   for production, more than the bundles hold. Those whose code is delivered have the property \`etcd-medic:functions\`.
 - **Known vulnerabilities.** \`npm audit --omit=dev\`, against a registry that answers such questions.
-- **\`proto/*.proto\`** beside the code comes with etcd3; they are etcd's own interface definitions (Apache-2.0).
+- **etcd's interface definitions** (\`proto/*.proto\` of etcd3, Apache-2.0) are in the code of those that have etcd3.
 `;
 
 function titleOf({ name, version }: ThirdParty): string {
