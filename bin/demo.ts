@@ -188,7 +188,7 @@ function readOptions() {
     return { crashLoop: values.scenario === 'crashloop', version: values.etcd };
   } catch (error) {
     process.stderr.write(
-      `${describeError(error)}\nusage: npm run demo -- [--scenario nospace|crashloop] [--etcd 3.5.30]\n`,
+      `${describeError(error)}\nusage: npm run demo -- [--scenario nospace|crashloop] [--etcd 3.7|3.5.30]\n`,
     );
     process.exit(1);
   }

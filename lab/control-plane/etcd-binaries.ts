@@ -8,7 +8,7 @@ import { promisify } from 'node:util';
 import { describeError, EtcdMedicError } from '../../functions/contract/errors.ts';
 import { downloadEtcd } from './debian-packages.ts';
 import { withFolderLock } from './folder-lock.ts';
-import { buildEtcd, isBuiltFromModules } from './go-modules.ts';
+import { buildEtcd, isBuiltFromModules, newestBuilt } from './go-modules.ts';
 
 /** Absolute paths of executables. */
 export interface EtcdBinaries {
@@ -26,8 +26,10 @@ export interface FindEtcdOptions {
   /** Where fetched versions are kept. @default `$XDG_CACHE_HOME` or `~/.cache`, then `etcd-medic` */
   readonly cacheDirectory?: string;
   /** @default process.env */
-  readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly environment?: Environment;
 }
+
+type Environment = Readonly<Record<string, string | undefined>>;
 
 /** There is no etcd of that version, and none could be fetched; the message says what to install or set. */
 export class EtcdNotFoundError extends EtcdMedicError {
@@ -36,6 +38,8 @@ export class EtcdNotFoundError extends EtcdMedicError {
 
 /** What kubeadm's current releases are nearest to, of what Debian has. */
 const DEFAULT_VERSION = '3.5.30';
+/** Debian's own; the others' are built. */
+const OF_LINES: Readonly<Record<string, string>> = { '3.4': '3.4.23', '3.5': DEFAULT_VERSION };
 const ANY_VERSION = 'etcd-any';
 
 /**
@@ -43,14 +47,16 @@ const ANY_VERSION = 'etcd-any';
  * 3.5.30 or, if that is gone, of the newest. With a version: the first of these that is exactly that version; those
  * that lab/servers has are built from their Go modules instead of fetched. Several processes may call it at the same
  * time: one fetches, the others wait.
+ * @param asked `3.7.3`, or a line: `3.7`. @default `ETCD_VERSION` of the environment, if it is set
  * @throws EtcdNotFoundError
  */
-export async function findEtcd(version?: string, options: FindEtcdOptions = {}): Promise<EtcdBinaries> {
+export async function findEtcd(asked?: string, options: FindEtcdOptions = {}): Promise<EtcdBinaries> {
   const {
     onProgress = () => {},
     environment = process.env,
     cacheDirectory: cache = defaultCache(environment),
   } = options;
+  const version = versionAsked(asked, environment);
   const found = await foundEtcd(version, { ...options, environment });
   if (found) return found;
   const wanted = version ?? DEFAULT_VERSION;
@@ -93,12 +99,19 @@ export async function findEtcd(version?: string, options: FindEtcdOptions = {}):
   }
 }
 
+function versionAsked(asked: string | undefined, { ETCD_VERSION }: Environment): string | undefined {
+  const version = asked ?? (ETCD_VERSION || undefined);
+  if (version === undefined || !/^\d+\.\d+$/.test(version)) return version;
+  return OF_LINES[version] ?? newestBuilt(version) ?? version;
+}
+
 /**
  * As findEtcd, without fetching or building.
  * @throws EtcdNotFoundError where ETCD_BIN is wrong
  */
-export async function foundEtcd(version?: string, options: FindEtcdOptions = {}): Promise<EtcdBinaries | undefined> {
+export async function foundEtcd(asked?: string, options: FindEtcdOptions = {}): Promise<EtcdBinaries | undefined> {
   const { environment = process.env, cacheDirectory = defaultCache(environment) } = options;
+  const version = versionAsked(asked, environment);
   const chosen = environment.ETCD_BIN;
   if (chosen) {
     const folder = (await stat(chosen).catch(() => undefined))?.isDirectory();

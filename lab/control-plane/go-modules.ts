@@ -1,7 +1,7 @@
 // Builds servers from their Go modules: etcd of the versions that Debian does not have, and whoever else stands in
 // lab/servers, a folder each: its exact versions and main files of a few lines.
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { promisify } from 'node:util';
@@ -19,6 +19,7 @@ export interface Build {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+const SERVERS = join(projectRoot, 'lab/servers');
 /** etcdutl is a main package of its own; it stands as a tool in each go.mod. */
 const PACKAGES = ['./etcd', './etcdctl', 'go.etcd.io/etcd/etcdutl/v3'];
 
@@ -31,6 +32,14 @@ const SAYS_ANOTHER = { version: '3.5.35', suffix: '+lab' } as const;
 /** Whether this version is one that is built here. */
 export function isBuiltFromModules(version: string): boolean {
   return existsSync(join(folderOf(version), 'go.mod'));
+}
+
+/** Of a line as `3.7`, the newest that is built here. */
+export function newestBuilt(line: string): string | undefined {
+  const patches = readdirSync(SERVERS)
+    .map((name) => name.split(`etcd-${line}.`))
+    .flatMap(([before, patch]) => (before === '' && patch !== undefined ? Number(patch) : []));
+  return patches.length > 0 ? `${line}.${Math.max(...patches)}` : undefined;
 }
 
 /**
@@ -80,5 +89,5 @@ export async function runGo(folder: string, args: readonly string[], environment
 
 function folderOf(version: string): string {
   const { version: built, suffix } = SAYS_ANOTHER;
-  return join(projectRoot, 'lab/servers', `etcd-${version.endsWith(suffix) ? built : version}`);
+  return join(SERVERS, `etcd-${version.endsWith(suffix) ? built : version}`);
 }

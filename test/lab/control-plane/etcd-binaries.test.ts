@@ -45,6 +45,23 @@ describe('findEtcd', () => {
     expect(path.version).toBe('3.5.2');
   });
 
+  it('takes the version that ETCD_VERSION says where none is asked for, and the newest of a line', async () => {
+    const PATH = '';
+    for (const version of ['3.4.23', '3.5.30', '3.6.16', '3.7.3']) {
+      await script(join(directory, `etcd-${version}/usr/bin/etcd`), says(version));
+    }
+    const found = async (asked: string | undefined, ETCD_VERSION: string) => {
+      const options = { environment: { PATH, ETCD_VERSION }, cacheDirectory: directory };
+      return (await findEtcd(asked, options)).version;
+    };
+
+    expect(await found(undefined, '')).toBe('3.5.30');
+    expect(await found(undefined, '3.6.16')).toBe('3.6.16');
+    expect(await found('3.4.23', '3.6.16')).toBe('3.4.23');
+    const lines = await Promise.all(['3.4', '3.5', '3.6', '3.7'].map((line) => found(line, '3.6.16')));
+    expect(lines).toEqual(['3.4.23', '3.5.30', '3.6.16', '3.7.3']);
+  });
+
   it('refuses an ETCD_BIN that does not run rather than take another etcd', async () => {
     const finding = findEtcd(undefined, { environment: { PATH: '/usr/bin', ETCD_BIN: join(directory, 'none') } });
 
