@@ -50,7 +50,7 @@ const SCENARIOS = [
   'test/etcd/{client-http-urls,keyspace}.test.ts',
   'test/maintain/{alarm-path,compare}.test.ts',
   'test/prune/{crash,unreadable}.test.ts',
-  'test/recover/{dispatch,names,never-started,no-quorum,nodes,on-the-way,rights,shared-address,somebody-defragments,streams,versions}.test.ts',
+  'test/recover/{dispatch,names,never-started,no-quorum,nodes,on-the-way,rights,rolling-upgrade,shared-address,somebody-defragments,streams,versions}.test.ts',
   'test/snapshot/take.test.ts',
 ];
 

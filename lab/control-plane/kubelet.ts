@@ -77,7 +77,7 @@ export class Kubelet {
    * right after it.
    */
   breakRestart: 'fails' | 'stays-inactive' | undefined;
-  readonly #pod: StaticPod;
+  #pod: StaticPod;
   #speed: number;
   readonly #prober: Prober | undefined;
   readonly #events: KubeletEvent[] = [];
@@ -106,6 +106,11 @@ export class Kubelet {
         unhealthy: (message) => this.#record('Unhealthy', message),
         failed: (message) => this.#kill(message),
       });
+  }
+
+  /** What its process is from its next start on, as where somebody writes another image into the pod's manifest. */
+  replaceCommand(command: string, args: readonly string[]): void {
+    this.#pod = { ...this.#pod, command, args };
   }
 
   get state(): PodState {

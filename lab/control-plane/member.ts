@@ -79,13 +79,18 @@ export class PlaneMember {
   readonly address: string;
   /** Without TLS; undefined where it serves its metrics on the client port only. */
   readonly metricsUrl: string | undefined;
-  /** What its etcd is started with. */
-  readonly flags: readonly string[];
   readonly kubelet: Kubelet;
   /** Hexadecimal, as etcdctl prints it; empty until the member has answered once. */
   id = '';
+  readonly #spec: MemberSpec;
+  readonly #setting: MemberSetting;
+  readonly #diesWithParent: readonly string[];
+  #flags: readonly string[];
 
   constructor(spec: MemberSpec, setting: MemberSetting, diesWithParent: readonly string[]) {
+    this.#spec = spec;
+    this.#setting = setting;
+    this.#diesWithParent = diesWithParent;
     const { dataDir, dbFile, logFile } = memberFiles(setting.directory, spec);
     this.name = spec.name;
     this.endpoint = clientUrl(spec, setting.tls);
@@ -97,13 +102,30 @@ export class PlaneMember {
     this.isLearner = setting.joining;
     this.address = spec.address ?? LOOPBACK;
     this.metricsUrl = metricsUrl(spec);
-    this.flags = memberFlags(spec, setting);
-    const [command = setting.binaries.etcd, ...args] = [...diesWithParent, setting.binaries.etcd, ...this.flags];
+    this.#flags = memberFlags(spec, setting);
+    const { command, args } = this.#command(setting.binaries.etcd);
     const probes =
       setting.probes !== undefined && this.metricsUrl !== undefined
         ? { url: this.metricsUrl, probes: kubeadmProbes(setting.probes) }
         : undefined;
     this.kubelet = new Kubelet({ command, args, logFile, probes }, setting.kubeletSpeed);
+  }
+
+  /** What its etcd is started with. */
+  get flags(): readonly string[] {
+    return this.#flags;
+  }
+
+  /** From its next start on it is of another version, with the flags that this one takes. */
+  replaceBinaries(binaries: EtcdBinaries): void {
+    this.#flags = memberFlags(this.#spec, { ...this.#setting, binaries });
+    const { command, args } = this.#command(binaries.etcd);
+    this.kubelet.replaceCommand(command, args);
+  }
+
+  #command(etcd: string): { readonly command: string; readonly args: readonly string[] } {
+    const [command = etcd, ...args] = [...this.#diesWithParent, etcd, ...this.#flags];
+    return { command, args };
   }
 
   /** Undefined while it isn't running. */

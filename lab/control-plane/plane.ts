@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { type ClusterConfiguration, parseCluster } from '../../functions/contract/configuration.ts';
 import { EtcdMedicError } from '../../functions/contract/errors.ts';
 import { type CredentialFiles, openAuthority } from './certificates.ts';
-import type { EtcdBinaries } from './etcd-binaries.ts';
+import { type EtcdBinaries, findEtcd } from './etcd-binaries.ts';
 import { runEtcdctl } from './etcdctl.ts';
 import { findPlaceBeside } from './layout.ts';
 import { joinAsLearner, untilListed } from './learner.ts';
@@ -130,6 +130,20 @@ export class ControlPlane implements AsyncDisposable {
   /** Brings a stopped member back; returns at once, see `ready`. */
   startMember(name: string): void {
     this.member(name).kubelet.start();
+  }
+
+  /**
+   * One member of a rolling upgrade: its etcd ends, and is of this version when it answers again. `version` of the
+   * plane, and etcdctl's, stay as they were.
+   * @throws EtcdNotFoundError
+   * @throws MemberStartError
+   */
+  async upgradeMember(name: string, version: string): Promise<void> {
+    const binaries = await findEtcd(version);
+    await this.stopMember(name);
+    this.member(name).replaceBinaries(binaries);
+    this.startMember(name);
+    await this.ready([name]);
   }
 
   /** Makes a member hang: its connections stay open and nothing answers. */

@@ -8,6 +8,7 @@ import { withMember } from '../../lab/control-plane/client.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import { replaceInFile } from '../../lab/control-plane/damage.ts';
 import { leaderOf } from '../../lab/control-plane/elections.ts';
+import { versionsHere } from '../../lab/control-plane/etcd-versions.ts';
 import { fillWithReports } from '../../lab/control-plane/fill.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { watchRules } from '../../lab/control-plane/rule-watch.ts';
@@ -16,6 +17,7 @@ import { materialOf } from '../etcd/material.ts';
 import { withRestored } from '../snapshot/restored.ts';
 
 const MiB = 1024 * 1024;
+const VERSIONS = await versionsHere(['3.4.23', '3.5.30', '3.6.16', '3.7.3']);
 const KNOWN = { key: '/registry/configmaps/default/known', value: 'as it was written' };
 
 let aws: AwsStandIn;
@@ -40,7 +42,7 @@ async function full(version = '3.5.30'): Promise<ControlPlane> {
 }
 
 describe('recover, with the copy behind the first member', () => {
-  it.each(['3.4.23', '3.5.30'])(
+  it.each(VERSIONS)(
     "R13: compares that member with all others, and stores of etcd %s what etcd's own tools restore",
     async (version) => {
       const here = await full(version);

@@ -9,6 +9,7 @@ import { connectMember } from '../../functions/etcd/member-client.ts';
 import type { Deadlines } from '../../functions/etcd/types.ts';
 import { within, withMember } from '../../lab/control-plane/client.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
+import { versionsHere } from '../../lab/control-plane/etcd-versions.ts';
 import { fillWithReports } from '../../lab/control-plane/fill.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import type { TakenInProcess } from '../../lab/runs/take-snapshot.ts';
@@ -49,7 +50,7 @@ async function untilUnderWay(): Promise<void> {
   await expect.poll(() => environment.s3.operations, { timeout: 60_000 }).toContain('UploadPart');
 }
 
-describe.each(['3.4.23', '3.5.16', '3.5.30'])(
+describe.each(await versionsHere(['3.4.23', '3.5.16', '3.5.30', '3.6.16', '3.7.3']))(
   'R13: a snapshot of three members of etcd %s that are full',
   (version) => {
     let plane: ControlPlane;
