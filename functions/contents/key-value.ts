@@ -29,6 +29,9 @@ export class KeyValue {
   createRevision = 0;
   /** How often the key was written since. */
   version = 0;
+  /** Where the value is in the element's bytes, perhaps behind what was read of them. */
+  valueStart = 0;
+  valueEnd = 0;
   /** What is left behind the value: 0, or a lease. */
   tailBytes = 0;
   /** What is wrong; undefined where nothing is. */
@@ -77,6 +80,7 @@ export class KeyValue {
 
   #readFields(bytes: Buffer, end: number): number {
     this.#at = this.keyEnd;
+    this.valueStart = this.valueEnd = this.keyEnd;
     this.createRevision = this.#field(bytes, CREATE_REVISION, end);
     const modRevision = this.#field(bytes, MOD_REVISION, end);
     this.version = this.#field(bytes, VERSION, end);
@@ -84,7 +88,9 @@ export class KeyValue {
     if (this.#at < end && bytes[this.#at] === VALUE) {
       this.#at++;
       const length = this.#number(bytes, end);
+      this.valueStart = this.#at;
       this.#at += length < 0 ? end : length;
+      this.valueEnd = this.#at;
     }
     const rest = end - this.#at;
     if (rest < 0 || rest > LONGEST_LEASE || rest === 1) return this.#fail('a value of another length than it says');

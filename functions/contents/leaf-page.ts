@@ -1,6 +1,7 @@
 // A leaf page as it goes by: where its elements are and, where they are revisions or buckets, what they are.
 import { BUCKET_ELEMENT, BUCKET_HEADER, ELEMENT_HEADER, LEAF_PAGE, PAGE_HEADER } from './bolt.ts';
 import { KeyValue, REVISION_BYTES } from './key-value.ts';
+import { LOOK_BYTES } from './managed-fields.ts';
 import { OpenPage } from './open-page.ts';
 import { Page, PageKind, type PageTable } from './page-table.ts';
 
@@ -41,6 +42,8 @@ export class LeafPage extends OpenPage {
   #at: number;
   #firstRecord = 0;
   #isTail = false;
+  /** More of the element was asked for, to see who wrote it. */
+  #isSample = false;
   #main = -1;
   #sub = -1;
 
@@ -117,13 +120,22 @@ export class LeafPage extends OpenPage {
       return GO_ON;
     }
     if (problem !== undefined) return this.#noRevisions(problem);
-    if (main < this.#main || (main === this.#main && sub <= this.#sub)) return this.#noRevisions('is out of order');
-    const { page } = this.#page;
-    if (this.#element === 0) setWide(this.#table, page, Page.firstHigh, main);
-    this.#main = main;
-    this.#sub = sub;
     const whole = this.#nameBytes + this.#valueBytes;
-    this.#table.setRevision(this.#firstRecord + this.#element, bytes, keyValue, whole);
+    const row = this.#firstRecord + this.#element;
+    if (!this.#isSample) {
+      if (main < this.#main || (main === this.#main && sub <= this.#sub)) return this.#noRevisions('is out of order');
+      if (this.#element === 0) setWide(this.#table, this.#page.page, Page.firstHigh, main);
+      this.#main = main;
+      this.#sub = sub;
+      this.#isSample = this.#table.setRevision(row, bytes, keyValue, whole);
+      const sampled = Math.min(keyValue.valueEnd, keyValue.valueStart + LOOK_BYTES) - at;
+      if (this.#isSample && sampled > this.wantedBytes) {
+        this.wantLonger(bytes, at, sampled);
+        return GO_ON;
+      }
+    }
+    if (this.#isSample) this.#table.sample(row, bytes, keyValue, at + this.wantedBytes);
+    this.#isSample = false;
     if (tailBytes === 0) return this.#next();
     // What was taken may begin before what is there of the file now: it has to be asked here.
     if (this.wantedBytes >= whole) {
@@ -169,7 +181,8 @@ export class LeafPage extends OpenPage {
       const whole = nameBytes + valueBytes;
       keyValue.read(bytes, at, whole, nameBytes, valueBytes);
       if (keyValue.problem !== undefined) return false;
-      this.#table.setRevision(first + index, bytes, keyValue, whole);
+      const isSample = this.#table.setRevision(first + index, bytes, keyValue, whole);
+      if (isSample) this.#table.sample(first + index, bytes, keyValue, at + whole);
       this.#main = keyValue.main;
       at += whole;
     }

@@ -3,8 +3,10 @@
 import { ContentsError } from './bolt.ts';
 import { asNumber, hash, hashOf } from './hash.ts';
 import type { KeyValue } from './key-value.ts';
-import { nameStart } from './resources.ts';
+import { LOOK_BYTES } from './managed-fields.ts';
+import { nameStart, resourceOf } from './resources.ts';
 import { Rows } from './rows.ts';
+import { Samples } from './samples.ts';
 
 /** With one of 4 KiB each, 64 GiB. */
 const MOST_PAGES = 16 * 1024 * 1024;
@@ -43,7 +45,9 @@ export const Revision = { low: 0, high: 1, bytes: 2, about: 3, version: 4 } as c
 export const TOMBSTONE_BIT = 0x8000_0000;
 export const LEASE_BIT = 0x4000_0000;
 export const NEW_BIT = 0x2000_0000;
-export const BEGINNING_BITS = 0x1fff_ffff;
+/** Who wrote it was looked into. */
+export const SAMPLE_BIT = 0x1000_0000;
+export const BEGINNING_BITS = 0x0fff_ffff;
 const LARGEST_NUMBER = 0xffff_ffff;
 
 /** A bucket in its parent's page: its name's number, its root page and, where that is 0, what is in its value. */
@@ -73,18 +77,23 @@ export class PageTable {
   readonly children = new Rows(1, 'pages', MOST_PAGES);
   /** What keys begin with, up to where their names begin. The first one stands for any other, too. */
   readonly beginnings = [''];
+  readonly samples = new Samples();
   readonly problems = new Map<number, string>();
+  /** By the number of a beginning. */
+  readonly #kinds = [-1];
   readonly #beginnings = new Map<number, number>();
   readonly #bucketNames: string[] = [];
   /** By their hash. */
   readonly #names = new Map<number, { readonly key: string; readonly bytes: number }>();
   #namedFrom = 0;
+  readonly #root: string;
   readonly #since: number;
   /** Hashes' upper halves and sizes, by the lower ones: which names were kept last. */
   readonly #recent = new Uint32Array(2 * RECENT);
 
   constructor({ root, mostRevisions, since }: PageTableOptions) {
     this.root = Buffer.from(root);
+    this.#root = root;
     this.#since = since;
     this.records = new Rows(5, 'revisions', mostRevisions);
   }
@@ -111,12 +120,13 @@ export class PageTable {
     if (this.problems.size < MOST_PROBLEMS) this.problems.set(page, problem);
   }
 
+  /** @returns whether it is wanted as a sample of its kind's writes */
   setRevision(
     row: number,
     bytes: Buffer,
-    { keyStart, keyEnd, tombstone, tailBytes, createRevision, version }: KeyValue,
+    { main, keyStart, keyEnd, tombstone, tailBytes, createRevision, version }: KeyValue,
     elementBytes: number,
-  ): void {
+  ): boolean {
     const flags =
       (tombstone ? TOMBSTONE_BIT : 0) | (tailBytes > 0 ? LEASE_BIT : 0) | (createRevision > this.#since ? NEW_BIT : 0);
     const beginning = this.#beginningOf(bytes, keyStart, keyEnd);
@@ -124,13 +134,19 @@ export class PageTable {
     const { low, high } = hash;
     const about = (flags | beginning) >>> 0;
     this.records.setAll(row, low, high, elementBytes, about, Math.min(version, LARGEST_NUMBER));
-    if (elementBytes < this.#namedFrom) return;
-    // Nearly always one that was kept before: a large object's history is long.
-    const place = (low & (RECENT - 1)) * 2;
-    if (this.#recent[place] === high && (this.#recent[place + 1] ?? 0) >= elementBytes) return;
-    this.#recent[place] = high;
-    this.#recent[place + 1] = elementBytes;
-    this.#keepName(asNumber(low, high), bytes, keyStart, keyEnd, elementBytes);
+    if (elementBytes >= this.#namedFrom) this.#keepLarge(low, high, bytes, keyStart, keyEnd, elementBytes);
+    return !tombstone && this.samples.wants(this.#kinds[beginning] ?? -1, main);
+  }
+
+  /**
+   * One that setRevision has asked for.
+   * @param end of what is there of it in `bytes`, `sampleBytes` long where its value is
+   */
+  sample(row: number, bytes: Buffer, { main, valueStart, valueEnd }: KeyValue, end: number): void {
+    const about = this.records.get(row, Revision.about);
+    this.records.set(row, Revision.about, (about | SAMPLE_BIT) >>> 0);
+    const kind = this.#kinds[about & BEGINNING_BITS] ?? -1;
+    this.samples.take(kind, main, row, bytes, valueStart, Math.min(valueEnd, valueStart + LOOK_BYTES, end));
   }
 
   setBucket(row: number, { name, root, count, bytes }: BucketRecord): void {
@@ -168,7 +184,17 @@ export class PageTable {
     if (name === start || this.beginnings.length >= MOST_BEGINNINGS) return 0;
     const number = this.beginnings.push(bytes.toString('utf8', start, name)) - 1;
     this.#beginnings.set(beginningHash, number);
+    this.#kinds[number] = this.samples.kind(resourceOf(this.beginnings[number] ?? '', this.#root).prefix);
     return number;
+  }
+
+  #keepLarge(low: number, high: number, bytes: Buffer, start: number, end: number, elementBytes: number): void {
+    // Nearly always one that was kept before: a large object's history is long.
+    const place = (low & (RECENT - 1)) * 2;
+    if (this.#recent[place] === high && (this.#recent[place + 1] ?? 0) >= elementBytes) return;
+    this.#recent[place] = high;
+    this.#recent[place + 1] = elementBytes;
+    this.#keepName(asNumber(low, high), bytes, start, end, elementBytes);
   }
 
   #keepName(keyHash: number, bytes: Buffer, start: number, end: number, elementBytes: number): void {

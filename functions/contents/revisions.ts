@@ -1,7 +1,15 @@
 // What the revisions of all keys add up to: the last one of a key is live unless it says that the key was deleted, all
 // others are history.
 
-import { BEGINNING_BITS, LEASE_BIT, NEW_BIT, type PageTable, Revision, TOMBSTONE_BIT } from './page-table.ts';
+import {
+  BEGINNING_BITS,
+  LEASE_BIT,
+  NEW_BIT,
+  type PageTable,
+  Revision,
+  SAMPLE_BIT,
+  TOMBSTONE_BIT,
+} from './page-table.ts';
 import { type Resource, resourceOf } from './resources.ts';
 import { bytesOf, type Contents, type KindContents, type LargeObject, type Tally } from './types.ts';
 
@@ -35,6 +43,7 @@ export class Revisions {
       const bytes = this.#table.records.get(row, Revision.bytes);
       const about = this.#table.records.get(row, Revision.about);
       this.bytes += bytes;
+      if ((about & SAMPLE_BIT) !== 0) this.#table.samples.use(row);
       const tally = this.#tallyOf(about & BEGINNING_BITS);
       if ((about & TOMBSTONE_BIT) !== 0) {
         tally.tombstones++;
@@ -100,14 +109,18 @@ export class Revisions {
         kind.namespaces.set(resource.namespace, namespace);
       }
     }
-    const found = [...kinds.values()].map(({ prefix, resource, tally, namespaces }) => ({
-      prefix,
-      resource,
-      ...tally,
-      namespaces: [...namespaces]
-        .map(([namespace, each]) => ({ namespace, ...each }))
-        .sort((a, b) => bytesOf(b) - bytesOf(a) || (a.namespace < b.namespace ? -1 : 1)),
-    }));
+    const found = [...kinds.values()].map(({ prefix, resource, tally, namespaces }) => {
+      const writers = this.#table.samples.writersOf(prefix);
+      return {
+        prefix,
+        resource,
+        ...tally,
+        namespaces: [...namespaces]
+          .map(([namespace, each]) => ({ namespace, ...each }))
+          .sort((a, b) => bytesOf(b) - bytesOf(a) || (a.namespace < b.namespace ? -1 : 1)),
+        ...(writers && { writers }),
+      };
+    });
     return { total, kinds: found.sort((a, b) => bytesOf(b) - bytesOf(a) || (a.prefix < b.prefix ? -1 : 1)) };
   }
 

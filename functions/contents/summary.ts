@@ -5,6 +5,7 @@ import { bytesOf, type Contents, type Tally } from './types.ts';
 
 const KINDS = 10;
 const NAMESPACES = 3;
+const MANAGERS = 3;
 
 export interface Told {
   /** ISO 8601: when the copy was begun. */
@@ -35,6 +36,7 @@ export function summarize(
           .slice(0, NAMESPACES)
           .map((each) => ({ namespace: each.namespace, bytes: bytesOf(each) })),
         ...(growth && { growth }),
+        ...(kind.writers && { writers: { ...kind.writers, managers: kind.writers.managers.slice(0, MANAGERS) } }),
       };
     }),
     otherKinds: Math.max(0, kinds.length - KINDS),

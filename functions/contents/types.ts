@@ -30,6 +30,18 @@ export interface KindContents extends Tally {
   readonly resource: string;
   /** The largest first; empty for what has none. */
   readonly namespaces: readonly NamespaceContents[];
+  /** Left out where none of its writes was looked into. */
+  readonly writers?: KindWriters;
+}
+
+/** Who made a kind's newest writes, as far as a few of them say. */
+export interface KindWriters {
+  /** How many were looked into. */
+  readonly writes: number;
+  /** Of these, whose values are encrypted: nothing of them is known. */
+  readonly encrypted: number;
+  /** By `metadata.managedFields`, who wrote last; the busiest first. Writes of nobody in particular are left out. */
+  readonly managers: readonly { readonly manager: string; readonly writes: number }[];
 }
 
 export interface LargeObject {

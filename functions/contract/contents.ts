@@ -23,6 +23,16 @@ const growthSchema = z.object({
   since: z.string(),
 });
 
+/** Of a kind's newest writes, as far as a few of them say. */
+const writersSchema = z.object({
+  /** How many were looked into. */
+  writes: z.number(),
+  /** Of these, whose values are encrypted. */
+  encrypted: z.number(),
+  /** As `metadata.managedFields` names them; the busiest first, three at most. */
+  managers: z.array(z.object({ manager: z.string(), writes: z.number() })),
+});
+
 export const contentsSchema = z.object({
   /** Of the file. */
   bytes: z.number(),
@@ -46,6 +56,8 @@ export const contentsSchema = z.object({
       largest: z.array(z.object({ namespace: z.string(), bytes: z.number() })),
       /** Left out where there is no earlier copy, or this kind was not among its largest. */
       growth: z.optional(growthSchema),
+      /** Who made its newest writes; left out where none was looked into. */
+      writers: z.optional(writersSchema),
     }),
   ),
   /** How many more there are. */

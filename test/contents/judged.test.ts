@@ -35,7 +35,7 @@ async function bothOf(file: string) {
 function withoutNames({ kinds, largest, ...contents }: Contents) {
   return {
     ...contents,
-    kinds: kinds.map(({ resource: _, ...kind }) => kind),
+    kinds: kinds.map(({ resource: _, writers: __, ...kind }) => kind),
     largest: largest.map(({ key, bytes }) => ({ key: key ?? 'unknown', bytes })),
   };
 }
