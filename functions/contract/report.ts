@@ -129,6 +129,11 @@ export const reportSchema = z.object({
   pruned: z.optional(z.array(prunedResourceSchema)),
   /** What the copy was full of, with the history that it still had; left out where none was made. */
   contents: z.optional(contentsSchema),
+  /**
+   * What the newest copy before was full of that still had its history, for a recovery, whose own has none. Left out
+   * where there is none, and by other workflows.
+   */
+  lastNight: z.optional(contentsSchema),
   /** What was held back may be deleted by one run that is given these limits, once a person has looked (R12). */
   raise: z.optional(z.record(z.string(), z.object({ maxStaleShare: z.optional(z.number()), maxDeletes: z.number() }))),
   /**

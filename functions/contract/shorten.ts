@@ -1,4 +1,5 @@
 // Makes a report fit where only so many bytes go (an event, a table's item), without losing what a person needs first.
+import type { ReportContents } from './contents.ts';
 import { redact } from './errors.ts';
 import type { RunReport } from './report.ts';
 
@@ -45,9 +46,14 @@ function shorten(report: RunReport, textLength: number, listLength: number): Run
       .map((member) => (member.note === undefined ? member : { ...member, note: cut(member.note, textLength) })),
     steps: report.steps.slice(0, listLength).map((step) => ({ ...step, detail: cut(step.detail, textLength) })),
     plan: report.plan?.slice(0, listLength).map((step) => ({ ...step, detail: cut(step.detail, textLength) })),
-    contents: report.contents && { ...report.contents, kinds: report.contents.kinds.slice(0, listLength) },
+    contents: withFewerKinds(report.contents, listLength),
+    lastNight: withFewerKinds(report.lastNight, listLength),
     pruned: report.pruned?.slice(0, listLength).map((resource) => ({ ...resource, reasons: {} })),
   };
+}
+
+function withFewerKinds(contents: ReportContents | undefined, most: number): ReportContents | undefined {
+  return contents && { ...contents, kinds: contents.kinds.slice(0, most) };
 }
 
 function reportJson(report: RunReport): string {

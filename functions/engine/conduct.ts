@@ -20,6 +20,7 @@ export interface Conclusion {
   readonly pruned?: readonly PrunedResource[] | undefined;
   readonly raise?: RunReport['raise'];
   readonly canWait?: RunReport['canWait'];
+  readonly lastNight?: RunReport['lastNight'];
   readonly unavailable?: RunReport['unavailable'];
 }
 
@@ -65,6 +66,7 @@ export async function conduct(run: Conduct, work: (journal: Journal) => Promise<
     ...(conclusion.plan !== undefined && { plan: conclusion.plan }),
     ...(conclusion.pruned !== undefined && { pruned: conclusion.pruned }),
     ...(journal.contents !== undefined && { contents: journal.contents }),
+    ...(conclusion.lastNight !== undefined && { lastNight: conclusion.lastNight }),
     ...(conclusion.raise !== undefined && { raise: conclusion.raise }),
     ...(conclusion.canWait && { canWait: conclusion.canWait }),
     ...(conclusion.unavailable !== undefined && { unavailable: conclusion.unavailable }),

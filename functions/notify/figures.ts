@@ -1,5 +1,4 @@
 // A report's lists in lines short enough for a phone: members before and after, reports deleted, steps planned.
-import type { ReportContents } from '../contract/contents.ts';
 import {
   formatBytes,
   type MemberSizes,
@@ -41,18 +40,6 @@ const NO_ANSWER = 'no answer';
 
 function size(sizes: MemberSizes | undefined): string {
   return sizes === undefined ? NO_ANSWER : formatBytes(sizes.dbSize);
-}
-
-/** In one sentence, what a person asks first: what fills it; empty where that is not known. */
-export function describeContents(contents: ReportContents | undefined): string {
-  const [largest] = contents?.kinds ?? [];
-  if (contents === undefined || largest === undefined) return '';
-  const { resource, namespaces, liveBytes, historyBytes } = largest;
-  const [held, of] = [liveBytes + historyBytes, formatBytes(contents.bytes)];
-  const history = `${Math.round((100 * historyBytes) / Math.max(1, held))} % of it history`;
-  const where = namespaces > 1 ? ` in ${namespaces} namespaces` : '';
-  const free = contents.freeBytes > held ? `; ${formatBytes(contents.freeBytes)} were free pages` : '';
-  return `Most of the copy: ${resource}${where}: ${formatBytes(held)} of ${of}, ${history}${free}.`;
 }
 
 /** Those of which there is something to say, the largest first. */

@@ -7,7 +7,8 @@ import { redact } from '../contract/errors.ts';
 import { functionName } from '../contract/names.ts';
 import { type Outcome, type Reporter, type RunReport, reasonWithoutAdvice, yesTo } from '../contract/report.ts';
 import { WORKFLOWS } from '../contract/workflows.ts';
-import { describeContents, describeMembers, describePruned, list } from './figures.ts';
+import { describeContents } from './contents.ts';
+import { describeMembers, describePruned, list } from './figures.ts';
 import type { Message } from './topic.ts';
 
 /** Where the reader can look and act. */
@@ -66,7 +67,7 @@ export function composeMessage(report: RunReport, place: Place): Message {
     list('What failed on the way:', failed ? failedSteps(report) : []),
     facts(report),
     describeMembers(report.members),
-    describeContents(report.contents),
+    describeContents(report),
     describePruned(report.pruned ?? []),
     list('Planned, not done:', report.plan?.map(({ name }) => name) ?? []),
     whatToDo(report, place),

@@ -1,5 +1,7 @@
 // Recovery from NOSPACE: observe, decide, act, verify (docs/architecture.md, "The way of an event").
 
+import { readContentsHistory } from '../aws/contents-history.ts';
+import type { KeptContents } from '../contract/contents.ts';
 import { formatBytes, type PlannedStep } from '../contract/report.ts';
 import { flawInWords, hasFlaw } from '../contract/versions.ts';
 import { askNodes } from '../control-plane/ask-nodes.ts';
@@ -20,7 +22,7 @@ import { GuardError } from '../engine/journal.ts';
 import { readMode } from '../engine/mode.ts';
 import { carryOut } from '../engine/plan.ts';
 import { CHEAP_RIGHTS, RIGHTS } from '../etcd/rights.ts';
-import { act } from './act.ts';
+import { type Acted, act } from './act.ts';
 import { decide, type Plan } from './decide.ts';
 import { restartKubelets } from './kubelets.ts';
 import { actPlan, describePlan, kubeletPlan, missingParts, snapshotOrder } from './plan.ts';
@@ -153,6 +155,26 @@ async function recoverByPlan(
   observation: Observation,
 ): Promise<Conclusion> {
   const acted = await act(recovery, actPlan(plan, recovery), observation);
+  // In the end: nobody's writes wait for it.
+  const conclusion = await concludeByPlan(recovery, acted, observation);
+  return { ...conclusion, lastNight: await lastNight(recovery) };
+}
+
+/** Where the run's own copy has no history by now, or there is none. */
+async function lastNight({ journal, table, configuration }: ReachableRun): Promise<Conclusion['lastNight']> {
+  const hasHistory = journal.contents !== undefined && !journal.contents.isCompacted;
+  if (table === undefined || hasHistory) return undefined;
+  const options = { guarded: false, retried: 'failures' } as const;
+  const step = await journal.step<{ done: KeptContents }>('last night', options, async () => {
+    const { nights } = await readContentsHistory(table, configuration.name);
+    const night = nights.find(({ isCompacted }) => !isCompacted);
+    if (night === undefined) return { outcome: 'nothing-to-do', detail: 'no copy of an earlier night in the table' };
+    return { outcome: 'done', detail: `what filled it: as of the copy of ${night.at}`, data: night };
+  });
+  return step.data;
+}
+
+async function concludeByPlan(recovery: ReachableRun, acted: Acted, observation: Observation): Promise<Conclusion> {
   if (acted.unsaved !== undefined) {
     const members = observation.members.map((member) => reportMember(member, observation, observation));
     return { outcome: 'escalated', reason: `${acted.unsaved} The alarm stays armed.`, members };

@@ -1,5 +1,7 @@
 // R13 where the copy is taken of the first member that has its history behind it: real etcd, and S3 by its stand-in.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { recordRun } from '../../functions/aws/history.ts';
+import type { KeptContents } from '../../functions/contract/contents.ts';
 import { compareContents } from '../../functions/control-plane/same-contents.ts';
 import { discoverMembers } from '../../functions/etcd/discovery.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
@@ -13,6 +15,7 @@ import { fillWithReports } from '../../lab/control-plane/fill.ts';
 import type { ControlPlane } from '../../lab/control-plane/plane.ts';
 import { watchRules } from '../../lab/control-plane/rule-watch.ts';
 import { defragmentations, outcomes, recoverPlane } from '../../lab/runs/recover.ts';
+import { sampleReport } from '../contract/sample-report.ts';
 import { materialOf } from '../etcd/material.ts';
 import { withRestored } from '../snapshot/restored.ts';
 
@@ -33,6 +36,18 @@ afterEach(async () => {
   await aws.stop();
 });
 
+const NIGHT: KeptContents = {
+  ...{ at: '', bytes: 1_000_000, revision: '1', keys: 3, liveBytes: 500, revisions: 9, historyBytes: 900_000 },
+  freeBytes: 0,
+  kinds: [],
+  otherKinds: 0,
+};
+
+async function keep(contents: KeptContents): Promise<void> {
+  const report = sampleReport({ cluster: 'control-plane', contents });
+  await recordRun({ table: aws.table, report, execution: `arn:aws:test:${contents.at}` });
+}
+
 async function full(version = '3.5.30'): Promise<ControlPlane> {
   plane = await startControlPlane({ version, quotaBytes: 16 * MiB });
   const [first] = plane.endpoints;
@@ -47,9 +62,15 @@ describe('recover, with the copy behind the first member', () => {
     async (version) => {
       const here = await full(version);
       const rules = watchRules(here, { snapshots: aws.s3 });
+      await keep({ ...NIGHT, at: '2026-01-02T02:30:00.000Z' });
+      await keep({ ...NIGHT, at: '2026-01-03T02:30:00.000Z', isCompacted: true });
 
       const report = await recoverPlane(here);
 
+      // Its own has no history any more: that is told as of the last night that had it.
+      expect(report.contents).toMatchObject({ isCompacted: true, kinds: [{ namespaces: 1 }, {}] });
+      expect(report.lastNight).toEqual({ ...NIGHT, at: '2026-01-02T02:30:00.000Z' });
+      expect(outcomes(report)).toMatchObject({ 'last night': 'done' });
       expect(report.outcome, report.reason).toBe('recovered');
       expect(outcomes(report)).toMatchObject({ 'snapshot bucket': 'done', compare: 'done', snapshot: 'done' });
       const names = report.steps.map(({ name }) => name);
