@@ -1,6 +1,5 @@
 // What each copy of a cluster's database was full of, in the state table: an item a copy, of a few kB.
-import * as z from 'zod/mini';
-import { contentsSchema, type KeptContents } from '../contract/contents.ts';
+import { type KeptContents, keptContentsSchema } from '../contract/contents.ts';
 import { SetupError } from '../contract/errors.ts';
 import { tryJson } from '../contract/json.ts';
 import { clientDefaults, isSetupProblem } from './client.ts';
@@ -8,8 +7,6 @@ import { CONTENTS_RECORD, HistoryError } from './history.ts';
 
 /** Two weeks of nights, with some recoveries among them. */
 const MOST_READ = 20;
-
-const keptSchema = z.object({ ...contentsSchema.shape, at: z.iso.datetime({ offset: true }) });
 
 export interface ReadContents {
   /** Newest first. */
@@ -38,7 +35,7 @@ export async function readContentsHistory(table: string, cluster: string): Promi
         Limit: MOST_READ,
       }),
     );
-    const nights = Items.flatMap(({ contents }) => keptSchema.safeParse(tryJson(contents?.S ?? '')).data ?? []);
+    const nights = Items.flatMap(({ contents }) => keptContentsSchema.safeParse(tryJson(contents?.S ?? '')).data ?? []);
     return { nights, unreadable: Items.length - nights.length };
   } catch (cause) {
     const message = `history of ${cluster} in table ${table}: earlier contents could not be read`;

@@ -73,5 +73,9 @@ export const contentsSchema = z.object({
 });
 export type ReportContents = Immutable<z.output<typeof contentsSchema>>;
 /** What the history keeps of a copy, by its time. */
-export type KeptContents = ReportContents & { readonly at: string };
+export const keptContentsSchema = z.object({
+  ...contentsSchema.shape,
+  at: z.iso.datetime({ offset: true, error: 'a time in ISO 8601' }),
+});
+export type KeptContents = Immutable<z.output<typeof keptContentsSchema>>;
 export type ContentsGrowth = Immutable<z.output<typeof growthSchema>>;

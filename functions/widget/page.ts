@@ -1,5 +1,6 @@
 // The page as one HTML text: a pure function of the situation and the frame. No script, and nothing from anywhere else.
 import { drawActions } from './actions.ts';
+import { drawContents } from './contents.ts';
 import { cut, type Html, html, trusted } from './html.ts';
 import { drawMembers } from './members.ts';
 import { withShortNames } from './names.ts';
@@ -40,6 +41,7 @@ export function drawPage(whole: Situation, frame: Frame): string {
           <h3>Members</h3>
           ${members.length === 0 && html`<p class="em-note">None are known yet.</p>`}
           ${drawMembers(members, { theme, width: membersWidth })}
+          ${drawContents(situation, { ...frame, theme })}
           ${isWide && actions}
         </div>
         <div class="em-history">

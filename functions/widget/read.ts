@@ -1,16 +1,20 @@
 // Reads what the page shows: the probe's last look, the lease and the last runs from the state table, and the switch.
 import { type AttributeValue, DynamoDBClient, GetItemCommand, QueryCommand } from '@aws-sdk/client-dynamodb';
+import { CONTENTS_RECORD } from '../aws/history.ts';
 import { readSwitch } from '../aws/switch.ts';
 import { describeError } from '../contract/errors.ts';
 import { scheduleOf } from '../contract/policies.ts';
 import { PROBE_RECORD } from '../contract/probe-record.ts';
 import { workflowsOf } from '../contract/workflows.ts';
 import type { WidgetEnvironment } from './environment.ts';
-import { parseLook, parseReport } from './records.ts';
+import { parseContents, parseLook, parseReport } from './records.ts';
 import type { HeldLease, Situation } from './situation.ts';
 
 /** Fewer would hide a month's one recovery among the nights; more are too narrow to tell apart on a small screen. */
 const MAX_RUNS = 20;
+
+/** Of copies: recoveries' have no history, and there may be some among the nights'. */
+const MAX_COPIES = 5;
 
 /** A page has 1 MB; reports have 10 kB as a rule, and 350 kB at most. */
 const MAX_PAGES = 8;
@@ -44,10 +48,11 @@ export async function readSituation(environment: WidgetEnvironment, now: number)
   const client = new DynamoDBClient(clientSettings);
   try {
     const item = (record: string) => readItem(client, table, cluster.name, record);
-    const [look, lease, runs, mode] = await Promise.all([
+    const [look, lease, runs, contents, mode] = await Promise.all([
       attempt("The probe's last look", async () => parseLook(await item(PROBE_RECORD))),
       attempt('The lease', async () => leaseOf(await item('lease'))),
       attempt('The last runs', () => readRuns(client, table, cluster.name)),
+      attempt('What fills it', () => readContents(client, table, cluster.name)),
       readMode(switchParameter),
     ]);
     for (const problem of runs?.problems ?? []) problems.push(problem);
@@ -57,6 +62,7 @@ export async function readSituation(environment: WidgetEnvironment, now: number)
       look,
       lease,
       runs: runs?.reports ?? [],
+      contents,
       mode,
       schedules: workflowsOf(cluster).flatMap((workflow) => {
         const nightly = scheduleOf(cluster, workflow);
@@ -107,6 +113,20 @@ async function readRuns(client: DynamoDBClient, table: string, cluster: string) 
     reports: parsed.flatMap((run) => ('report' in run ? [run.report] : [])),
     problems: parsed.flatMap((run) => ('problem' in run ? [run.problem] : [])),
   };
+}
+
+async function readContents(client: DynamoDBClient, table: string, cluster: string) {
+  const { Items = [] } = await client.send(
+    new QueryCommand({
+      TableName: table,
+      KeyConditionExpression: '#cluster = :cluster AND begins_with(#record, :contents)',
+      ExpressionAttributeNames: { '#cluster': 'cluster', '#record': 'record' },
+      ExpressionAttributeValues: { ':cluster': { S: cluster }, ':contents': { S: CONTENTS_RECORD } },
+      ScanIndexForward: false,
+      Limit: MAX_COPIES,
+    }),
+  );
+  return parseContents(Items);
 }
 
 function leaseOf(item: Item | undefined): HeldLease | null {

@@ -1,6 +1,7 @@
 // The state table's records as the page needs them, checked: they may have been written by an older or a newer version.
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import * as z from 'zod/mini';
+import { type KeptContents, keptContentsSchema } from '../contract/contents.ts';
 import { describeError, InvalidInputError } from '../contract/errors.ts';
 import type { Immutable } from '../contract/immutable.ts';
 import { tryJson } from '../contract/json.ts';
@@ -46,6 +47,15 @@ export type PastRun = Immutable<z.output<typeof runSchema>>;
  */
 export function parseLook(item: Item | undefined): ProbeLook | null {
   return item === undefined ? null : validate(probeLookSchema, tryJson(item.look?.S ?? ''), "the probe's record");
+}
+
+/**
+ * @param items the newest first
+ * @returns the newest that had its history, or else the newest; null where none is understood
+ */
+export function parseContents(items: readonly Item[]): KeptContents | null {
+  const kept = items.flatMap(({ contents }) => keptContentsSchema.safeParse(tryJson(contents?.S ?? '')).data ?? []);
+  return kept.find(({ isCompacted }) => !isCompacted) ?? kept[0] ?? null;
 }
 
 export function parseReport(item: Item): { readonly report: PastRun } | { readonly problem: string } {

@@ -1,6 +1,7 @@
 // Everything that the page shows, as plain data: what was read, and when.
 
 import type { Command } from '../contract/command.ts';
+import type { KeptContents } from '../contract/contents.ts';
 import type { ProbeLook } from '../contract/probe-record.ts';
 import type { Schedule } from './next-runs.ts';
 import type { PastRun } from './records.ts';
@@ -15,6 +16,8 @@ export interface Situation {
   readonly lease: HeldLease | null;
   /** The newest first. */
   readonly runs: readonly PastRun[];
+  /** What the last copy was full of that had its history, or else the last one. Null: nobody has told yet. */
+  readonly contents: KeptContents | null;
   /** R16. */
   readonly mode: { readonly mode: 'auto' | 'observe'; readonly detail: string; readonly isProblem: boolean };
   readonly schedules: readonly ScheduledWorkflow[];

@@ -33,6 +33,9 @@ export function styleSheet(theme: Theme): string {
 .em-wide > .em-history { flex: 1 1 0; min-width: 0; }
 .em-member { margin-bottom: 8px; }
 .em-stale svg path { opacity: 0.45; }
+.em-kind { margin-top: 6px; }
+.em-bar { display: flex; height: 12px; margin: 1px 0; overflow: hidden; border-radius: 2px; background: ${theme.track}; }
+.em-bar i { flex: none; min-width: 2px; height: 100%; }
 .em-name { font-weight: 600; }
 .em-figure { margin-left: auto; font-variant-numeric: tabular-nums; }
 .em-legend { margin: 4px 0 8px; gap: 2px 14px; }

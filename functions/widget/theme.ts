@@ -14,6 +14,8 @@ export interface Theme {
   readonly track: string;
   readonly live: string;
   readonly free: string;
+  /** What newer writes have replaced; between it and `live` nobody needs to tell red from green. */
+  readonly history: string;
   readonly good: string;
   readonly attention: string;
   readonly bad: string;
@@ -33,6 +35,7 @@ const light: Theme = {
   track: '#eef0f1',
   live: '#0972d3',
   free: '#a9cff2',
+  history: '#d9822b',
   good: '#037f0c',
   attention: '#875c00',
   bad: '#c02508',
@@ -51,6 +54,7 @@ const dark: Theme = {
   track: '#273444',
   live: '#539fe5',
   free: '#2b557f',
+  history: '#e3933f',
   good: '#6fd08c',
   attention: '#f2cd54',
   bad: '#ff9d8f',

@@ -3,12 +3,13 @@ import type { Context } from 'aws-lambda';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { recordRun } from '../../functions/aws/history.ts';
 import { createLease } from '../../functions/aws/lease.ts';
+import type { KeptContents } from '../../functions/contract/contents.ts';
 import { storeLook } from '../../functions/probe/store.ts';
 import { handler } from '../../functions/widget/handler.ts';
 import { type AwsStandIn, startAws } from '../../lab/aws/stand-in.ts';
 import { sampleReport, step } from '../contract/sample-report.ts';
 import { elementsOf, textOf } from './markup.ts';
-import { iso, look, member } from './situations.ts';
+import { iso, look, member, nightsCopy } from './situations.ts';
 
 const dispatchArn = 'arn:aws:lambda:eu-west-1:111122223333:function:etcd-medic-demo-dispatch';
 const cluster = {
@@ -71,6 +72,21 @@ describe('the widget', () => {
     for (const part of ['Healthy', 'ip-10-0-2-11', '1.96 GiB → 39.1 MiB', 'Maintenance at work', 'settled since']) {
       expect(text).toContain(part);
     }
+    expect(text).not.toContain('Incomplete');
+  });
+
+  it('shows what the last copy with its history was full of, and passes over a record that is not understood', async () => {
+    const contents = (hour: number, changes: Partial<KeptContents> = {}) => ({
+      contents: { ...nightsCopy, at: iso(Date.now() - hour * 3_600_000), ...changes },
+    });
+    await recordAt(30, contents(30, { bytes: 700_000_000 }));
+    await recordAt(5, contents(5, { bytes: 40_000_000, isCompacted: true }));
+    await put('contents#2099-01-01T00:00:00.000Z#00000000', { contents: { S: '{"kinds":1}' } });
+
+    const text = textOf(await call());
+
+    expect(text).toContain('What fills it 668 MiB as copied');
+    expect(text).toContain('30 h ago');
     expect(text).not.toContain('Incomplete');
   });
 

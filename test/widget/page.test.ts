@@ -52,6 +52,20 @@ describe('the page says', () => {
       'healthy',
       ['811 MiB → 409 MiB', '1,204 reports deleted', 'Next: Pruning in 15 h, 5 Mar 02:30', 'times in UTC+01:00'],
     ],
+    [
+      'healthy',
+      [
+        'What fills it 812 MiB as copied 4 Mar 03:30, 7 h ago · 402 revisions a minute',
+        'vulnerabilityreports 415 MiB · 51 %',
+        'aquasecurity.github.io · 48 % history · 41 namespaces · written by trivy-operator · 310 or more a minute since 1 Mar · +12.0 MiB live a day',
+        'secrets 33.0 MiB · 4 % 6 % history · 60 namespaces · encrypted',
+        '−2.00 MiB live a day',
+        '74 other kinds 51.8 MiB · 6 %',
+        'free pages 128 MiB · 16 %',
+        'payments 61.0 MiB, checkout-production 40.0 MiB, kube-system 18.0 MiB and 38 more',
+      ],
+    ],
+    ['only a copy behind a compaction, and it is nearly empty', ['behind a compaction']],
     ['a fresh deployment', ['No look yet', 'No run has ended yet', 'Maintenance in 15 h, 5 Mar 02:30']],
     [
       'nobody answers',

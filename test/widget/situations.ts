@@ -1,4 +1,5 @@
 // The situations that the widget has to look right in.
+import type { KeptContents } from '../../functions/contract/contents.ts';
 import type { ProbedMember, ProbeLook } from '../../functions/contract/probe-record.ts';
 import { adviceOn, NOT_SERVED } from '../../functions/contract/report.ts';
 import type { PastRun } from '../../functions/widget/records.ts';
@@ -150,12 +151,70 @@ function nights(runs: readonly PastRun[], hours = 24): readonly PastRun[] {
   });
 }
 
+const VULNERABILITIES = 'vulnerabilityreports.aquasecurity.github.io';
+
+function kind(
+  resource: string,
+  liveBytes: number,
+  historyBytes: number,
+  more: Partial<KeptContents['kinds'][number]> = {},
+): KeptContents['kinds'][number] {
+  const keys = Math.ceil(liveBytes / 12_000);
+  const revisions = Math.ceil(historyBytes / 12_000);
+  return { resource, keys, liveBytes, revisions, historyBytes, versions: keys, namespaces: 0, largest: [], ...more };
+}
+
+const growth = { keysPerDay: 40, liveBytesPerDay: 12 * MiB, writesPerMinute: 310.4, since: iso(NOW - 3 * DAY_MS) };
+
+const byTrivy = {
+  namespaces: 41,
+  largest: [
+    { namespace: 'payments', bytes: 61 * MiB },
+    { namespace: 'checkout-production', bytes: 40 * MiB },
+    { namespace: 'kube-system', bytes: 18 * MiB },
+  ],
+  growth,
+  writers: { writes: 16, encrypted: 0, managers: [{ manager: 'trivy-operator', writes: 16 }] },
+};
+
+/** Of a night, before its compaction. */
+export const nightsCopy: KeptContents = {
+  bytes: 812 * MiB,
+  at: iso(NOW - 7 * 60 * 60_000),
+  revision: '18234511',
+  ...{ keys: 31_204, liveBytes: 402 * MiB, revisions: 40_001, historyBytes: 260 * MiB, versions: 9_000_000 },
+  freeBytes: 128 * MiB,
+  kinds: [
+    kind(VULNERABILITIES, 214 * MiB, 201 * MiB, byTrivy),
+    kind('configauditreports.aquasecurity.github.io', 90 * MiB, 12 * MiB, {
+      namespaces: 41,
+      largest: [{ namespace: 'payments', bytes: 21 * MiB }],
+      writers: { writes: 16, encrypted: 0, managers: [{ manager: 'trivy-operator', writes: 16 }] },
+    }),
+    kind('leases', 0.2 * MiB, 38 * MiB, {
+      namespaces: 3,
+      largest: [{ namespace: 'kube-node-lease', bytes: 37 * MiB }],
+      growth: { ...growth, liveBytesPerDay: 0, writesPerMinute: 72 },
+      writers: { writes: 16, encrypted: 0, managers: [{ manager: 'kubelet', writes: 15 }] },
+    }),
+    kind('secrets', 31 * MiB, 2 * MiB, { namespaces: 60, writers: { writes: 16, encrypted: 16, managers: [] } }),
+    kind('events', 22 * MiB, 0, {
+      namespaces: 44,
+      growth: { ...growth, liveBytesPerDay: -2 * MiB, writesPerMinute: 4.2 },
+    }),
+    kind('pods', 3 * MiB, 1 * MiB, { namespaces: 41 }),
+  ],
+  otherKinds: 73,
+  earlier: { at: iso(NOW - DAY_MS), revisionsPerMinute: 402.3 },
+};
+
 export const healthy: Situation = {
   cluster: 'production',
   now: NOW,
   look: look([member(1), member(2), member(3)]),
   lease: null,
   runs: nights([run(), pruning, nothing, pruning, recovered, nothing]),
+  contents: nightsCopy,
   mode: { mode: 'auto', detail: 'parameter /etcd-medic/production/mode says auto', isProblem: false },
   schedules: [
     { workflow: 'prune', schedule: { cron: '30 1 * * ? *', timeZone: 'UTC' } },
@@ -174,7 +233,27 @@ export const situations = {
   'a flood recovered': { ...healthy, runs: nights([flood, nothing, pruning]) },
   'deleted directly in etcd': { ...healthy, runs: nights([inEtcd, nothing, pruning]) },
   'a guard holds back': { ...healthy, runs: nights([guarded, nothing, pruning, guarded]) },
-  'a fresh deployment': { ...healthy, look: null, runs: [] },
+  'a fresh deployment': { ...healthy, look: null, runs: [], contents: null },
+  'history that fills nearly all': {
+    ...healthy,
+    contents: {
+      ...nightsCopy,
+      bytes: 2 * GiB,
+      ...{ liveBytes: 70 * MiB, historyBytes: 1_900 * MiB, freeBytes: 0 },
+      kinds: [kind(VULNERABILITIES, 48 * MiB, 1_870 * MiB, byTrivy), kind('pods', 3 * MiB, 9 * MiB)],
+      otherKinds: 1,
+    },
+  },
+  'only a copy behind a compaction, and it is nearly empty': {
+    ...healthy,
+    contents: {
+      ...nightsCopy,
+      bytes: 2 * MiB,
+      isCompacted: true,
+      ...{ liveBytes: 0, historyBytes: 0, freeBytes: 0 },
+      kinds: [],
+    },
+  },
   'nobody answers': {
     ...healthy,
     look: look(
@@ -267,6 +346,20 @@ export const situations = {
       member(2, { alarms: ['A'.repeat(60)] }),
     ]),
     runs: nights([run({ outcome: 'failed', reason: 'r'.repeat(900) })]),
+    contents: {
+      ...nightsCopy,
+      kinds: [
+        kind('k'.repeat(300), 300 * MiB, 90 * MiB, {
+          namespaces: 9,
+          largest: [{ namespace: 'n'.repeat(63), bytes: 9 }],
+          writers: {
+            writes: 2,
+            encrypted: 0,
+            managers: ['m', 'w'].map((name) => ({ manager: name.repeat(128), writes: 1 })),
+          },
+        }),
+      ],
+    },
     problems: ['q'.repeat(700)],
   },
 } satisfies Readonly<Record<string, Situation>>;
