@@ -24,6 +24,8 @@ export interface BesideOptions {
   readonly revision: bigint;
   /** Earlier copies, the newest first, that growth is counted from. @default none */
   readonly nights?: readonly KeptContents[];
+  /** There is no copy that could be held up. @default false */
+  readonly isAlone?: boolean;
 }
 
 export class ContentsBeside {
@@ -33,9 +35,11 @@ export class ContentsBeside {
   #startedMs: number | undefined;
   readonly #at: string;
   readonly #nights: readonly KeptContents[];
+  readonly #isAlone: boolean;
 
-  constructor({ root, at, revision, nights = [] }: BesideOptions) {
+  constructor({ root, at, revision, nights = [], isAlone = false }: BesideOptions) {
     this.#at = at;
+    this.#isAlone = isAlone;
     this.#nights = earlierThan(nights, at, revision);
     const [before] = this.#nights;
     this.#reader = new ContentsReader({
@@ -73,7 +77,8 @@ export class ContentsBeside {
       const nowMs = performance.now();
       this.#spentMs += nowMs - beganMs;
       const most = Math.max(COUNTED_FROM_MS, MOST_SHARE * (nowMs - this.#startedMs));
-      if (this.#spentMs > most) this.#giveUp(`it would have held up the copy, after ${Math.round(this.#spentMs)} ms`);
+      if (this.#spentMs > most && !this.#isAlone)
+        this.#giveUp(`it would have held up the copy, after ${Math.round(this.#spentMs)} ms`);
     }
   }
 

@@ -35,7 +35,9 @@ function newest(writers: Iterable<Writer>): Writer | 'none' {
   return found;
 }
 
-/** A quote within a string has a backslash before it, so that this is a field; and metadata's comes before all others. */
+/**
+ * A quote within a string has a backslash before it, so that this is a field; and metadata's comes before all others.
+ */
 const JSON_FIELD = Buffer.from('"managedFields":[');
 const [QUOTE, BACKSLASH, CLOSING_BRACE, CLOSING_BRACKET] = [0x22, 0x5c, 0x7d, 0x5d];
 

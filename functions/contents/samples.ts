@@ -39,8 +39,8 @@ export class Samples {
   }
 
   /**
-   * Each sixteenth of what has gone by until then, and of these the newest: also where a million come in order there are
-   * no more than two hundred to look into.
+   * Each sixteenth of what has gone by until then, and of these the newest: also where a million come in order there
+   * are no more than two hundred to look into.
    * @param main the write's revision
    */
   wants(kindNumber: number, main: number): boolean {

@@ -61,6 +61,11 @@ const maintain = z.pipe(
         z.union([z.literal(false), bytes], 'false or a number of bytes'),
         512 * 1024 * 1024,
       ),
+      /**
+       * On a night without a snapshot what fills the database is told all the same: a follower's Snapshot stream is
+       * read for it and stored nowhere.
+       */
+      contents: z._default(z.boolean(), true),
       /** The compaction is to a revision that is this old, so that no watch or list in flight loses its place. */
       revisionAgeSeconds: z._default(wholeNumber(1, MOST_REVISION_AGE_SECONDS, 'seconds'), 300),
       /** A member is defragmented where at least this share of its file is free… */

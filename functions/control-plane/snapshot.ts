@@ -7,6 +7,7 @@ import type { StepResult } from '../engine/step.ts';
 import type { EtcdCluster } from '../etcd/discovery.ts';
 import { verifiedSnapshot } from '../etcd/snapshot.ts';
 import type { MemberClient, MemberStatus } from '../etcd/types.ts';
+import { earlierContents } from './earlier-contents.ts';
 import { AwayError, type Voter } from './voters.ts';
 
 /** No voter is well enough to take a snapshot of: it would be of data that the cluster has moved on from. */
@@ -95,7 +96,7 @@ export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<{ d
   const [source, cleared, earlier] = await Promise.all([
     findSource(order),
     clearUp(bucket, `${clusterName}/`),
-    earlierContents(order),
+    earlierContents(order.table, clusterName),
   ]);
   const { id: memberId, name, status } = source;
   const revision = String(status.revision);
@@ -130,19 +131,6 @@ export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<{ d
 
 function told(contents: ReportContents | undefined, isCompacted: boolean): Pick<TakenSnapshot, 'contents'> {
   return contents === undefined ? {} : { contents: { ...contents, ...(isCompacted && { isCompacted }) } };
-}
-
-/** Not worth a failure: growth is not told then. */
-async function earlierContents({ table, clusterName }: Pick<SnapshotOrder, 'table' | 'clusterName'>) {
-  if (table === undefined) return { nights: [], untold: '' };
-  try {
-    const { readContentsHistory } = await import('../aws/contents-history.ts');
-    const { nights, unreadable } = await readContentsHistory(table, clusterName);
-    const untold = unreadable === 0 ? '' : `; of what earlier copies were full of, ${unreadable} could not be read`;
-    return { nights, untold };
-  } catch (error) {
-    return { nights: [], untold: `; growth was not told: ${describeError(error)}` };
-  }
 }
 
 /**

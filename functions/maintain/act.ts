@@ -4,6 +4,7 @@
 import { EtcdMedicError } from '../contract/errors.ts';
 import type { PrunedResource } from '../contract/report.ts';
 import { type Comparison, compareVoters } from '../control-plane/compare-voters.ts';
+import { tellContentsAlone } from '../control-plane/contents-alone.ts';
 import { lookForAlarms } from '../control-plane/disarm.ts';
 import { inspectDisks } from '../control-plane/disks.ts';
 import { look } from '../control-plane/look.ts';
@@ -148,6 +149,8 @@ class Acting {
     switch (step.action) {
       case 'snapshot':
         return this.#snapshot();
+      case 'contents':
+        return tellContentsAlone(this.#night.reached, votersOf(this.#night.observation)).then(() => undefined);
       case 'compare':
         return this.#compare(step.belowBytes);
       case 'prune':

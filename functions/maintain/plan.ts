@@ -1,6 +1,5 @@
 // A night's plan, as far as the numbers tell: what `act` goes over, and its words for a dry run.
 
-import type { MaintenancePolicy } from '../contract/configuration.ts';
 import { formatBytes, type PlannedStep } from '../contract/report.ts';
 import { nameOf, type Observation } from '../control-plane/observation.ts';
 import type { RunContext } from '../control-plane/run-context.ts';
@@ -11,6 +10,8 @@ import { LEADER_STALL_MS } from './stall.ts';
 
 export type NightStep =
   | { readonly action: 'snapshot' | 'prune' }
+  /** Nobody keeps a copy whose contents could be told. */
+  | { readonly action: 'contents' }
   /** Of voters of whose file less than so many bytes are in use. */
   | { readonly action: 'compare'; readonly belowBytes: number }
   /** It is noted, and grows old before anything is compacted to it. */
@@ -26,10 +27,16 @@ export type NightStep =
 type Decided = Exclude<MaintenancePlan, { kind: 'refusal' }>;
 
 /** In the order in which they would run; and who is left alone. */
-export function nightPlan(decided: Decided, observation: Observation, policy: MaintenancePolicy): readonly NightStep[] {
+export function nightPlan(
+  decided: Decided,
+  observation: Observation,
+  { configuration: { maintain: policy }, snapshotBucket }: Pick<RunContext, 'configuration' | 'snapshotBucket'>,
+): readonly NightStep[] {
   const voters = observation.members.filter(({ isLearner }) => !isLearner);
+  const tellsAlone = policy.contents && snapshotBucket === undefined && voters.length > 1;
   return [
     { action: 'snapshot' },
+    ...(tellsAlone ? [{ action: 'contents' } as const] : []),
     ...(policy.compareBelowBytes !== false && voters.length > 1
       ? [{ action: 'compare', belowBytes: policy.compareBelowBytes } as const]
       : []),
@@ -64,6 +71,8 @@ export function describePlan(
     switch (step.action) {
       case 'snapshot':
         return planSnapshot(maintenance);
+      case 'contents':
+        return { name: 'contents', detail: "what fills the database, by a follower's Snapshot stream, stored nowhere" };
       case 'compare':
         return { name: 'compare', detail: "the voters' contents, by HashKV of one after the other at one revision" };
       case 'prune':
@@ -93,7 +102,7 @@ export function describePlan(
         return { name: `leave ${step.name}`, detail: `as of now ${step.reason}` };
     }
   };
-  return nightPlan(decided, observation, maintenance.configuration.maintain).map(describe);
+  return nightPlan(decided, observation, maintenance).map(describe);
 }
 
 function describeDefragmentation(memberId: string, judgements: readonly Judgement[], name: string): PlannedStep {

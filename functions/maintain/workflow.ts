@@ -88,7 +88,7 @@ async function observeAndAct(maintenance: RunContext, known: Known): Promise<Con
     return { outcome: 'refused', reason: `Too late: ${over}. Nothing was changed.`, members: unchanged };
   }
   const night = { reached, observation, rates, windowEndMs, nodesProblem: problem };
-  return goOver(nightPlan(plan, observation, policy), night);
+  return goOver(nightPlan(plan, observation, maintenance), night);
 }
 
 function planned(

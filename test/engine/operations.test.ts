@@ -75,7 +75,7 @@ const NIGHTLY_SWEEP = sweep(2 * POLL);
 const MAINTAIN = {
   around: AROUND,
   'observe and decide': SWITCH + LIST_NODES + /* rates */ POLL + 2 * LOOK + RIGHTS + INSPECT_NODES,
-  'snapshot, compare, prune': SNAPSHOT + POLL + PRUNE_CHILD,
+  'snapshot, or its contents alone, compare, prune': SNAPSHOT + POLL + PRUNE_CHILD,
   'the revision grows old': LOOK + GROW_OLD,
   'compact, canary': LOOK + POLL + POLL + LOOK,
   'the first, by which the others are judged': JUDGE + NIGHTLY_SWEEP,
@@ -93,6 +93,7 @@ const COUNTED: Readonly<Record<string, number>> = {
   'control-plane/ask-nodes.ts': 2,
   'control-plane/command-wait.ts': 2,
   'control-plane/compare-voters.ts': 1,
+  'control-plane/contents-alone.ts': 1,
   'control-plane/disks.ts': 1,
   'control-plane/inspections.ts': 2,
   'control-plane/look.ts': 1,
