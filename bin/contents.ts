@@ -4,7 +4,7 @@ import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { ContentsReader } from '../functions/contents/contents.ts';
-import { bytesOf, type Contents, type Tally } from '../functions/contents/types.ts';
+import { bytesOf, type Contents, type KindWriters, type Tally } from '../functions/contents/types.ts';
 import { describeError, InvalidInputError } from '../functions/contract/errors.ts';
 import { formatBytes } from '../functions/contract/report.ts';
 import { SnapshotCorruptError, verifiedSnapshot } from '../functions/etcd/snapshot.ts';
@@ -14,9 +14,9 @@ const USAGE = 'npm run -s invoke -- contents <--file SNAPSHOT|--config cluster.j
 
 export const CONTENTS_HELP = `${USAGE}
 
-Tells what an etcd database is full of, to the last byte: by kind and namespace what is live, history and deleted, the
-largest objects, and what is no data. Standard output is one JSON document with bytes as plain numbers, standard error
-a table for people.
+Tells what an etcd database is full of, to the last byte: by kind and namespace what is live, history and deleted, who
+writes it, the largest objects, and what is no data. Standard output is one JSON document with bytes as plain numbers,
+standard error a table for people.
 
   --file SNAPSHOT  a file of etcdctl's or etcd-medic's, or a copy of a member's own (member/snap/db)
   --config FILE    one cluster's configuration: a healthy follower is asked for its Snapshot stream, which is read and
@@ -33,6 +33,7 @@ const SMALLEST_PAGE = 1024;
 const TRAILER_BYTES = 32;
 const READ_BYTES = 1024 * 1024;
 const KINDS_SHOWN = 20;
+const LONGEST_WRITER = 40;
 
 export interface ToldContents extends Contents {
   /** As it was named. */
@@ -116,12 +117,13 @@ function rootOf(prefix: string | undefined): string | undefined {
 function tableOf(contents: Contents): string {
   const { bytes, kinds, buckets, rest, largest } = contents;
   const share = (part: number) => `${((100 * part) / bytes).toFixed(1)} %`;
-  const row = (name: string, tally: Tally) => [
+  const row = (name: string, tally: Tally, writers?: KindWriters) => [
     name,
     `${tally.keys}`,
     formatBytes(tally.liveBytes),
     formatBytes(tally.historyBytes + tally.tombstoneBytes),
     share(bytesOf(tally)),
+    writerOf(writers),
   ];
   const [shown, others] = [kinds.slice(0, KINDS_SHOWN), kinds.slice(KINDS_SHOWN)];
   const sum = (tallies: readonly Tally[], of: (tally: Tally) => number) =>
@@ -129,8 +131,8 @@ function tableOf(contents: Contents): string {
   const plain = (name: string, part: number) => [name, '', formatBytes(part), '', share(part)];
   const { freePages, ...around } = rest;
   const rows = [
-    ['', 'keys', 'live', 'history', 'of the file'],
-    ...shown.map((kind) => row(kind.resource, kind)),
+    ['', 'keys', 'live', 'history', 'of the file', 'written by'],
+    ...shown.map((kind) => row(kind.resource, kind, kind.writers)),
     ...(others.length === 0
       ? []
       : [
@@ -153,14 +155,26 @@ function tableOf(contents: Contents): string {
     ),
     ['the file', `${contents.total.keys}`, formatBytes(bytes), '', '100 %'],
   ];
-  const widths = [0, 1, 2, 3, 4].map((column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)));
+  const widths = [0, 1, 2, 3, 4, 5].map((column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)));
   const lines = rows.map((cells) =>
     cells
-      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
-      .join('  '),
+      .map((cell, column) => {
+        const width = widths[column] ?? 0;
+        return column === 0 || column === 5 ? cell.padEnd(width) : cell.padStart(width);
+      })
+      .join('  ')
+      .trimEnd(),
   );
   const [first] = largest;
   const biggest =
     first === undefined ? '' : `\nlargest object: ${first.key ?? first.resource}, ${formatBytes(first.bytes)}`;
   return `${lines.join('\n')}${biggest}`;
+}
+
+/** Who made most of a kind's newest writes. */
+function writerOf(writers: KindWriters | undefined): string {
+  if (writers === undefined) return '';
+  const [first] = writers.managers;
+  if (first !== undefined) return first.manager.slice(0, LONGEST_WRITER);
+  return writers.encrypted === writers.writes ? '(encrypted)' : '';
 }

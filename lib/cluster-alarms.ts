@@ -147,7 +147,7 @@ function outlook(cluster: ClusterConfiguration): readonly Definition[] {
       tellsWhenOver: true,
       description:
         `At the growth of the last hours, etcd of cluster ${cluster.name} is full in less than ${SOON_FULL_HOURS} hours. ` +
-        'Do: find out what grows (reports, events, a controller that writes in a loop); ' +
+        'Do: see "What fills it" on the dashboard, which names the kinds that grow and who writes them; ' +
         `${dryRun(functionName(cluster.name, 'dispatch'), 'maintain')} tells what a maintenance would gain.`,
     },
   ];

@@ -13,14 +13,14 @@ import {
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
 import { Construct } from 'constructs';
 import type { ClusterConfiguration } from '../functions/contract/configuration.ts';
-import { CLUSTER_METRICS, MEMBER_METRICS, NAMESPACE } from '../functions/contract/metrics.ts';
+import { CLUSTER_METRICS, CONTENTS_METRICS, MEMBER_METRICS, NAMESPACE } from '../functions/contract/metrics.ts';
 import { clusterMetric } from './alarm-metrics.ts';
 
 /** A dashboard's grid is so wide. */
 const FULL_WIDTH = 24;
 const THIRD = FULL_WIDTH / 3;
-/** The page of three members with their last runs; whatever is longer is scrolled to. */
-const PAGE_HEIGHT = 14;
+/** The page of three members with what fills them, and their last runs; whatever is longer is scrolled to. */
+const PAGE_HEIGHT = 17;
 const GRAPH_HEIGHT = 6;
 
 const PERIOD = Duration.minutes(5);
@@ -88,6 +88,11 @@ function graphs(cluster: ClusterConfiguration): GraphWidget[][] {
       }),
     ],
     [
+      graph('What is live, by kind', 'bytes', { left: [perKind(cluster, CONTENTS_METRICS.live)], stacked: true }),
+      graph('What is history, by kind', 'bytes', { left: [perKind(cluster, CONTENTS_METRICS.history)], stacked: true }),
+      graph('Writes, by kind', 'a minute, at least', { left: [perKind(cluster, CONTENTS_METRICS.writes)] }),
+    ],
+    [
       graph('Runs, by workflow and outcome', 'runs', { left: [perRun(cluster, 'RunOutcome', 'Sum')], stacked: true }),
       graph('Given back by defragmentations', 'bytes', { left: [perRun(cluster, 'ReclaimedBytes', 'Sum')] }),
       graph('How long runs took', 'milliseconds', { left: [perRun(cluster, 'DurationMs', 'Maximum')] }),
@@ -108,6 +113,17 @@ function perMember(cluster: ClusterConfiguration, metricName: string, label: str
     statistic: 'Maximum',
     period: PERIOD,
     label: `${dimension('member')} ${label}`,
+  });
+}
+
+/** A line for each kind that was among the largest; a point a night. */
+function perKind(cluster: ClusterConfiguration, metricName: string): IMetric {
+  return found(cluster, {
+    metricName,
+    dimensions: ['cluster', 'kind'],
+    statistic: 'Maximum',
+    period: RUNS_PERIOD,
+    label: dimension('kind'),
   });
 }
 

@@ -11,8 +11,10 @@ import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
 import { createLogger } from '../aws/logger.ts';
 import { type Command, parseCommand } from '../contract/command.ts';
 import { describeError } from '../contract/errors.ts';
+import { CONTENTS_METRICS, NAMESPACE } from '../contract/metrics.ts';
 import type { Outcome, RunReport } from '../contract/report.ts';
 import { given } from '../contract/variables.ts';
+import { type KindFigures, kindFigures } from './kind-metrics.ts';
 
 /** Where the metrics go when nothing else is set, and the log's `service`. */
 const DEFAULT_NAME = 'etcd-medic';
@@ -65,6 +67,7 @@ async function runCore(core: WorkflowCore, command: Command, context: DurableCon
     outcome: report.canWait ? 'held-back' : report.outcome,
     durationMs: Date.parse(report.finishedAt) - Date.parse(report.startedAt),
     reclaimedBytes: reclaimedBytes(report),
+    kinds: kindFigures(report.contents),
   });
   return report;
 }
@@ -83,10 +86,11 @@ interface RunMetrics {
   readonly outcome: Outcome | 'held-back';
   readonly durationMs?: number;
   readonly reclaimedBytes?: number;
+  readonly kinds?: readonly KindFigures[];
 }
 
 /**
- * One line of embedded metric format. Recorded as a step, so a replay doesn't repeat it; only a crash between the line
+ * One line of embedded metric format, and one for each of a few kinds where a copy told them. Recorded as a step, so a replay doesn't repeat it; only a crash between the line
  * and its record does, and a failure counted twice is better than one that isn't counted.
  */
 async function publishMetrics(context: DurableContext, metrics: RunMetrics): Promise<void> {
@@ -103,10 +107,24 @@ async function publishMetrics(context: DurableContext, metrics: RunMetrics): Pro
       if (metrics.reclaimedBytes !== undefined)
         emf.addMetric('ReclaimedBytes', MetricUnit.Bytes, metrics.reclaimedBytes);
       emf.publishStoredMetrics();
+      publishKinds(metrics);
     },
     // The run is over and its report is sound; metrics that can't be written must not start anything again.
     { retryStrategy: () => ({ shouldRetry: false }) },
   );
+}
+
+/** Whoever graphs a kind should not have to name the run that told it: these have the probe's dimensions. */
+function publishKinds({ cluster, kinds = [] }: RunMetrics): void {
+  const emf = new Metrics({ namespace: NAMESPACE });
+  emf.clearDefaultDimensions();
+  for (const { kind, liveBytes, historyBytes, writesPerMinute } of kinds) {
+    emf.addDimensions({ cluster, kind });
+    emf.addMetric(CONTENTS_METRICS.live, MetricUnit.Bytes, liveBytes);
+    emf.addMetric(CONTENTS_METRICS.history, MetricUnit.Bytes, historyBytes);
+    if (writesPerMinute !== undefined) emf.addMetric(CONTENTS_METRICS.writes, MetricUnit.Count, writesPerMinute);
+    emf.publishStoredMetrics();
+  }
 }
 
 /** How much smaller the members' files became, in bytes; a member that wasn't read twice counts for nothing. */

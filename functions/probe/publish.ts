@@ -1,7 +1,7 @@
 // Puts the probe's figures out as metrics: lines of embedded metric format on standard output, of which CloudWatch
 // makes them.
 import { Metrics, MetricUnit } from '@aws-lambda-powertools/metrics';
-import { CLUSTER_METRICS, MEMBER_METRICS, NAMESPACE } from '../contract/metrics.ts';
+import { CLUSTER_METRICS, DIMENSION, MEMBER_METRICS, NAMESPACE } from '../contract/metrics.ts';
 import type { ProbedMember } from '../contract/probe-record.ts';
 import type { ClusterFigures } from './summary.ts';
 
@@ -54,12 +54,6 @@ class ProbeMetrics extends Metrics {
     return this.isDisabled();
   }
 }
-
-/**
- * What CloudWatch takes as a dimension's value ("Dimension" in its API reference): 1 to 1,024 ASCII characters without
- * controls, not all of them blanks, no colon first. A line with any other is dropped there, without a word.
- */
-const DIMENSION = /^(?!:)(?=.*\S)[\x20-\x7e]{1,1024}$/;
 
 /** Its name, or its id where CloudWatch does not take the name, or where another has the same: etcd forbids neither. */
 function dimensionOf({ id, name }: ProbedMember, members: readonly ProbedMember[]): string {

@@ -1,5 +1,10 @@
 // What a month of one cluster costs: what stands in its template, and how often it runs, at listed prices.
-import { CLUSTER_METRICS, MEMBER_METRICS } from '../../functions/contract/metrics.ts';
+import {
+  CLUSTER_METRICS,
+  CONTENTS_METRICS,
+  MEMBER_METRICS,
+  MOST_KIND_METRICS,
+} from '../../functions/contract/metrics.ts';
 
 /**
  * us-east-1, US dollars, without any free tier; AWS's pricing pages and what was written about them until June 2026.
@@ -84,6 +89,8 @@ export function costOf(resources: Resources, secretsOfTheUser = 0): readonly Cos
   const probe = of('AWS::Lambda::Function').find(({ Properties }) => named(Properties).endsWith('-probe'));
   const alarmMetrics = of('AWS::CloudWatch::Alarm').reduce((sum, alarm) => sum + metricsOf(alarm), 0);
   const metrics = Object.keys(CLUSTER_METRICS).length + USE.members * Object.keys(MEMBER_METRICS).length;
+  // All others have no rate.
+  const kindMetrics = (MOST_KIND_METRICS + 1) * Object.keys(CONTENTS_METRICS).length - 1;
   const secrets = of('AWS::SecretsManager::Secret').length + secretsOfTheUser;
   const traced = probe?.Properties?.TracingConfig !== undefined;
   const runs = workflows * NIGHTS;
@@ -97,6 +104,11 @@ export function costOf(resources: Resources, secretsOfTheUser = 0): readonly Cos
       'metrics of the runs',
       `${USE.runMetrics} of ${workflows} nightly runs, in 1 hour of 24`,
       (USE.runMetrics * workflows * PRICES.customMetric * NIGHTS) / HOURS,
+    ),
+    line(
+      'metrics of the kinds',
+      `${kindMetrics} of the ${MOST_KIND_METRICS} largest kinds and all others, in 1 hour of 24`,
+      (kindMetrics * PRICES.customMetric * NIGHTS) / HOURS,
     ),
     line(
       'alarms',

@@ -101,6 +101,57 @@ describe('a durable workflow', () => {
     });
   });
 
+  it('puts the largest five kinds of a copy with its history out as metrics, and all others as one', async () => {
+    const growth = { keysPerDay: 0, liveBytesPerDay: 0, writesPerMinute: 7.5, since: '2026-03-01T02:00:00.000Z' };
+    const kinds = ['a', 'kind with ümlauts', 'b', 'Bearer abc.def.ghi', 'c', 'd', 'e', 'f'].map((resource, index) => ({
+      ...{
+        resource,
+        keys: 1,
+        liveBytes: 100 - index,
+        revisions: 1,
+        historyBytes: 1_000 - index,
+        namespaces: 0,
+        largest: [],
+      },
+      ...(resource === 'a' && { growth }),
+    }));
+    const contents = {
+      ...{
+        bytes: 20_000,
+        at: '2026-03-02T02:00:00.000Z',
+        revision: '9',
+        keys: 8,
+        freeBytes: 0,
+        revisions: 8,
+        otherKinds: 4,
+      },
+      ...{ liveBytes: 1_000, historyBytes: 9_000, kinds },
+    };
+
+    await run(async () => sampleReport({ contents }), command);
+    const published = metrics().slice(1);
+    lines = [];
+    await run(async () => sampleReport({ contents: { ...contents, isCompacted: true } }), command);
+
+    expect(
+      published.map(({ kind, KindLiveBytes, KindHistoryBytes }) => [kind, KindLiveBytes, KindHistoryBytes]),
+    ).toEqual([
+      ['a', 100, 1_000],
+      ['b', 98, 998],
+      ['c', 96, 996],
+      ['d', 95, 995],
+      ['e', 94, 994],
+      ['other kinds', 1_000 - 483, 9_000 - 4_983],
+    ]);
+    expect(published.map(({ KindWritesPerMinute }) => KindWritesPerMinute)).toEqual([7.5, ...Array(5).fill(undefined)]);
+    for (const line of published) {
+      const [{ Namespace, Dimensions }] = (line._aws as { CloudWatchMetrics: [Record<string, unknown>] })
+        .CloudWatchMetrics;
+      expect([Namespace, Dimensions]).toEqual(['etcd-medic', [['cluster', 'kind']]]);
+    }
+    expect(metrics()).toHaveLength(1);
+  });
+
   it('writes no line and no metric a second time after a crash that lost nothing', async () => {
     const { checkpoints } = await run(core, command);
     for (let k = 1; k <= checkpoints; k++) {

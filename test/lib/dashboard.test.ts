@@ -146,10 +146,14 @@ describe('Dashboard', () => {
       typeof metric === 'object' && metric !== null && 'expression' in metric ? [metric] : [],
     );
     const members = `{"etcd-medic","cluster","member"}`;
+    const kinds = `{"etcd-medic","cluster","kind"}`;
     const runs = `{"etcd-medic","cluster","outcome","service","workflow"}`;
     expect(searches.map(({ expression }) => expression)).toEqual([
       `SEARCH('${members} MetricName="DbSizeBytes" cluster="prod-eu"', 'Maximum', 300)`,
       `SEARCH('${members} MetricName="DbSizeInUseBytes" cluster="prod-eu"', 'Maximum', 300)`,
+      `SEARCH('${kinds} MetricName="KindLiveBytes" cluster="prod-eu"', 'Maximum', 3600)`,
+      `SEARCH('${kinds} MetricName="KindHistoryBytes" cluster="prod-eu"', 'Maximum', 3600)`,
+      `SEARCH('${kinds} MetricName="KindWritesPerMinute" cluster="prod-eu"', 'Maximum', 3600)`,
       `SEARCH('${runs} MetricName="RunOutcome" cluster="prod-eu"', 'Sum', 3600)`,
       `SEARCH('${runs} MetricName="ReclaimedBytes" cluster="prod-eu"', 'Sum', 3600)`,
       `SEARCH('${runs} MetricName="DurationMs" cluster="prod-eu"', 'Maximum', 3600)`,
