@@ -90,8 +90,9 @@ interface RunMetrics {
 }
 
 /**
- * One line of embedded metric format, and one for each of a few kinds where a copy told them. Recorded as a step, so a replay doesn't repeat it; only a crash between the line
- * and its record does, and a failure counted twice is better than one that isn't counted.
+ * One line of embedded metric format, and one for each of a few kinds where a copy told them. Recorded as a step, so a
+ * replay doesn't repeat it; only a crash between the line and its record does, and a failure counted twice is better
+ * than one that isn't counted.
  */
 async function publishMetrics(context: DurableContext, metrics: RunMetrics): Promise<void> {
   await context.step(
