@@ -47,7 +47,7 @@ export class ProbeFunction extends Construct {
       policies: {
         Look: [
           new PolicyStatement({
-            actions: ['dynamodb:PutItem'],
+            actions: ['dynamodb:PutItem', 'dynamodb:Query'],
             resources: [table.tableArn],
             conditions: { 'ForAllValues:StringEquals': { 'dynamodb:LeadingKeys': [cluster.name] } },
           }),

@@ -32,9 +32,9 @@ export async function probe(configuration: ClusterConfiguration, options: ProbeO
   const at = new Date();
   const steps: ReportStep[] = [];
 
-  const seen = await look(configuration, memory);
+  const [seen, contents] = await Promise.all([look(configuration, memory), memory.contents(table, cluster)]);
   const durationMs = Date.now() - at.getTime();
-  const { outcome, reason } = judge(seen, memory.answered);
+  const { outcome, reason } = judge(seen, { answered: memory.answered, contents });
   if (outcome !== 'healthy') memory.expire();
   const members = probedMembers(seen);
   for (const problem of seen.remembered) {

@@ -1,11 +1,16 @@
 // What a look means: the figures for the metrics, the record for the table, and the sentence for a person. Pure.
 import type { Alarm } from '../contract/alarm.ts';
+import type { KeptContents } from '../contract/contents.ts';
 import type { ProbedMember } from '../contract/probe-record.ts';
 import type { Outcome } from '../contract/report.ts';
 import { isFrom36, VERSION_RULES } from '../contract/versions.ts';
 import type { Observation, ObservedMember } from '../control-plane/observation.ts';
 import { nameOf } from '../control-plane/observation.ts';
+import { describeFilling } from './filling.ts';
 import type { Look } from './look.ts';
+
+/** Of its quota, in percent: from here on it is worth saying what fills it. */
+const FILLING_FROM_PERCENT = 50;
 
 /** Undefined: not known, so that no metric is put out. */
 export interface ClusterFigures {
@@ -88,8 +93,14 @@ export interface Verdict {
   readonly reason: string;
 }
 
-/** @param answered hexadecimal ids of who has ever answered the probe; undefined: not known */
-export function judge(look: Look, answered?: ReadonlySet<string>): Verdict {
+export interface Known {
+  /** Hexadecimal ids of who has ever answered the probe; undefined: not known. */
+  readonly answered?: ReadonlySet<string> | undefined;
+  /** What the newest copy was full of; undefined: not known. */
+  readonly contents?: KeptContents | undefined;
+}
+
+export function judge(look: Look, { answered, contents }: Known = {}): Verdict {
   if (look.kind === 'blind') return { outcome: 'failed', reason: `The probe can't look at etcd: ${look.problem}` };
   if (look.kind === 'nobody') return { outcome: 'escalated', reason: `Nobody answers: ${look.problem}` };
   const { observation } = look;
@@ -100,8 +111,19 @@ export function judge(look: Look, answered?: ReadonlySet<string>): Verdict {
     ...unknownQuotas(observation),
     ...look.refusedRights.map((text) => `A recovery would be refused at ${text}.`),
   ];
-  if (troubles.length > 0) return { outcome: 'escalated', reason: troubles.join(' ') };
-  return { outcome: 'healthy', reason: wellBeing(observation) };
+  const filling = fills(observation, contents);
+  if (troubles.length > 0) return { outcome: 'escalated', reason: [...troubles, ...filling].join(' ') };
+  return { outcome: 'healthy', reason: [wellBeing(observation), ...filling].join(' ') };
+}
+
+/** Where there is a reason to ask. */
+function fills({ members, alarms }: Observation, contents: KeptContents | undefined): string[] {
+  const voters = members.filter(({ isLearner }) => !isLearner);
+  const isFull = alarms.some(({ type }) => type === 'NOSPACE');
+  if (contents === undefined || (!isFull && (fullest(voters)?.usagePercent ?? 0) < FILLING_FROM_PERCENT)) return [];
+  const quotas = voters.flatMap(({ quota }) => (quota.kind === 'limit' ? [quota.bytes] : []));
+  const words = describeFilling(contents, quotas.length === 0 ? undefined : Math.min(...quotas));
+  return words === '' ? [] : [words];
 }
 
 function raisedAlarms({ alarms, members }: Observation): string[] {

@@ -93,6 +93,7 @@ describe('ProbeFunction', () => {
     const { secretArn } = sampleCluster.etcd.credentials;
     expect(permissionsOf(template, NAME)).toEqual([
       `Allow dynamodb:PutItem on \${${tableId}.Arn} if { ForAllValues:StringEquals: { dynamodb:LeadingKeys: [demo] } }`,
+      `Allow dynamodb:Query on \${${tableId}.Arn} if { ForAllValues:StringEquals: { dynamodb:LeadingKeys: [demo] } }`,
       `Allow logs:CreateLogStream on \${${logsId}.Arn}`,
       `Allow logs:PutLogEvents on \${${logsId}.Arn}`,
       `Allow secretsmanager:GetSecretValue on ${secretArn}`,

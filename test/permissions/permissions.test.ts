@@ -92,7 +92,7 @@ describe('who may do what', () => {
     ['renew the lease', state('UpdateItem'), [...ON_ETCD, 'notify', 'prune']],
     ['let go of the lease', state('DeleteItem'), [...ON_ETCD, 'notify', 'prune']],
     ['read the lease', state('GetItem'), [...ON_ETCD, 'notify', 'prune', 'widget']],
-    ['read the history', state('Query'), [...ON_ETCD, 'notify', 'prune', 'widget']],
+    ['read the history', state('Query'), [...ON_ETCD, 'notify', 'probe', 'prune', 'widget']],
     ['write a snapshot', plain('s3:PutObject', SNAPSHOT), ON_ETCD],
     ['take a snapshot back', plain('s3:AbortMultipartUpload', SNAPSHOT), ON_ETCD],
     ['list unfinished snapshots', plain('s3:ListBucketMultipartUploads', 'arn:aws:s3:::snapshot-bucket'), ON_ETCD],

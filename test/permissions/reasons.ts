@@ -62,7 +62,10 @@ export const WHY_HERE: Readonly<Record<string, Readonly<Record<string, string>>>
     'events:PutEvents': 'escalates for a run that died',
     'sns:Publish': 'tells people',
   },
-  probe: { 'dynamodb:PutItem': 'keeps its last look for the dashboard' },
+  probe: {
+    'dynamodb:PutItem': 'keeps its last look for the dashboard',
+    'dynamodb:Query': 'reads what the last copy was full of, once an hour',
+  },
   prune: {
     'dynamodb:PutItem': 'takes the lease (R9), and keeps the report and which operators there are (R12)',
     'dynamodb:Query': 'reads which operators earlier runs found (R12)',

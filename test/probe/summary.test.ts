@@ -138,6 +138,53 @@ describe('the words of a look', () => {
   });
 });
 
+describe('what fills it', () => {
+  const GiB = 2 ** 30;
+  const kind = (resource: string, liveBytesPerDay: number, manager: string) => ({
+    ...{ resource, keys: 9, liveBytes: 0.1 * GiB, revisions: 9, historyBytes: 0.3 * GiB, namespaces: 0, largest: [] },
+    growth: { keysPerDay: 1, liveBytesPerDay, writesPerMinute: 1, since: '2026-03-01T02:30:00.000Z' },
+    writers: { writes: 16, encrypted: 0, managers: [{ manager, writes: 16 }] },
+  });
+  const contents = {
+    ...{ bytes: GiB, at: '2026-03-02T02:30:00.000Z', revision: '9', keys: 20, revisions: 9, historyBytes: 0.5 * GiB },
+    ...{ liveBytes: 0.5 * GiB, freeBytes: 0, otherKinds: 4 },
+    kinds: [
+      kind('events', 0.01 * GiB, 'kubelet'),
+      kind('vulnerabilityreports.aquasecurity.github.io', 0.04 * GiB, 'trivy-operator'),
+    ],
+  };
+  const voter = (dbSize: number) => member(1, { dbSize, quota: { kind: 'limit', bytes: 2 * GiB, source: 'status' } });
+  const LARGEST =
+    'Most of it, by the copy of 2026-03-02: events, 410 MiB of 1.00 GiB, 75 % of it history, written by kubelet.';
+
+  it('is told from half of the quota on, and until when the kind that grows fastest leaves room', () => {
+    const { outcome, reason } = judge(seen([voter(GiB)]), { contents });
+
+    expect(outcome).toBe('healthy');
+    expect(reason).toMatch(/at 50 % of its quota\. Most of it/);
+    // 1.5 GiB of live data at 0.05 GiB a day.
+    expect(reason).toContain(
+      `${LARGEST} Live data grows by 51.2 MiB a day, most of that vulnerabilityreports.aquasecurity.github.io, written by trivy-operator: at that, the quota is full of it in 30 days.`,
+    );
+  });
+
+  it.each([
+    ['40 hours', { ...contents, liveBytes: 2 * GiB - (0.05 * GiB * 40) / 24 }, 'full of it in 40 hours.'],
+    ['nothing that grows', { ...contents, kinds: [kind('events', -5, 'kubelet')] }, LARGEST],
+    ['no kind at all', { ...contents, kinds: [] }, 'of its quota.'],
+  ])('is told of %s', (_name, known, end) => {
+    expect(judge(seen([voter(1.9 * GiB)]), { contents: known }).reason.endsWith(end)).toBe(true);
+  });
+
+  it('is told under NOSPACE, and not where nobody asks or knows', () => {
+    const full = judge(seen([voter(10)], [{ memberId: 'a1', type: 'NOSPACE' }]), { contents });
+
+    expect(full).toMatchObject({ outcome: 'escalated', reason: expect.stringContaining(LARGEST) });
+    expect(judge(seen([voter(0.9 * GiB)]), { contents }).reason).not.toContain('Most of it');
+    expect(judge(seen([voter(1.9 * GiB)])).reason).not.toContain('Most of it');
+  });
+});
+
 describe('the members of a look', () => {
   it('are put out by name, and by id where a name is missing or not theirs alone', async () => {
     const members = [
