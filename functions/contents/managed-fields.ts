@@ -6,7 +6,7 @@ export const LOOK_BYTES = 16 * 1024;
 /** Kubernetes' own limit for a manager's name. */
 const LONGEST_NAME = 128;
 
-export interface Writer {
+interface Writer {
   /** By its own word, or by its user agent: `kubelet`, `trivy-operator`. */
   readonly manager: string;
   /** Milliseconds since 1970; 0 where it does not say. */
