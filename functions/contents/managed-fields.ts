@@ -1,5 +1,5 @@
-// Who wrote an object last, by its own `metadata.managedFields`: names alone, never a value. Kubernetes keeps custom
-// resources as JSON, its own kinds as protobuf, and either one encrypted where it is told to.
+// Who wrote an object last, by its own `metadata.managedFields`: names alone, never a value (R15). Kubernetes keeps
+// custom resources as JSON, its own kinds as protobuf, and either one encrypted where it is told to.
 
 /** What may stand before the end of `managedFields`; what comes later is not looked at. */
 export const LOOK_BYTES = 16 * 1024;

@@ -1,7 +1,8 @@
 // The few lines of a database's contents that a report has room for.
 import type { KeptContents, ReportContents } from '../contract/contents.ts';
+import { redact } from '../contract/errors.ts';
 import { growthOf, growthOfAll } from './growth.ts';
-import { bytesOf, type Contents, type Tally } from './types.ts';
+import { bytesOf, type Contents, type KindWriters, type Tally } from './types.ts';
 
 const KINDS = 10;
 const NAMESPACES = 3;
@@ -36,12 +37,18 @@ export function summarize(
           .slice(0, NAMESPACES)
           .map((each) => ({ namespace: each.namespace, bytes: bytesOf(each) })),
         ...(growth && { growth }),
-        ...(kind.writers && { writers: { ...kind.writers, managers: kind.writers.managers.slice(0, MANAGERS) } }),
+        ...(kind.writers && { writers: shortWriters(kind.writers) }),
       };
     }),
     otherKinds: Math.max(0, kinds.length - KINDS),
     ...(earlier && { earlier }),
   };
+}
+
+/** R15: a manager calls itself what it likes. */
+function shortWriters({ managers, ...writers }: KindWriters): KindWriters {
+  const shown = managers.slice(0, MANAGERS).map(({ manager, writes }) => ({ manager: redact(manager), writes }));
+  return { ...writers, managers: shown };
 }
 
 /** Tombstones are of the same use as history: none. */

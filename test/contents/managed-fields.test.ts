@@ -80,6 +80,14 @@ describe.each([
     expect(read(made([{ manager: 'kubectl', time: early }], annotation))).toMatchObject({ manager: 'kubectl' });
   });
 
+  it('R15: is all that is taken of a value', () => {
+    const secret = 'c2VjcmV0LXRoYXQtbXVzdC1ub3QtbGVhdmU=';
+    const written = read(made([{ manager: 'kubectl', time: early }], secret));
+
+    expect(written).toEqual({ manager: 'kubectl', atMs: Date.parse(early) });
+    expect(nameIn(read(made([{ manager: `a${secret.repeat(9)}`, time: early }])))).toHaveLength(128);
+  });
+
   it('is told by what there is of the beginning', () => {
     const many = Array.from({ length: 400 }, (_, index) => ({ manager: `manager-${index}`, time: early }));
 

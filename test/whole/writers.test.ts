@@ -55,8 +55,8 @@ describe.skipIf(missing !== undefined)('who writes, by what a whole Kubernetes k
     return reader.end();
   }
 
-  it('names the manager of the newest writes, of JSON and of protobuf, and says where it is encrypted', async () => {
-    const data = { large: 'x'.repeat(30_000) };
+  it('R15: names the manager of the newest writes, and nothing else of their values', async () => {
+    const data = { large: 'value'.repeat(6_000) };
     for (let number = 0; number < 4; number++) {
       const name = `report-${number}`;
       const { kind, content } = trivyMade('VulnerabilityReport', { name });
@@ -71,8 +71,10 @@ describe.skipIf(missing !== undefined)('who writes, by what a whole Kubernetes k
       await change(`/api/v1${NAMESPACE}/configmaps/map-${number}`, 'argocd', { data: { small: `y${number}` } });
     }
 
-    const { kinds } = await contents();
+    const told = await contents();
 
+    const { kinds } = told;
+    expect(JSON.stringify(told)).not.toContain('valuevalue');
     const writersOf = (name: string) => kinds.find(({ resource }) => resource === name)?.writers;
     expect(writersOf('vulnerabilityreports.aquasecurity.github.io')).toEqual({
       writes: 4,
