@@ -6,7 +6,7 @@ import type { KeyValue } from './key-value.ts';
 import { LOOK_BYTES } from './managed-fields.ts';
 import { nameStart, resourceOf } from './resources.ts';
 import { Rows } from './rows.ts';
-import { Samples } from './samples.ts';
+import { Samples, Wanted } from './samples.ts';
 
 /** With one of 4 KiB each, 64 GiB. */
 const MOST_PAGES = 16 * 1024 * 1024;
@@ -135,7 +135,14 @@ export class PageTable {
     const about = (flags | beginning) >>> 0;
     this.records.setAll(row, low, high, elementBytes, about, Math.min(version, LARGEST_NUMBER));
     if (elementBytes >= this.#namedFrom) this.#keepLarge(low, high, bytes, keyStart, keyEnd, elementBytes);
-    return !tombstone && this.samples.wants(this.#kinds[beginning] ?? -1, main);
+    if (tombstone) return false;
+    const kind = this.#kinds[beginning] ?? -1;
+    const wanted = this.samples.wants(kind, main);
+    if (wanted === Wanted.known) {
+      this.records.set(row, Revision.about, (about | SAMPLE_BIT) >>> 0);
+      this.samples.again(kind, main, row);
+    }
+    return wanted === Wanted.yes;
   }
 
   /**

@@ -6,6 +6,8 @@ import type { KindWriters } from './types.ts';
 const SLOTS = 16;
 /** No cluster has so many, but somebody else's keys may begin with anything. */
 const MOST_KINDS = 1000;
+/** Some MB: a page has as many copies as it was written. */
+const MOST_ROWS = 100_000;
 
 /** A write, wherever it lies: free pages have copies of those in use. */
 interface Sample {
@@ -14,16 +16,19 @@ interface Sample {
   isInUse: boolean;
 }
 
-interface Kind {
-  /** By revision, the oldest first; SLOTS at most. */
-  readonly samples: Sample[];
-  /** How many writes have gone by, and from which number on the next one is looked into. */
-  seen: number;
-  next: number;
-}
+/** What becomes of a write that goes by. */
+export const Wanted = { no: 0, yes: 1, known: 2 } as const;
+type Wanted = (typeof Wanted)[keyof typeof Wanted];
 
 export class Samples {
-  readonly #kinds: Kind[] = [];
+  /** By kind, as all below: by revision, the oldest first; SLOTS at most. */
+  readonly #samples: Sample[][] = [];
+  // Numbers by themselves, since each write is looked at: how many have gone by, from which number on the next one is
+  // looked into, and the revisions of the oldest sample (0 where there is room for more) and of the newest.
+  readonly #seen = new Float64Array(MOST_KINDS);
+  readonly #next = new Float64Array(MOST_KINDS).fill(1);
+  readonly #oldest = new Float64Array(MOST_KINDS);
+  readonly #newest = new Float64Array(MOST_KINDS);
   readonly #numbers = new Map<string, number>();
   /** By the row of their record. */
   readonly #rows = new Map<number, Sample>();
@@ -32,8 +37,8 @@ export class Samples {
   kind(prefix: string): number {
     const known = this.#numbers.get(prefix);
     if (known !== undefined) return known;
-    if (this.#kinds.length === MOST_KINDS) return -1;
-    const number = this.#kinds.push({ samples: [], seen: 0, next: 1 }) - 1;
+    if (this.#samples.length === MOST_KINDS) return -1;
+    const number = this.#samples.push([]) - 1;
     this.#numbers.set(prefix, number);
     return number;
   }
@@ -43,31 +48,44 @@ export class Samples {
    * are no more than two hundred to look into.
    * @param main the write's revision
    */
-  wants(kindNumber: number, main: number): boolean {
-    const kind = this.#kinds[kindNumber];
-    if (kind === undefined) return false;
-    kind.seen++;
-    const { samples } = kind;
-    const oldest = samples[0]?.main ?? 0;
-    if (samples.length === SLOTS && main < oldest) return false;
-    if (kind.seen >= kind.next) return true;
-    return main <= (samples.at(-1)?.main ?? 0) && samples.some((sample) => sample.main === main);
+  wants(kind: number, main: number): Wanted {
+    if (kind < 0) return Wanted.no;
+    const seen = (this.#seen[kind] ?? 0) + 1;
+    this.#seen[kind] = seen;
+    if (main < (this.#oldest[kind] ?? 0)) return Wanted.no;
+    if (main <= (this.#newest[kind] ?? 0) && this.#find(kind, main) !== undefined) return Wanted.known;
+    return seen >= (this.#next[kind] ?? 0) ? Wanted.yes : Wanted.no;
   }
 
   /** One that is wanted. @param end of what is there of its value, from `start` on */
-  take(kindNumber: number, main: number, row: number, bytes: Buffer, start: number, end: number): void {
-    const kind = this.#kinds[kindNumber];
-    if (kind === undefined) return;
-    const { samples } = kind;
-    let sample = samples.find((each) => each.main === main);
-    if (sample === undefined) {
-      kind.next = kind.seen + 1 + Math.floor(kind.seen / SLOTS);
-      sample = { main, written: writtenBy(bytes, start, end), isInUse: false };
-      samples.push(sample);
-      samples.sort((a, b) => a.main - b.main);
-      if (samples.length > SLOTS) samples.shift();
-    }
+  take(kind: number, main: number, row: number, bytes: Buffer, start: number, end: number): void {
+    const samples = this.#samples[kind];
+    if (samples === undefined) return;
+    const seen = this.#seen[kind] ?? 0;
+    this.#next[kind] = seen + 1 + Math.floor(seen / SLOTS);
+    const sample = { main, written: writtenBy(bytes, start, end), isInUse: false };
+    samples.push(sample);
+    samples.sort((a, b) => a.main - b.main);
+    if (samples.length > SLOTS) samples.shift();
+    if (samples.length === SLOTS) this.#oldest[kind] = samples[0]?.main ?? 0;
+    this.#newest[kind] = samples.at(-1)?.main ?? 0;
     this.#rows.set(row, sample);
+  }
+
+  /** One that is known, in another page. */
+  again(kind: number, main: number, row: number): void {
+    const sample = this.#find(kind, main);
+    if (sample !== undefined && this.#rows.size < MOST_ROWS) this.#rows.set(row, sample);
+  }
+
+  #find(kind: number, main: number): Sample | undefined {
+    const samples = this.#samples[kind] ?? [];
+    for (let index = samples.length - 1; index >= 0; index--) {
+      const sample = samples[index];
+      if (sample === undefined || sample.main < main) return undefined;
+      if (sample.main === main) return sample;
+    }
+    return undefined;
   }
 
   /** The row turned out to be in use. */
@@ -78,7 +96,7 @@ export class Samples {
 
   /** Undefined where none of its writes in use was looked into. */
   writersOf(prefix: string): KindWriters | undefined {
-    const { samples = [] } = this.#kinds[this.#numbers.get(prefix) ?? -1] ?? {};
+    const samples = this.#samples[this.#numbers.get(prefix) ?? -1] ?? [];
     const inUse = samples.filter(({ isInUse }) => isInUse);
     if (inUse.length === 0) return undefined;
     const managers = new Map<string, number>();
