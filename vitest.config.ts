@@ -5,7 +5,7 @@ import { defineConfig } from 'vitest/config';
 
 /** Nothing: no etcd, no stand-in, no process. Seconds. */
 export const UNIT = [
-  'test/contents/{beside,contents,damage,growth,managed-fields}.test.ts',
+  'test/contents/{beside,contents,damage,growth,managed-fields,samples}.test.ts',
   'test/contract/{configuration,environment,kinds,report,versions}.test.ts',
   'test/control-plane/{choose-snapshot-source,content-hashes,node-match,verify}.test.ts',
   'test/dispatch/{handler,parse,shapes}.test.ts',
