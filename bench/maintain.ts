@@ -1,7 +1,7 @@
-// How long writers stall while a cluster is defragmented: etcd-medic's maintenance against `etcdctl defrag --cluster`
-// or, with `--baseline DIR`, against another checkout's, on copies of the same data directories, in turns. One writer
-// per member; each stalls at least for its own member's defragmentation, so the sum of what the servers log is what
-// nobody can do better than. Prints every run; asserts nothing.
+// How long writers stall while a cluster is defragmented: etcd-medic's maintenance against `etcdctl defrag --cluster`,
+// and etcd-defrag where `ETCD_DEFRAG` names it, or, with `--baseline DIR`, against another checkout's, on copies of the
+// same data directories, in turns. One writer per member; each stalls at least for its own member's defragmentation, so
+// the sum of what the servers log is what nobody can do better than. Prints every run; asserts nothing.
 import { execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
@@ -14,6 +14,7 @@ import { startControlPlane } from '../lab/control-plane/control-plane.ts';
 import type { ControlPlane } from '../lab/control-plane/plane.ts';
 import { churn, compactByHand, sizesOf } from '../lab/runs/maintain.ts';
 import { BASELINE_OPTION, type Checkout, checkouts, compare, inTurns, invoke } from './checkouts.ts';
+import { findEtcdDefrag } from './etcd-defrag.ts';
 import { median } from './median.ts';
 import type { TimedPut } from './put-writers.ts';
 import { logEnds, serverTimes } from './server-times.ts';
@@ -68,7 +69,7 @@ const etcdctl: Contestant = async (plane) => {
 const [ours, baseline] = await checkouts(options.baseline);
 const contestants: Readonly<Record<string, Contestant>> = {
   'etcd-medic': medic(ours),
-  ...(baseline === undefined ? { 'etcdctl defrag --cluster': etcdctl } : { baseline: medic(baseline) }),
+  ...(baseline === undefined ? await peers() : { baseline: medic(baseline) }),
 };
 
 interface Result {
@@ -99,6 +100,19 @@ if (baseline !== undefined) {
   console.log(compare('longest put', ourRuns.map(longest), theirs.map(longest), (ms) => `${ms.toFixed(0)} ms`));
 }
 if (!options.keep) await rm(saved, { recursive: true, force: true });
+
+async function peers(): Promise<Readonly<Record<string, Contestant>>> {
+  const defrag = await findEtcdDefrag();
+  const contestants: Record<string, Contestant> = { 'etcdctl defrag --cluster': etcdctl };
+  for (const args of [[], ['--move-leader']]) {
+    if (defrag === undefined) continue;
+    contestants[['etcd-defrag', ...args].join(' ')] = async (plane) => {
+      await defrag(plane, args);
+      return undefined;
+    };
+  }
+  return contestants;
+}
 
 /** Writes the data once, compacted but never defragmented, and keeps its folder for the next time. */
 async function prepare(): Promise<void> {

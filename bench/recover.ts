@@ -1,6 +1,7 @@
-// How long until a cluster whose 2 GiB are full takes writes again: etcd-medic's recovery against the classical script
-// or, with `--baseline DIR`, against another checkout's, on copies of the same data directories, in turns. Prints every
-// run; asserts nothing. With `--copy` each run of etcd-medic takes its snapshot, into a bucket on this machine.
+// How long until a cluster whose 2 GiB are full takes writes again: etcd-medic's recovery against the classical script,
+// and etcd-defrag where `ETCD_DEFRAG` names it, or, with `--baseline DIR`, against another checkout's, on copies of the
+// same data directories, in turns. Prints every run; asserts nothing. With `--copy` each run of etcd-medic takes its
+// snapshot, into a bucket on this machine, and the others begin with `etcdctl snapshot save`.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
@@ -17,6 +18,7 @@ import { startControlPlane } from '../lab/control-plane/control-plane.ts';
 import { fillWithReports } from '../lab/control-plane/fill.ts';
 import type { ControlPlane } from '../lab/control-plane/plane.ts';
 import { BASELINE_OPTION, type Checkout, checkouts, compare, inTurns, invoke } from './checkouts.ts';
+import { findEtcdDefrag } from './etcd-defrag.ts';
 import { median } from './median.ts';
 import { logEnds, type ServerTimes, serverTimes } from './server-times.ts';
 
@@ -52,8 +54,16 @@ interface Result {
 
 type Contestant = { readonly name: string; readonly run: (plane: ControlPlane) => Promise<RunReport | undefined> };
 
+/** To a file, before anything else, where ours takes a copy. */
+async function saveSnapshot(plane: ControlPlane): Promise<void> {
+  const [first = ''] = plane.endpoints;
+  const file = join(plane.directory, 'snapshot.db');
+  if (options.copy) await plane.etcdctl([`--endpoints=${first}`, '--command-timeout=600s', 'snapshot', 'save', file]);
+}
+
 /** The classical script, command by command, with nothing between them. */
 const classical = (physical: boolean) => async (plane: ControlPlane) => {
+  await saveSnapshot(plane);
   const status: { Status: { header: { revision: number } } }[] = JSON.parse(
     await plane.etcdctl(['endpoint', 'status', '--write-out=json']),
   );
@@ -79,9 +89,7 @@ aws?.enter();
 const [ours, baseline] = await checkouts(options.baseline);
 // The script is no part of the question whether one checkout is faster than another, and would take half of the time.
 const contestants: readonly Contestant[] =
-  baseline === undefined
-    ? [medic(ours), { name: 'etcdctl', run: classical(false) }, { name: 'etcdctl --physical', run: classical(true) }]
-    : [medic(ours), medic(baseline)];
+  baseline === undefined ? [medic(ours), ...(await peers())] : [medic(ours), medic(baseline)];
 
 await prepare();
 console.log(`etcd ${options.etcd}, quota ${formatBytes(quotaBytes)}; the start of etcd-medic's process is not counted`);
@@ -111,6 +119,23 @@ if (baseline !== undefined) {
   }
 }
 if (!options.keep) await rm(saved, { recursive: true, force: true });
+
+async function peers(): Promise<readonly Contestant[]> {
+  const defrag = await findEtcdDefrag();
+  const run = defrag && {
+    name: 'etcd-defrag --auto-disalarm',
+    run: async (plane: ControlPlane) => {
+      await saveSnapshot(plane);
+      await defrag(plane, ['--auto-disalarm', `--etcd-storage-quota-bytes=${quotaBytes}`]);
+      return undefined;
+    },
+  };
+  return [
+    { name: 'etcdctl', run: classical(false) },
+    { name: 'etcdctl --physical', run: classical(true) },
+    ...(run ? [run] : []),
+  ];
+}
 
 /** Fills a plane once, and keeps its folder for the next time. */
 async function prepare(): Promise<void> {
