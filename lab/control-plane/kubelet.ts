@@ -336,9 +336,9 @@ export class Kubelet {
 }
 
 /**
- * etcd takes its settings from ETCD_… too, and writes those that it doesn't know into its log: etcd-medic's whole
- * configuration.
+ * etcd takes its settings from ETCD_… too, as 3.4 does `--version` from ETCD_VERSION, and writes those that it doesn't
+ * know into its log: etcd-medic's whole configuration.
  */
 function withoutOurs(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('ETCD_MEDIC_')));
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('ETCD_')));
 }

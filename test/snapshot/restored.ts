@@ -69,7 +69,8 @@ export async function withRestored<Result>(
         `--advertise-client-urls=${endpoint}`,
         `--listen-peer-urls=http://127.0.0.1:${peerPort}`,
       ];
-      const member = spawn(command, [...prefix, `--data-dir=${dataDir}`, ...cluster, ...listen], { stdio: 'ignore' });
+      const args = [...prefix, `--data-dir=${dataDir}`, ...cluster, ...listen];
+      const member = spawn(command, args, { stdio: 'ignore', env });
       const ended = once(member, 'close');
       try {
         if (await serves(endpoint, member)) return await work({ status: JSON.parse(stdout), endpoint });
