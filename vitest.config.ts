@@ -5,9 +5,9 @@ import { defineConfig } from 'vitest/config';
 
 /** Nothing: no etcd, no stand-in, no process. Seconds. */
 export const UNIT = [
-  'test/contents/{beside,contents,damage,growth,managed-fields,samples}.test.ts',
+  'test/contents/{beside,contents,crc32c,damage,growth,managed-fields,samples}.test.ts',
   'test/contract/{configuration,environment,kinds,report,versions}.test.ts',
-  'test/control-plane/{choose-snapshot-source,content-hashes,node-match,verify}.test.ts',
+  'test/control-plane/{choose-snapshot-source,content-hashes,copy-time,node-match,verify}.test.ts',
   'test/dispatch/{handler,parse,shapes}.test.ts',
   'test/engine/operations.test.ts',
   'test/etcd/{metrics,translate}.test.ts',
@@ -44,14 +44,14 @@ const DEPLOYED = [
  * and the durable handlers on AWS's own local runner.
  */
 const SCENARIOS = [
-  'test/contents/judged.test.ts',
+  'test/contents/{hashkv,judged}.test.ts',
   'test/docs/runbook-commands.test.ts',
   'test/engine/official-runner.test.ts',
   'test/etcd/{client-http-urls,keyspace}.test.ts',
   'test/maintain/{alarm-path,compare}.test.ts',
   'test/prune/{crash,unreadable}.test.ts',
   'test/recover/{dispatch,names,never-started,no-quorum,nodes,on-the-way,rights,rolling-upgrade,shared-address,somebody-defragments,streams,versions}.test.ts',
-  'test/snapshot/take.test.ts',
+  'test/snapshot/{proof,take}.test.ts',
 ];
 
 /**

@@ -1,5 +1,6 @@
-// What it costs to tell a database's contents while its Snapshot stream is read anyway: the same member's stream with
-// and without it, in turns, each in a process of its own. Prints every run; asserts nothing.
+// What it costs to tell a database's contents, and to hash them as etcd does, while its Snapshot stream is read anyway:
+// the same member's stream with and without it, in turns, each in a process of its own. Prints every run; asserts
+// nothing.
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
@@ -39,13 +40,18 @@ for (let turn = 0; turn <= Number(options.runs); turn++) {
     const run: ReadInProcess = JSON.parse(stdout);
     if (turn > 0) results.set(name, [...(results.get(name) ?? []), run]);
     const found = run.keys === undefined ? '' : `, ${run.keys} keys and ${run.revisions} revisions of history`;
-    const took = `${formatBytes(run.bytes)} in ${(run.durationMs / 1000).toFixed(2)} s`;
+    const cpu = `${(run.cpuMs / 1000).toFixed(2)} s of the processor`;
+    const took = `${formatBytes(run.bytes)} in ${(run.durationMs / 1000).toFixed(2)} s, ${cpu}`;
     console.log(`${name}, run ${turn}: ${took}, at most ${formatBytes(run.peakRssBytes)} of memory${found}`);
   }
 }
-const [plain = Number.NaN, told = Number.NaN] = ['stream', 'contents'].map((name) =>
-  median((results.get(name) ?? []).map(({ durationMs }) => durationMs)),
-);
-console.log(
-  `medians of ${options.runs}: ${told.toFixed(0)} ms beside ${plain.toFixed(0)} ms: ${(told / plain).toFixed(3)} ×`,
-);
+for (const [what, of] of [
+  ['', (run: ReadInProcess) => run.durationMs],
+  [' of the processor', (run: ReadInProcess) => run.cpuMs],
+] as const) {
+  const [plain = Number.NaN, told = Number.NaN] = ['stream', 'contents'].map((name) =>
+    median((results.get(name) ?? []).map(of)),
+  );
+  const ratio = (told / plain).toFixed(3);
+  console.log(`medians of ${options.runs}: ${told.toFixed(0)} ms${what} beside ${plain.toFixed(0)} ms: ${ratio} ×`);
+}

@@ -12,8 +12,13 @@ const TRAILER_BYTES = 32;
 /** Of buckets within buckets; bbolt allows it, etcd has none. */
 const DEEPEST = 8;
 
+export interface Attributed {
+  readonly contents: Contents;
+  readonly revisions: Revisions;
+}
+
 /** @throws ContentsError naming the page that stands in the way */
-export function attribute({ table, metas, bytes }: PageReader, root: string): Contents {
+export function attribute({ table, metas, bytes }: PageReader, root: string): Attributed {
   const meta = metas.toSorted((a, b) => b.transaction - a.transaction)[0];
   if (meta === undefined) throw new ContentsError('found no valid meta page, expected a bbolt database');
   const walk = new Walk(table, meta, bytes);
@@ -26,7 +31,7 @@ export function attribute({ table, metas, bytes }: PageReader, root: string): Co
   const sum =
     walk.revisions.bytes + [...buckets.map((each) => each.bytes), ...Object.values(rest)].reduce((a, b) => a + b, 0);
   if (sum !== bytes) throw new ContentsError(`found what ${sum} bytes are, of ${bytes} in the file`);
-  return { bytes, pageSize, ...revisions, buckets, rest };
+  return { contents: { bytes, pageSize, ...revisions, buckets, rest }, revisions: walk.revisions };
 }
 
 class Walk {
@@ -96,7 +101,9 @@ class Walk {
     this.#rest.headers += headers;
     this.buckets.push({ name, keys, bytes });
     if (name === KEY_BUCKET && keys > 0) {
-      this.revisions.add(pages.get(page, Page.firstHigh), keys, this.#wide(page, Page.lastHigh));
+      // So few keys that their revisions' upper halves are all those of the last one.
+      const last = this.#wide(page, Page.lastHigh);
+      this.revisions.add(pages.get(page, Page.firstHigh), keys, last, last);
     }
     return headers + bytes;
   }
@@ -132,10 +139,11 @@ class Walk {
 
   #addRevisions(page: number, count: number): void {
     if (this.#table.kind(page) !== PageKind.revisions) throw this.#problem(page, KEY_BUCKET, 'it has no revisions');
-    if (this.#wide(page, Page.firstHigh) < this.revisions.last) {
+    const from = this.#wide(page, Page.firstHigh);
+    if (from < this.revisions.last) {
       throw new ContentsError(`page ${page}, of bucket ${KEY_BUCKET}: its revisions are older than those before it`);
     }
-    this.revisions.add(this.#table.pages.get(page, Page.first), count, this.#wide(page, Page.lastHigh));
+    this.revisions.add(this.#table.pages.get(page, Page.first), count, from, this.#wide(page, Page.lastHigh));
   }
 
   freelist(): void {

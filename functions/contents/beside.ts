@@ -5,14 +5,19 @@ import { ContentsReader } from './contents.ts';
 import { earlierThan } from './growth.ts';
 import { summarize } from './summary.ts';
 
-/** What it may take of the copy's time, once that is worth counting. */
-const MOST_SHARE = 0.15;
+/** What it may take of the copy's time, once that is worth counting: several times of what it does take. */
+const MOST_SHARE = 0.4;
 const COUNTED_FROM_MS = 500;
-/** 40 MiB of memory, which a function has to spare beside its parts under way. */
+/** 56 MiB of memory, which a function has to spare beside its parts under way. */
 const MOST_REVISIONS = 2 * 1024 * 1024;
 
 export type ToldBeside =
-  | { readonly contents: ReportContents; readonly problem?: undefined }
+  | {
+      readonly contents: ReportContents;
+      /** As ContentsReader has it. */
+      readonly hash: (compacted: bigint) => string | undefined;
+      readonly problem?: undefined;
+    }
   | { readonly contents?: undefined; readonly problem: string };
 
 export interface BesideOptions {
@@ -59,8 +64,11 @@ export class ContentsBeside {
 
   /** Never throws: what could not be told is said. */
   end(): ToldBeside {
-    const contents = this.#take((reader) => summarize(reader.end(), { at: this.#at, nights: this.#nights }));
-    return contents === undefined ? { problem: this.#problem } : { contents };
+    const told = this.#take((reader) => {
+      const contents = summarize(reader.end(), { at: this.#at, nights: this.#nights });
+      return { contents, hash: (compacted: bigint) => reader.hash(compacted) };
+    });
+    return told ?? { problem: this.#problem };
   }
 
   #take<Result>(work: (reader: ContentsReader) => Result): Result | undefined {

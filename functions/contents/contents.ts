@@ -3,6 +3,7 @@
 import { attribute } from './attribute.ts';
 import { PageReader } from './page-reader.ts';
 import { MOST_REVISIONS } from './page-table.ts';
+import type { Revisions } from './revisions.ts';
 import type { Contents } from './types.ts';
 
 const REGISTRY = '/registry/';
@@ -10,7 +11,7 @@ const REGISTRY = '/registry/';
 export interface ContentsOptions {
   /** What kube-apiserver's keys begin with (`--etcd-prefix`), with its slash. @default /registry/ */
   readonly root?: string | undefined;
-  /** A file with more is refused. @default 8 million, 160 MiB of memory */
+  /** A file with more is refused. @default 8 million, 224 MiB of memory */
   readonly mostRevisions?: number;
   /** The newest revision of an earlier look: keys that came later are counted apart. @default none is later */
   readonly since?: number | undefined;
@@ -20,6 +21,7 @@ export interface ContentsOptions {
 export class ContentsReader {
   readonly #reader: PageReader;
   readonly #root: string;
+  #revisions: Revisions | undefined;
 
   constructor(options: ContentsOptions = {}) {
     const { root = REGISTRY, mostRevisions = MOST_REVISIONS, since = Number.POSITIVE_INFINITY } = options;
@@ -28,7 +30,7 @@ export class ContentsReader {
   }
 
   /**
-   * Takes 20 bytes of memory for each revision that is in the file, and 32 for each of its pages that begins one.
+   * Takes 28 bytes of memory for each revision that is in the file, and 32 for each of its pages that begins one.
    * @param piece of any length; it may be used again
    * @throws ContentsError
    */
@@ -39,7 +41,18 @@ export class ContentsReader {
   /** @throws ContentsError where the file can't be walked */
   end(): Contents {
     this.#reader.end();
-    return attribute(this.#reader, this.#root);
+    const { contents, revisions } = attribute(this.#reader, this.#root);
+    this.#revisions = revisions;
+    return contents;
+  }
+
+  /**
+   * After the end: etcd's HashKV of this database at its newest revision, as a member has it that is compacted to
+   * `compacted` (-1: never), which is no less than what this database was compacted to.
+   * @returns hexadecimal; undefined where it can't be told
+   */
+  hash(compacted: bigint): string | undefined {
+    return this.#revisions?.hash(Number(compacted));
   }
 }
 

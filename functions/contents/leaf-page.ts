@@ -1,9 +1,10 @@
 // A leaf page as it goes by: where its elements are and, where they are revisions or buckets, what they are.
 import { BUCKET_ELEMENT, BUCKET_HEADER, ELEMENT_HEADER, LEAF_PAGE, PAGE_HEADER } from './bolt.ts';
+import { updateCrc } from './crc32c.ts';
 import { KeyValue, REVISION_BYTES } from './key-value.ts';
 import { LOOK_BYTES } from './managed-fields.ts';
 import { OpenPage } from './open-page.ts';
-import { Page, PageKind, type PageTable } from './page-table.ts';
+import { Page, PageKind, type PageTable, Revision } from './page-table.ts';
 
 /** Enough of an element for nearly all keys; a longer one is asked for. */
 const FIRST_LOOK_BYTES = 512;
@@ -46,6 +47,13 @@ export class LeafPage extends OpenPage {
   #isSample = false;
   #main = -1;
   #sub = -1;
+  #isRead = false;
+  /** Each element's hash, of all of its bytes: behind what is read of it. */
+  #isHashing = false;
+  #hashed = 0;
+  #hashing = -1;
+  #hashedElementEnd = 0;
+  #register = 0;
 
   constructor(table: PageTable, page: PageAt) {
     super(page.at, PAGE_HEADER + page.count * ELEMENT_HEADER);
@@ -55,13 +63,35 @@ export class LeafPage extends OpenPage {
   }
 
   override advance(chunk: Buffer, start: number): boolean {
-    const isDone = super.advance(chunk, start);
+    this.#isRead ||= super.advance(chunk, start);
+    if (this.#isHashing) this.#hash(chunk, start);
+    const isDone = this.#isRead && !this.#isHashing;
     if (!isDone && this.#headers === chunk) {
       const end = this.#headersAt + PAGE_HEADER + this.#page.count * ELEMENT_HEADER;
       this.#headers = Buffer.from(chunk.subarray(this.#headersAt, end));
       this.#headersAt = 0;
     }
     return isDone;
+  }
+
+  /** Of elements that lie one behind the other, as far as the piece goes. */
+  #hash(chunk: Buffer, start: number): void {
+    const end = start + chunk.length;
+    for (;;) {
+      const to = Math.min(this.#hashedElementEnd, end);
+      if (to > this.#hashed) this.#register = updateCrc(this.#register, chunk, this.#hashed - start, to - start);
+      this.#hashed = to;
+      if (to < this.#hashedElementEnd) return;
+      if (this.#hashing >= 0) {
+        this.#table.records.set(this.#firstRecord + this.#hashing, Revision.crc, this.#register);
+      }
+      this.#hashing++;
+      if (this.#hashing === this.#page.count || this.#headers === undefined) break;
+      const header = this.#headersAt + PAGE_HEADER + this.#hashing * ELEMENT_HEADER;
+      this.#hashedElementEnd += this.#headers.readUInt32LE(header + 8) + this.#headers.readUInt32LE(header + 12);
+      this.#register = 0;
+    }
+    this.#isHashing = false;
   }
 
   protected override take(bytes: Buffer, at: number): boolean {
@@ -84,6 +114,9 @@ export class LeafPage extends OpenPage {
     else if (firstName === REVISION_BYTES || firstName === REVISION_BYTES + 1) this.#kind = PageKind.revisions;
     else return this.#finish();
     this.#firstRecord = this.#table.records.add(count);
+    this.#isHashing = this.#kind === PageKind.revisions;
+    this.#hashed = this.#at;
+    this.#hashedElementEnd = this.#at;
     return this.#next();
   }
 
@@ -183,6 +216,7 @@ export class LeafPage extends OpenPage {
       if (keyValue.problem !== undefined) return false;
       const isSample = this.#table.setRevision(first + index, bytes, keyValue, whole);
       if (isSample) this.#table.sample(first + index, bytes, keyValue, at + whole);
+      this.#table.records.set(first + index, Revision.crc, updateCrc(0, bytes, at, at + whole));
       this.#main = keyValue.main;
       at += whole;
     }
@@ -201,6 +235,7 @@ export class LeafPage extends OpenPage {
 
   /** It may still be a page of another bucket, whose names are as long. */
   #noRevisions(problem: string): boolean {
+    this.#isHashing = false;
     const { page, count } = this.#page;
     this.#table.records.takeBack(this.#firstRecord, count);
     this.#table.setKind(page, PageKind.leaf, count);
@@ -209,6 +244,7 @@ export class LeafPage extends OpenPage {
   }
 
   #broken(problem: string): boolean {
+    this.#isHashing = false;
     const { page, count } = this.#page;
     if (this.#kind !== PageKind.leaf) this.#table.records.takeBack(this.#firstRecord, count);
     this.#table.setBroken(page, problem);

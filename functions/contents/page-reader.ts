@@ -19,7 +19,7 @@ import { Page, PageKind, PageTable, type PageTableOptions } from './page-table.t
 
 const META_PAGES = 2;
 /** Pages whose end has not come yet. Of those in use there is one at a time; free ones may overlap. */
-const MOST_OPEN = 64;
+const MOST_OPEN = 256;
 
 export class PageReader {
   readonly table: PageTable;

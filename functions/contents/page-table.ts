@@ -9,8 +9,8 @@ import { Rows } from './rows.ts';
 import { Samples, Wanted } from './samples.ts';
 
 /** With one of 4 KiB each, 64 GiB. */
-const MOST_PAGES = 16 * 1024 * 1024;
-/** 160 MiB of memory. */
+export const MOST_PAGES = 16 * 1024 * 1024;
+/** 224 MiB of memory. */
 export const MOST_REVISIONS = 8 * 1024 * 1024;
 const MOST_BEGINNINGS = 100_000;
 /** Of each of the largest objects; more than are ever shown, since nobody knows yet which of them are still there. */
@@ -39,8 +39,11 @@ export const Page = {
   lastLow: 7,
 } as const;
 
-/** A revision of a key, in the order of the pages. */
-export const Revision = { low: 0, high: 1, bytes: 2, about: 3, version: 4 } as const;
+/**
+ * A revision of a key, in the order of the pages. `crc`: the register behind its name and value, from 0 on; `main`: the
+ * lower half of its main revision.
+ */
+export const Revision = { low: 0, high: 1, bytes: 2, about: 3, version: 4, crc: 5, main: 6 } as const;
 /** Of `about`: all below is the number of its key's beginning. */
 export const TOMBSTONE_BIT = 0x8000_0000;
 export const LEASE_BIT = 0x4000_0000;
@@ -95,7 +98,7 @@ export class PageTable {
     this.root = Buffer.from(root);
     this.#root = root;
     this.#since = since;
-    this.records = new Rows(5, 'revisions', mostRevisions);
+    this.records = new Rows(7, 'revisions', mostRevisions);
   }
 
   kind(page: number): number {
@@ -134,6 +137,7 @@ export class PageTable {
     const { low, high } = hash;
     const about = (flags | beginning) >>> 0;
     this.records.setAll(row, low, high, elementBytes, about, Math.min(version, LARGEST_NUMBER));
+    this.records.set(row, Revision.main, main >>> 0);
     if (elementBytes >= this.#namedFrom) this.#keepLarge(low, high, bytes, keyStart, keyEnd, elementBytes);
     if (tombstone) return false;
     const kind = this.#kinds[beginning] ?? -1;

@@ -1,9 +1,12 @@
 // What the revisions of all keys add up to: the last one of a key is live unless it says that the key was deleted, all
 // others are history.
 
+import { shiftCrc, updateCrc } from './crc32c.ts';
+import { KEY_BUCKET } from './leaf-page.ts';
 import {
   BEGINNING_BITS,
   LEASE_BIT,
+  MOST_PAGES,
   NEW_BIT,
   type PageTable,
   Revision,
@@ -11,15 +14,23 @@ import {
   TOMBSTONE_BIT,
 } from './page-table.ts';
 import { type Resource, resourceOf } from './resources.ts';
+import { Rows } from './rows.ts';
 import { bytesOf, type Contents, type KindContents, type LargeObject, type Tally } from './types.ts';
 
 const LARGEST_SHOWN = 10;
 const FIRST_CAPACITY = 1 << 12;
+const WIDE = 0x1_0000_0000;
+/** A CRC's register before its first byte; and what it is inverted by behind the last. */
+const NOT_BEGUN = 0xffff_ffff;
+/** The bucket's, which etcd's hash begins with. */
+const KEY_NAME = Buffer.from(KEY_BUCKET);
 
 type Counted = { -readonly [Field in keyof Tally]: Tally[Field] };
 
 export class Revisions {
   readonly #table: PageTable;
+  /** In their order: the first row, how many, and the upper half of the first one's main revision. */
+  readonly #runs = new Rows(3, 'pages', MOST_PAGES);
   /** By the number of its keys' beginning; of those that were deleted or replaced, all revisions. */
   readonly #tallies: Counted[] = [];
   /** One more than the row of each key's last revision, at the place that the key's hash has; 0 where there is none. */
@@ -36,9 +47,14 @@ export class Revisions {
 
   /**
    * Rows of a page, in the order of revisions, none older than those before.
-   * @param last the main revision of the last one
+   * @param from the main revision of the first one
+   * @param last that of the last one
    */
-  add(first: number, count: number, last: number): void {
+  add(first: number, count: number, from: number, last: number): void {
+    const run = this.#runs.add(1);
+    this.#runs.set(run, 0, first);
+    this.#runs.set(run, 1, count);
+    this.#runs.set(run, 2, Math.floor(from / WIDE));
     for (let row = first; row < first + count; row++) {
       const bytes = this.#table.records.get(row, Revision.bytes);
       const about = this.#table.records.get(row, Revision.about);
@@ -82,6 +98,46 @@ export class Revisions {
     }
     const { kinds, total } = this.#byKind(root);
     return { revision: String(this.last), total, kinds, largest: largest.map((each) => this.#describe(each, root)) };
+  }
+
+  /**
+   * What etcd's HashKV says of these at the newest of their revisions (server/storage/mvcc/hash.go and key_index.go,
+   * which come to the same from 3.4 to 3.7): all that is newer than the compaction and, of what is older, each key's
+   * last revision at that moment unless the key was deleted by it.
+   * @param compacted what the member is compacted to, that revision or a later one than the file was; -1 where never
+   * @returns hexadecimal; undefined where etcd's own depends on how far it has come with a compaction
+   */
+  hash(compacted: number): string | undefined {
+    let register = updateCrc(NOT_BEGUN, KEY_NAME, 0, KEY_NAME.length);
+    let isOldLeftOut = false;
+    for (let run = 0; run < this.#runs.length; run++) {
+      const first = this.#runs.get(run, 0);
+      let upper = this.#runs.get(run, 2);
+      let before = 0;
+      for (let row = first; row < first + this.#runs.get(run, 1); row++) {
+        const lower = this.#table.records.get(row, Revision.main);
+        if (lower < before) upper++;
+        before = lower;
+        if (upper * WIDE + lower <= compacted && !this.#isLive(row)) {
+          isOldLeftOut = true;
+          continue;
+        }
+        const bytes = this.#table.records.get(row, Revision.bytes);
+        register = (shiftCrc(register, bytes) ^ this.#table.records.get(row, Revision.crc)) >>> 0;
+      }
+    }
+    // Where no key is left at all, etcd leaves out nothing of what is there.
+    if (isOldLeftOut && !this.#hasLive()) return undefined;
+    return ((register ^ NOT_BEGUN) >>> 0).toString(16).padStart(8, '0');
+  }
+
+  #isLive(row: number): boolean {
+    if ((this.#table.records.get(row, Revision.about) & TOMBSTONE_BIT) !== 0) return false;
+    return this.#lastOf[this.#placeOf(row)] === row + 1;
+  }
+
+  #hasLive(): boolean {
+    return this.#lastOf.some((entry) => entry !== 0 && this.#isLive(entry - 1));
   }
 
   #describe({ row, bytes }: { readonly row: number; readonly bytes: number }, root: string): LargeObject {

@@ -144,6 +144,11 @@ export function isFrom36(version: string | undefined): boolean {
   return isFromLine(version, 6);
 }
 
+/** Whether HashKV of such a member was held against what is made of its file here: 3.4 to 3.7, which hash the same. */
+export function hashIsKnown(version: string | undefined): boolean {
+  return isFromLine(version, 4) && !isFromLine(version, 8);
+}
+
 /** Whether it is of etcd 3's line with this minor or of a later one, by its first two numbers alone. */
 function isFromLine(version: string | undefined, line: number): boolean {
   const [, major, minor] = VERSION.exec(version ?? '') ?? [];
