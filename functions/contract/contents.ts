@@ -38,6 +38,8 @@ export const contentsSchema = z.object({
   bytes: z.number(),
   /** ISO 8601, UTC: when it was begun. Left out by an older version. */
   at: z.optional(z.string()),
+  /** How long the copy took; left out by an older version. */
+  tookMs: z.optional(z.number()),
   /** The copy was taken behind a compaction: what history it has came later. */
   isCompacted: z.optional(z.literal(true)),
   /** Decimal. */

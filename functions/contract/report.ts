@@ -127,6 +127,22 @@ export const reportSchema = z.object({
   /** Only in a dry run. */
   plan: z.optional(z.array(plannedStepSchema)),
   pruned: z.optional(z.array(prunedResourceSchema)),
+  /** The copy; left out where none was made. */
+  snapshot: z.optional(
+    z.object({
+      /** `s3://…` */
+      object: z.string(),
+      bytes: z.number(),
+      /** Hexadecimal; whose it is. */
+      memberId: z.string(),
+      /** Whether its contents were found to be those that its member says it has. */
+      proven: z.boolean(),
+      /** What that rests on; or why it is not known, or not so. */
+      proof: z.string(),
+      /** HashKV, as the member had it and the copy has it; left out where it is not proven. Decimal revisions. */
+      contentHash: z.optional(z.object({ revision: z.string(), hash: z.string(), compactRevision: z.string() })),
+    }),
+  ),
   /** What the copy was full of, with the history that it still had; left out where none was made. */
   contents: z.optional(contentsSchema),
   /**
@@ -149,6 +165,7 @@ export type ReportStep = Immutable<z.output<typeof stepSchema>>;
 export type MemberSizes = Immutable<z.output<typeof memberSizesSchema>>;
 export type ReportMember = Immutable<z.output<typeof reportMemberSchema>>;
 export type PlannedStep = Immutable<z.output<typeof plannedStepSchema>>;
+export type ReportSnapshot = Immutable<NonNullable<z.output<typeof reportSchema>['snapshot']>>;
 export type PrunedResource = Immutable<z.output<typeof prunedResourceSchema>>;
 export type RunReport = Immutable<z.output<typeof reportSchema>>;
 

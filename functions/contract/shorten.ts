@@ -46,6 +46,7 @@ function shorten(report: RunReport, textLength: number, listLength: number): Run
       .map((member) => (member.note === undefined ? member : { ...member, note: cut(member.note, textLength) })),
     steps: report.steps.slice(0, listLength).map((step) => ({ ...step, detail: cut(step.detail, textLength) })),
     plan: report.plan?.slice(0, listLength).map((step) => ({ ...step, detail: cut(step.detail, textLength) })),
+    snapshot: report.snapshot && { ...report.snapshot, proof: cut(report.snapshot.proof, textLength) },
     contents: withFewerKinds(report.contents, listLength),
     lastNight: withFewerKinds(report.lastNight, listLength),
     pruned: report.pruned?.slice(0, listLength).map((resource) => ({ ...resource, reasons: {} })),

@@ -1,6 +1,6 @@
 // R1: a night's look for voters that do not hold the same, by etcd's own hash of their contents. Changes nothing.
 import { describeError } from '../contract/errors.ts';
-import { formatBytes } from '../contract/report.ts';
+import { formatBytes, type ReportSnapshot } from '../contract/report.ts';
 import type { Journal } from '../engine/journal.ts';
 import type { Look } from '../engine/poll.ts';
 import type { EtcdCluster } from '../etcd/discovery.ts';
@@ -57,12 +57,13 @@ export async function compareVoters(
   { journal, cluster, untilMs, belowBytes }: ComparisonSetting,
   voters: readonly Voter[],
 ): Promise<Comparison> {
+  const begin = beginning(voters, journal.snapshot);
   const options = { accidents: ACCIDENTS, againSeconds: NEXT_AFTER_SECONDS, neededMs: NEEDS_MS };
   const step = await patiently<{ done: string; refused: string }, Course>(
     { journal, untilMs },
     'compare',
     options,
-    async ({ memory = NOTHING_YET }) => {
+    async ({ memory = begin }) => {
       if (Date.now() >= untilMs)
         return { outcome: 'unknown', detail: 'the maintenance window ended meanwhile', memory };
       return askNext(await cluster(), voters, belowBytes, memory);
@@ -76,7 +77,15 @@ export async function compareVoters(
 const COMPACTED =
   'not all of it is computed from what is kept, because somebody has compacted, or nobody has written since';
 
-const NOTHING_YET: Course = { answers: [], silent: {}, rounds: 0 };
+/** At the revision of the run's snapshot, whose member has answered already. */
+function beginning(voters: readonly Voter[], snapshot: ReportSnapshot | undefined): Course {
+  const { memberId, contentHash } = snapshot ?? {};
+  const voter = voters.find(({ id }) => id === memberId);
+  const course = { answers: [], silent: {}, rounds: 0 };
+  if (voter === undefined || contentHash === undefined) return course;
+  const { revision, hash, compactRevision } = contentHash;
+  return { ...course, revision, answers: [{ voter, hash, compactRevision, computed: true, tookMs: 0 }] };
+}
 
 async function askNext(
   cluster: EtcdCluster,
@@ -119,8 +128,9 @@ function conclude(voters: readonly Voter[], course: Course): Look<{ done: string
   if (kind === 'compacted-meanwhile' && rounds < ROUNDS) {
     return { outcome: 'unknown', detail: `${told}: ${COMPACTED}`, again: true, memory: next };
   }
-  // What was seen once was seen.
-  if (differed !== undefined && kind !== 'equal') return { outcome: 'refused', detail: told, data: differed };
+  // What was seen once was seen; where they agree by now, what differed may have been compacted away.
+  if (differed !== undefined && kind === 'equal') return { outcome: 'unknown', detail: `${told}; before, ${differed}` };
+  if (differed !== undefined) return { outcome: 'refused', detail: told, data: differed };
   if (kind === 'equal' && left === '') {
     const data = `all ${voters.length} voters have the same contents at revision ${revision}`;
     return { outcome: 'done', detail: told, data };

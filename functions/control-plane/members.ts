@@ -41,3 +41,8 @@ function note({ isLearner, problem, busy, shared }: ObservedMember): string | un
 export function votersOf({ members }: Observation): Voter[] {
   return members.filter(({ isLearner }) => !isLearner).map(({ id, name }) => ({ id, name: name || id }));
 }
+
+/** The largest file of a voter's, in bytes; 0 where none is known. */
+export function largestFile({ members }: Observation): number {
+  return Math.max(0, ...members.map(({ isLearner, dbSize = 0 }) => (isLearner ? 0 : dbSize)));
+}

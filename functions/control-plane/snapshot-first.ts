@@ -1,16 +1,27 @@
 // R13 in a run: the snapshot as a step, where it stands, and what a failed one means.
 import type { ClusterConfiguration } from '../contract/configuration.ts';
-import type { PlannedStep } from '../contract/report.ts';
+import type { PlannedStep, ReportSnapshot } from '../contract/report.ts';
 import type { Journal } from '../engine/journal.ts';
 import { DEFAULT_DEADLINES } from '../etcd/member-client.ts';
+import { copyNeedsMs } from './copy-time.ts';
 import { patiently } from './patience.ts';
 import { compareContents } from './same-contents.ts';
-import { type TakenSnapshot, takeSnapshot, trySnapshotStore } from './snapshot.ts';
+import {
+  SNAPSHOT_TIMEOUT_MS,
+  type SnapshotEnds,
+  type TakenSnapshot,
+  takeSnapshot,
+  trySnapshotStore,
+} from './snapshot.ts';
 import type { OpenCluster, Voter } from './voters.ts';
 
 /** The longest HashKV, and what is around it. */
 const COMPARE_NEEDS_MS = DEFAULT_DEADLINES.hashMs + 30_000;
 const WITHOUT_ONE = 'put that right, or set snapshot.onFailure to "continue" (or snapshot to false), then run again.';
+const IF_IT_DIFFERS =
+  'Either it is damaged, or the member is, in its file or in its memory. Compare the voters (etcdctl endpoint hashkv --cluster, each at the same revision), look at that node, then run again.';
+/** Beside the stream: it is proven, or what was uploaded of it is taken back. */
+const AROUND_MS = 150_000;
 /** Each may be a stream of gigabytes that broke half-way. */
 const ACCIDENTS = 2;
 
@@ -22,6 +33,8 @@ export interface SnapshotSetting {
   /** With what earlier copies were full of; undefined: not configured. */
   readonly table: string | undefined;
   readonly cluster: OpenCluster;
+  /** About how large the copy may be. */
+  readonly fileBytes: number;
   /** Milliseconds since 1970: nobody who is away is waited for any more from then on. */
   readonly untilMs?: number | undefined;
 }
@@ -35,7 +48,10 @@ export async function snapshotFirst(setting: SnapshotSetting, voters: readonly V
     return undefined;
   }
   const problem = await snapshot(setting, snapshotBucket, voters);
-  return problem && nothingChanged(problem);
+  if (problem?.differs) {
+    return `R13: the snapshot does not have the contents that its member says it has, so nothing was changed: ${problem.detail}. ${IF_IT_DIFFERS}`;
+  }
+  return problem && nothingChanged(problem.detail);
 }
 
 /**
@@ -75,22 +91,33 @@ export async function snapshotOfFirst(
   }
   const sources = compared.outcome === 'done' ? voters : voters.filter(({ id }) => id !== firstId);
   const problem = await snapshot(setting, snapshotBucket, sources, firstId);
-  return problem && `R13: no snapshot could be taken, so no second voter was defragmented: ${problem}; ${WITHOUT_ONE}`;
+  if (problem?.differs) {
+    return `R13: the snapshot does not have the contents that its member says it has, so no second voter was defragmented: ${problem.detail}. ${IF_IT_DIFFERS}`;
+  }
+  if (problem === undefined) return undefined;
+  return `R13: no snapshot could be taken, so no second voter was defragmented: ${problem.detail}; ${WITHOUT_ONE}`;
 }
 
-/** @returns what is wrong with it, where that stops the run */
+/** What is wrong with a snapshot, where that stops the run. */
+interface SnapshotProblem {
+  /** It is there, and its contents are not those of its member: that stops any run. */
+  readonly differs: boolean;
+  readonly detail: string;
+}
+
 async function snapshot(
-  { journal, configuration, cluster, table, untilMs }: SnapshotSetting,
+  { journal, configuration, cluster, table, fileBytes, untilMs }: SnapshotSetting,
   bucket: string,
   voters: readonly Voter[],
   preferredId?: string,
-): Promise<string | undefined> {
-  const step = await patiently<{ done: TakenSnapshot }>(
+): Promise<SnapshotProblem | undefined> {
+  const step = await patiently<SnapshotEnds>(
     { journal, untilMs },
     'snapshot',
-    { accidents: ACCIDENTS, lostIsAway: false },
+    { accidents: ACCIDENTS, lostIsAway: false, neededMs: AROUND_MS + copyNeedsMs(fileBytes, SNAPSHOT_TIMEOUT_MS) },
     async () =>
       takeSnapshot({
+        timeoutMs: Math.min(SNAPSHOT_TIMEOUT_MS, journal.leftMs - AROUND_MS),
         cluster: await cluster(),
         voters,
         preferredId,
@@ -101,9 +128,19 @@ async function snapshot(
         etcdPrefix: configuration.kubernetes?.etcdPrefix,
       }),
   );
-  if (step.data?.contents !== undefined) journal.tellContents(step.data.contents);
-  const goesOn = step.outcome === 'done' || !copiesFirst({ configuration, snapshotBucket: bucket });
-  return goesOn ? undefined : step.detail;
+  const { outcome, detail, data: taken } = step;
+  if (taken?.contents !== undefined) journal.tellContents(taken.contents);
+  if (taken !== undefined) journal.tellSnapshot(describeTaken(taken));
+  if (taken?.proof.kind === 'differs') return { differs: true, detail };
+  const goesOn = outcome === 'done' || !copiesFirst({ configuration, snapshotBucket: bucket });
+  return goesOn ? undefined : { differs: false, detail };
+}
+
+function describeTaken({ bucket, key, bytes, memberId, proof }: TakenSnapshot): ReportSnapshot {
+  const { kind, words, answer } = proof;
+  const proven = kind === 'proven';
+  const object = `s3://${bucket}/${key}`;
+  return { object, bytes, memberId, proven, proof: words, ...(proven && answer && { contentHash: answer }) };
 }
 
 function nothingChanged(problem: string): string {

@@ -1,5 +1,6 @@
 // R13: a snapshot before the first change, streamed from the healthiest follower straight to S3.
 
+import type { ToldBeside } from '../contents/beside.ts';
 import type { ReportContents } from '../contract/contents.ts';
 import { describeError } from '../contract/errors.ts';
 import { formatBytes } from '../contract/report.ts';
@@ -7,8 +8,10 @@ import type { StepResult } from '../engine/step.ts';
 import type { EtcdCluster } from '../etcd/discovery.ts';
 import { verifiedSnapshot } from '../etcd/snapshot.ts';
 import type { MemberClient, MemberStatus } from '../etcd/types.ts';
+import { inTime, willNotFit } from './copy-time.ts';
 import { earlierContents } from './earlier-contents.ts';
-import { AwayError, type Voter } from './voters.ts';
+import { type Proof, proveSnapshot } from './prove-snapshot.ts';
+import { AwayError, SweepStoppedError, type Voter } from './voters.ts';
 
 /** No voter is well enough to take a snapshot of: it would be of data that the cluster has moved on from. */
 class NoSnapshotSourceError extends AwayError {
@@ -46,6 +49,13 @@ export interface TakenSnapshot {
   readonly seconds: number;
   /** What was in it; undefined: that could not be told, and the step says why. */
   readonly contents?: ReportContents;
+  /** Whether it has what the member says that it has. */
+  readonly proof: Proof;
+}
+
+export interface SnapshotEnds {
+  readonly done: TakenSnapshot;
+  readonly refused: TakenSnapshot;
 }
 
 /** An invocation has 15 minutes; what a snapshot that takes too long has uploaded must be taken back within them. */
@@ -81,11 +91,13 @@ function furthestFirst(a: SnapshotSource, b: SnapshotSource): number {
 
 /**
  * The work of one durable step, which may run again after a crash: what the first try left unfinished is taken back
- * first, and what it finished stays, so that there may be two snapshots. Needs the cluster's lease.
- * @throws NoSnapshotSourceError, EtcdError, SnapshotCorruptError, SetupError, SnapshotStoreError; then there is no
- * snapshot to rely on, and no part of one is left unless the error says so
+ * first, and what it finished stays, so that there may be two snapshots. Needs the cluster's lease. `refused`: it is
+ * there, and it does not have the contents that its member says it has.
+ * @throws SweepStoppedError where it will not fit; SnapshotTooSlowError, NoSnapshotSourceError, EtcdError,
+ * SnapshotCorruptError, SetupError, SnapshotStoreError; then there is no snapshot to rely on, and no part of one is
+ * left unless the error says so
  */
-export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<{ done: TakenSnapshot }>> {
+export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<SnapshotEnds>> {
   const { clusterName, bucket, etcdPrefix, isCompacted = false, timeoutMs = SNAPSHOT_TIMEOUT_MS } = order;
   // Loaded when first needed: a run without a snapshot never pays for the S3 client, nor for the reader.
   const [{ storeSnapshot }, { ContentsBeside }] = await Promise.all([
@@ -99,6 +111,8 @@ export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<{ d
     earlierContents(order.table, clusterName),
   ]);
   const { id: memberId, name, status } = source;
+  const unfit = willNotFit(status.dbSize, SNAPSHOT_TIMEOUT_MS, earlier.nights);
+  if (unfit !== undefined) throw new SweepStoppedError(`R13: a copy of ${name} was not begun: ${unfit}`);
   const revision = String(status.revision);
   const key = `${clusterName}/${timeForKey(startedAt)}-${revision}.db`;
   const metadata = {
@@ -116,21 +130,50 @@ export async function takeSnapshot(order: SnapshotOrder): Promise<StepResult<{ d
     revision: status.revision,
     nights: earlier.nights,
   });
-  const { encryption } = await storeSnapshot({ bucket, key, metadata, timeoutMs }, beside.through(snapshot));
+  const { dbSize } = status;
+  const pieces = inTime(beside.through(snapshot), dbSize, timeoutMs);
+  const { encryption } = await storeSnapshot({ bucket, key, metadata, timeoutMs }, pieces);
 
   const { bytes, sha256 } = snapshot.summary;
   const seconds = (Date.now() - startedAt.getTime()) / 1000;
   const from = `${name}, ${source.isLeader ? 'the leader' : 'a follower'}, at revision ${revision}`;
   const what = `${formatBytes(bytes)} (${bytes} bytes) of ${from}`;
-  const { contents, problem } = beside.end();
-  const untold = problem === undefined ? earlier.untold : `; what fills it was not told: ${problem}`;
-  const detail = `s3://${bucket}/${key}: ${what}, in ${seconds.toFixed(1)} s; SHA-256 ${sha256}; encryption ${encryption}${cleared}${untold}`;
-  const data = { bucket, key, bytes, sha256, revision, memberId, seconds, ...told(contents, isCompacted) };
-  return { outcome: 'done', detail, data };
+  const read = beside.end();
+  const proof = await proofOf(source, read);
+  const untold = read.problem === undefined ? earlier.untold : `; what fills it was not told: ${read.problem}`;
+  const detail = `s3://${bucket}/${key}: ${what}, in ${seconds.toFixed(1)} s; SHA-256 ${sha256}; ${IN_WORDS[proof.kind]}: ${proof.words}; encryption ${encryption}${cleared}${untold}`;
+  const data = {
+    bucket,
+    key,
+    bytes,
+    sha256,
+    revision,
+    memberId,
+    seconds,
+    ...told(read.contents, isCompacted, seconds),
+    proof,
+  };
+  return { outcome: proof.kind === 'differs' ? 'refused' : 'done', detail, data };
 }
 
-function told(contents: ReportContents | undefined, isCompacted: boolean): Pick<TakenSnapshot, 'contents'> {
-  return contents === undefined ? {} : { contents: { ...contents, ...(isCompacted && { isCompacted }) } };
+const IN_WORDS = { proven: 'proven', differs: 'it differs', unknown: 'not proven' } as const satisfies Record<
+  Proof['kind'],
+  string
+>;
+
+function proofOf({ client, name, status }: ReachedSource, read: ToldBeside): Promise<Proof> | Proof {
+  if (read.problem !== undefined) return { kind: 'unknown', words: 'its contents were not read' };
+  const { hash, contents } = read;
+  return proveSnapshot(client, { name, version: status.version }, { revision: contents.revision, hash });
+}
+
+function told(
+  contents: ReportContents | undefined,
+  isCompacted: boolean,
+  seconds: number,
+): Pick<TakenSnapshot, 'contents'> {
+  if (contents === undefined) return {};
+  return { contents: { ...contents, tookMs: seconds * 1000, ...(isCompacted && { isCompacted }) } };
 }
 
 /**

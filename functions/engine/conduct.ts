@@ -65,6 +65,7 @@ export async function conduct(run: Conduct, work: (journal: Journal) => Promise<
     steps: [...journal.steps],
     ...(conclusion.plan !== undefined && { plan: conclusion.plan }),
     ...(conclusion.pruned !== undefined && { pruned: conclusion.pruned }),
+    ...(journal.snapshot !== undefined && { snapshot: journal.snapshot }),
     ...(journal.contents !== undefined && { contents: journal.contents }),
     ...(conclusion.lastNight !== undefined && { lastNight: conclusion.lastNight }),
     ...(conclusion.raise !== undefined && { raise: conclusion.raise }),

@@ -2,7 +2,7 @@
 import type { DurableContext } from '@aws/durable-execution-sdk-js';
 import type { ReportContents } from '../contract/contents.ts';
 import { describeError, EtcdMedicError } from '../contract/errors.ts';
-import type { ReportStep } from '../contract/report.ts';
+import type { ReportSnapshot, ReportStep } from '../contract/report.ts';
 import { type LookAgain, lookOnce, type PolledStep, type Polling, type PollState } from './poll.ts';
 import { fitResult } from './recordable.ts';
 import {
@@ -56,6 +56,7 @@ const FRESH_MS = 3_000;
 export class Journal {
   readonly steps: ReportStep[] = [];
   #contents: ReportContents | undefined;
+  #snapshot: ReportSnapshot | undefined;
   #askedAtMs = 0;
   #beganAt = new Date(0).toISOString();
   #changing = false;
@@ -77,6 +78,15 @@ export class Journal {
 
   tellContents(contents: ReportContents): void {
     this.#contents = contents;
+  }
+
+  /** The run's copy of the database. */
+  get snapshot(): ReportSnapshot | undefined {
+    return this.#snapshot;
+  }
+
+  tellSnapshot(snapshot: ReportSnapshot): void {
+    this.#snapshot = snapshot;
   }
 
   /** The lease was taken, or renewed, at this time. */

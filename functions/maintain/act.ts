@@ -8,7 +8,7 @@ import { tellContentsAlone } from '../control-plane/contents-alone.ts';
 import { lookForAlarms } from '../control-plane/disarm.ts';
 import { inspectDisks } from '../control-plane/disks.ts';
 import { look } from '../control-plane/look.ts';
-import { votersOf } from '../control-plane/members.ts';
+import { largestFile, votersOf } from '../control-plane/members.ts';
 import { nameOf, type Observation } from '../control-plane/observation.ts';
 import { type Patience, patiently } from '../control-plane/patience.ts';
 import type { ReachableRun } from '../control-plane/run-context.ts';
@@ -183,7 +183,8 @@ class Acting {
   /** R13: before anything is changed, the pruning included. */
   async #snapshot(): Promise<undefined> {
     const { reached, observation } = this.#night;
-    const unsaved = await snapshotFirst({ ...reached, untilMs: this.#patience.untilMs }, votersOf(observation));
+    const setting = { ...reached, fileBytes: largestFile(observation), untilMs: this.#patience.untilMs };
+    const unsaved = await snapshotFirst(setting, votersOf(observation));
     if (unsaved !== undefined) throw new Ended({ outcome: 'escalated', reason: unsaved });
   }
 

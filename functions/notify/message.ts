@@ -77,7 +77,8 @@ export function composeMessage(report: RunReport, place: Place): Message {
   return { subject: asciiLine(redact(subject)), body: `${withoutControls(redact(body))}\n` };
 }
 
-function facts({ cluster, workflow, outcome, trigger, dryRun, canWait, startedAt, finishedAt }: RunReport): string {
+function facts(report: RunReport): string {
+  const { cluster, workflow, outcome, trigger, dryRun, canWait, startedAt, finishedAt, snapshot } = report;
   const took = duration(Date.parse(finishedAt) - Date.parse(startedAt));
   return [
     `Cluster: ${cluster}`,
@@ -85,6 +86,7 @@ function facts({ cluster, workflow, outcome, trigger, dryRun, canWait, startedAt
     `Result: ${canWait ? 'held back by a guard, the rest is done' : WORDS[outcome].toLowerCase()}`,
     ...(trigger.source === UNKNOWN_SOURCE ? [] : [`Started by: ${startedBy(trigger)}`]),
     `When: ${startedAt.slice(0, 16).replace('T', ' ')} UTC, took ${took}`,
+    ...(snapshot ? [`Snapshot: ${snapshot.object}, ${snapshot.proven ? 'proven' : 'not proven'}`] : []),
   ].join('\n');
 }
 

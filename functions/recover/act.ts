@@ -6,11 +6,16 @@ import type { Defragmented } from '../control-plane/defragmentation.ts';
 import { canary, disarm, lookForAlarms } from '../control-plane/disarm.ts';
 import { tooMuchLiveData, whatFillsIt } from '../control-plane/live-data.ts';
 import { look } from '../control-plane/look.ts';
-import { votersOf } from '../control-plane/members.ts';
+import { largestFile, votersOf } from '../control-plane/members.ts';
 import { nameOf, type Observation } from '../control-plane/observation.ts';
 import { AWAY_SECONDS, patiently } from '../control-plane/patience.ts';
 import type { ReachableRun } from '../control-plane/run-context.ts';
-import { snapshotFirst, snapshotOfFirst, tryStoreFirst } from '../control-plane/snapshot-first.ts';
+import {
+  type SnapshotSetting,
+  snapshotFirst,
+  snapshotOfFirst,
+  tryStoreFirst,
+} from '../control-plane/snapshot-first.ts';
 import { isTurn, Stop, Sweep, type SweepStep, type SweptMember } from '../control-plane/sweep.ts';
 import type { Voter } from '../control-plane/voters.ts';
 import { GuardError } from '../engine/journal.ts';
@@ -122,15 +127,19 @@ class Acting {
     return [...copies, { action: 'prune', full, memberIds }, ...after];
   }
 
+  get #copying(): SnapshotSetting {
+    return { ...this.#recovery, fileBytes: largestFile(this.#observation) };
+  }
+
   /** R13. @returns why nothing may be changed */
   async #beforeAll({ action }: Extract<ActStep, { action: 'snapshot' | 'try-store' }>): Promise<string | undefined> {
-    if (action === 'snapshot') return await snapshotFirst(this.#recovery, this.#voters);
-    return await tryStoreFirst(this.#recovery);
+    if (action === 'snapshot') return await snapshotFirst(this.#copying, this.#voters);
+    return await tryStoreFirst(this.#copying);
   }
 
   /** R13. @throws Stop */
   async #copy({ memberId, revision }: CopyStep): Promise<undefined> {
-    const problem = await snapshotOfFirst(this.#recovery, this.#voters, memberId, BigInt(revision));
+    const problem = await snapshotOfFirst(this.#copying, this.#voters, memberId, BigInt(revision));
     if (problem !== undefined) throw new Stop(`${problem} ${this.sweep.done()}`);
   }
 

@@ -40,6 +40,7 @@ const TAILS: readonly string[] = [
   'Compacted: …; defragmented: ….',
   'Left alone: ….',
   'Before it, ….',
+  'Either it is damaged, or the member is',
   'Whether all voters have the same contents was not told: ….',
   'Look at some of them; if they are stale indeed, allow it for one run',
   // Of the guard: whether none or no more were deleted.

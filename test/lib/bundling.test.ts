@@ -21,7 +21,7 @@ const BUDGETS = {
   // Proofs of identity, waiting for who is away, rights, and matching nodes are 37 kB of it, telling a copy's contents
   // 15 kB.
   recover: 1_360_000,
-  maintain: 1_340_000,
+  maintain: 1_345_000,
   prune: 1_650_000,
   probe: 900_000,
   notify: 450_000,

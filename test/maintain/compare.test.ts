@@ -1,6 +1,7 @@
 // R1: a night looks whether the voters hold the same, and changes nothing where they do not. Real etcd.
 import { readFile } from 'node:fs/promises';
 import { afterEach, describe, expect, it } from 'vitest';
+import { startAws } from '../../lab/aws/stand-in.ts';
 import { snapshotOfState } from '../../lab/control-plane/alarms.ts';
 import { within, withMember } from '../../lab/control-plane/client.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
@@ -57,6 +58,27 @@ describe('maintain, where it compares the voters', () => {
     expect(report.reason).toMatch(/Before it, all 3 voters have the same contents at revision \d+\.$/);
     expect(outcomes(report)).toMatchObject({ compare: 'done', compact: 'done' });
     expect(after.map((count, index) => count - (before[index] ?? 0))).toEqual([1, 1, 1]);
+  });
+
+  it('R13: compares them at the revision of the snapshot, whose member it does not ask twice', async () => {
+    const aws = await startAws();
+    aws.enter();
+    try {
+      const here = await start();
+      const before = await Promise.all(here.endpoints.map((endpoint) => hashed(here, endpoint)));
+
+      const report = await maintainPlane(here);
+
+      const after = await Promise.all(here.endpoints.map((endpoint) => hashed(here, endpoint)));
+      const { contentHash, ...snapshot } = report.snapshot ?? {};
+      expect(report.outcome, report.reason).toBe('maintained');
+      expect(snapshot).toMatchObject({ proven: true, proof: expect.stringMatching(/^by HashKV of cp-\d at revision/) });
+      expect(report.reason).toContain(`all 3 voters have the same contents at revision ${contentHash?.revision}`);
+      expect(report.steps.find(({ name }) => name === 'compare')?.detail.split(`${contentHash?.hash}`)).toHaveLength(4);
+      expect(after.map((count, index) => count - (before[index] ?? 0))).toEqual([1, 1, 1]);
+    } finally {
+      await aws.stop();
+    }
   });
 
   it('leaves it out where that is switched off', async () => {
