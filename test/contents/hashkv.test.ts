@@ -6,6 +6,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ContentsReader } from '../../functions/contents/contents.ts';
 import { connectMember } from '../../functions/etcd/member-client.ts';
+import { verifiedSnapshot } from '../../functions/etcd/snapshot.ts';
 import { within, withMember } from '../../lab/control-plane/client.ts';
 import { startControlPlane } from '../../lab/control-plane/control-plane.ts';
 import { versionsHere } from '../../lab/control-plane/etcd-versions.ts';
@@ -33,9 +34,16 @@ describe.each(await versionsHere(['3.4.23', '3.5.30', '3.6.16', '3.7.3']))("a fi
     return file;
   }
 
-  async function read(file: string) {
+  async function readStream() {
+    await using member = connectMember({ endpoint });
+    return await told(verifiedSnapshot(member.snapshot()));
+  }
+
+  const read = (file: string) => told(createReadStream(file));
+
+  async function told(pieces: AsyncIterable<Buffer>) {
     const reader = new ContentsReader();
-    for await (const piece of createReadStream(file)) reader.write(piece);
+    for await (const piece of pieces) reader.write(piece);
     const { revision, total } = reader.end();
     return { revision: BigInt(revision), total, hash: (compacted: bigint) => reader.hash(compacted) };
   }
@@ -122,29 +130,30 @@ describe.each(await versionsHere(['3.4.23', '3.5.30', '3.6.16', '3.7.3']))("a fi
   });
 
   it('is HashKV in the middle of a compaction, and of a member that was killed in it', async () => {
-    await writeVariedKeys(plane);
-    await change('/registry/pods/default/other', 'last');
-    const { revision } = await read(await save('before.db'));
-    const compaction = compact(revision - 3n).catch(() => {});
-    await wait(300);
-    const middle = await read(await save('middle.db'));
-    const answer = await hashKv(revision);
-    await plane.stopMember('cp-1', 'SIGKILL');
-    await compaction;
-    const copy = join(plane.directory, 'killed.db');
-    await copyFile(plane.member('cp-1').dbFile, copy);
-    const killed = await read(copy);
-    plane.startMember('cp-1');
-    await plane.ready();
-    const afterwards = await hashKv(revision);
+    for (let attempt = 1; ; attempt++) {
+      await writeVariedKeys(plane);
+      await change('/registry/pods/default/other', `last ${attempt}`);
+      const { revision } = await read(await save('before.db'));
+      const compaction = compact(revision - 3n).catch(() => {});
+      await wait(200 / attempt);
+      const [middle, answer] = await Promise.all([readStream(), hashKv(revision)]);
+      await plane.stopMember('cp-1', 'SIGKILL');
+      await compaction;
+      const copy = join(plane.directory, 'killed.db');
+      await copyFile(plane.member('cp-1').dbFile, copy);
+      const killed = await read(copy);
+      plane.startMember('cp-1');
+      await plane.ready();
+      const afterwards = await hashKv(revision);
 
-    expect(answer.compactRevision).toBe(revision - 3n);
-    expect(afterwards).toEqual(answer);
-    // Some of what is compacted is still there.
-    expect(middle.total.revisions).toBeGreaterThan(10);
-    expect(killed.total.revisions).toBeGreaterThan(10);
-    expect(middle.hash(answer.compactRevision)).toBe(answer.hash);
-    expect(killed.hash(answer.compactRevision)).toBe(answer.hash);
+      expect(answer.compactRevision).toBe(revision - 3n);
+      expect(afterwards).toEqual(answer);
+      expect(middle.hash(answer.compactRevision)).toBe(answer.hash);
+      expect(killed.hash(answer.compactRevision)).toBe(answer.hash);
+      // Some of what is compacted is still there: on a busy machine it may be through before it is killed.
+      if (killed.total.revisions > 10) break;
+      expect(attempt).toBeLessThan(5);
+    }
   });
 
   it('is not told where no key is left, since etcd then hashes what its compaction has not come to', async () => {
