@@ -1,5 +1,5 @@
-// Reports of a producer that was uninstalled fill etcd, and nobody is awake. All other floods are test/whole's: this one
-// needs no garbage collector, and a cluster that knows nothing of Trivy.
+// Reports of a producer that was uninstalled fill etcd, and nobody is awake. All other floods are test/whole's: this
+// one needs no garbage collector, and a cluster that knows nothing of Trivy.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { recordProducers } from '../../functions/aws/producer-records.ts';
 import type { RunReport } from '../../functions/contract/report.ts';
