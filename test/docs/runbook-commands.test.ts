@@ -138,6 +138,7 @@ describe('the commands of the runbook', () => {
         const id = /member (promote|remove)/.test(typed) ? learnerId : (follower?.id ?? '');
         const filled = typed
           .replace('<common name>', 'somebody')
+          .replace('<key>', '/registry/pods/default/a')
           .replace(/<id[^>]*>/, id)
           .replace('/var/lib/etcd/rescue.db', join(directory, `${version}-${state}.db`));
         // A member that has just joined is caught up a moment later: etcd says so, and the page to do it then.
