@@ -47,10 +47,11 @@ const SCENARIOS = [
   'test/contents/{hashkv,judged}.test.ts',
   'test/docs/runbook-commands.test.ts',
   'test/engine/official-runner.test.ts',
-  'test/etcd/{client-http-urls,keyspace}.test.ts',
-  'test/maintain/{alarm-path,compare}.test.ts',
+  'test/etcd/{client-http-urls,identity,keyspace}.test.ts',
+  'test/maintain/{alarm-path,compare,nodes}.test.ts',
+  'test/probe/stranger.test.ts',
   'test/prune/{crash,unreadable}.test.ts',
-  'test/recover/{dispatch,names,never-started,no-quorum,nodes,on-the-way,rights,rolling-upgrade,shared-address,somebody-defragments,streams,versions}.test.ts',
+  'test/recover/{copy-order,dispatch,names,never-started,no-quorum,nodes,on-the-way,rights,rolling-upgrade,shared-address,somebody-defragments,streams,versions}.test.ts',
   'test/snapshot/{proof,take}.test.ts',
 ];
 
