@@ -1,9 +1,8 @@
 // What each copy of a cluster's database was full of, in the state table: an item a copy, of a few kB.
 import { type KeptContents, keptContentsSchema } from '../contract/contents.ts';
-import { SetupError } from '../contract/errors.ts';
 import { tryJson } from '../contract/json.ts';
-import { clientDefaults, isSetupProblem } from './client.ts';
-import { CONTENTS_RECORD, HistoryError } from './history.ts';
+import { CONTENTS_RECORD } from './history.ts';
+import { newestRecords } from './records.ts';
 
 /** Two weeks of nights, with some recoveries among them. */
 const MOST_READ = 20;
@@ -21,26 +20,11 @@ export interface ReadContents {
  * @throws HistoryError when the table did not answer
  */
 export async function readContentsHistory(table: string, cluster: string): Promise<ReadContents> {
-  const { DynamoDBClient, QueryCommand } = await import('@aws-sdk/client-dynamodb');
-  const client = new DynamoDBClient(clientDefaults);
-  try {
-    const { Items = [] } = await client.send(
-      new QueryCommand({
-        TableName: table,
-        KeyConditionExpression: '#cluster = :cluster AND begins_with(#record, :contents)',
-        ProjectionExpression: '#kept',
-        ExpressionAttributeNames: { '#cluster': 'cluster', '#record': 'record', '#kept': 'contents' },
-        ExpressionAttributeValues: { ':cluster': { S: cluster }, ':contents': { S: CONTENTS_RECORD } },
-        ScanIndexForward: false,
-        Limit: MOST_READ,
-      }),
-    );
-    const nights = Items.flatMap(({ contents }) => keptContentsSchema.safeParse(tryJson(contents?.S ?? '')).data ?? []);
-    return { nights, unreadable: Items.length - nights.length };
-  } catch (cause) {
-    const message = `history of ${cluster} in table ${table}: earlier contents could not be read`;
-    throw isSetupProblem(cause) ? new SetupError(message, { cause }) : new HistoryError(message, { cause });
-  } finally {
-    client.destroy();
-  }
+  const items = await newestRecords(
+    table,
+    { cluster, prefix: CONTENTS_RECORD, attributes: ['contents'], most: MOST_READ },
+    `history of ${cluster} in table ${table}: earlier contents could not be read`,
+  );
+  const nights = items.flatMap(({ contents }) => keptContentsSchema.safeParse(tryJson(contents?.S ?? '')).data ?? []);
+  return { nights, unreadable: items.length - nights.length };
 }

@@ -5,6 +5,7 @@ import { tryJson } from '../contract/json.ts';
 import { PRODUCER_NAMES, type Producer } from '../contract/kinds.ts';
 import { clientDefaults, isSetupProblem } from './client.ts';
 import { HistoryError } from './history.ts';
+import { newestRecords } from './records.ts';
 
 /** A look at a complete list of Deployments. */
 export interface ProducerRecord {
@@ -39,9 +40,16 @@ export async function recordProducers(
     producers: { S: JSON.stringify(producers) },
     expiresAtEpochSeconds: { N: String(expiresAtEpochSeconds) },
   };
-  await withTable(`${table}: which operators there are could not be recorded for ${cluster}`, async (sdk, client) => {
-    await client.send(new sdk.PutItemCommand({ TableName: table, Item: item }));
-  });
+  const { DynamoDBClient, PutItemCommand } = await import('@aws-sdk/client-dynamodb');
+  const client = new DynamoDBClient(clientDefaults);
+  try {
+    await client.send(new PutItemCommand({ TableName: table, Item: item }));
+  } catch (cause) {
+    const message = `table ${table}: which operators there are could not be recorded for ${cluster}`;
+    throw isSetupProblem(cause) ? new SetupError(message, { cause }) : new HistoryError(message, { cause });
+  } finally {
+    client.destroy();
+  }
 }
 
 /**
@@ -51,38 +59,13 @@ export async function recordProducers(
  * @throws HistoryError when the table did not answer
  */
 export async function readProducers(table: string, cluster: string): Promise<readonly ProducerRecord[]> {
-  return withTable(`${table}: which operators ${cluster} had could not be read`, async (sdk, client) => {
-    const { Items = [] } = await client.send(
-      new sdk.QueryCommand({
-        TableName: table,
-        KeyConditionExpression: '#cluster = :cluster AND begins_with(#record, :prefix)',
-        ExpressionAttributeNames: { '#cluster': 'cluster', '#record': 'record' },
-        ExpressionAttributeValues: { ':cluster': { S: cluster }, ':prefix': { S: PREFIX } },
-        ScanIndexForward: false,
-        Limit: RECORDS_READ,
-      }),
-    );
-    return Items.flatMap(({ record, producers }) => {
-      const read = z.safeParse(recordSchema, tryJson(producers?.S ?? ''));
-      return read.success ? [{ at: (record?.S ?? '').slice(PREFIX.length), producers: read.data }] : [];
-    });
+  const items = await newestRecords(
+    table,
+    { cluster, prefix: PREFIX, attributes: ['record', 'producers'], most: RECORDS_READ },
+    `table ${table}: which operators ${cluster} had could not be read`,
+  );
+  return items.flatMap(({ record, producers }) => {
+    const read = z.safeParse(recordSchema, tryJson(producers?.S ?? ''));
+    return read.success ? [{ at: (record?.S ?? '').slice(PREFIX.length), producers: read.data }] : [];
   });
-}
-
-type Sdk = typeof import('@aws-sdk/client-dynamodb');
-
-async function withTable<Result>(
-  what: string,
-  work: (sdk: Sdk, client: InstanceType<Sdk['DynamoDBClient']>) => Promise<Result>,
-): Promise<Result> {
-  const sdk = await import('@aws-sdk/client-dynamodb');
-  const client = new sdk.DynamoDBClient(clientDefaults);
-  try {
-    return await work(sdk, client);
-  } catch (cause) {
-    const message = `table ${what}`;
-    throw isSetupProblem(cause) ? new SetupError(message, { cause }) : new HistoryError(message, { cause });
-  } finally {
-    client.destroy();
-  }
 }

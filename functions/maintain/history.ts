@@ -1,14 +1,13 @@
 // What earlier runs on this cluster tell of how fast its members are defragmented: read from the reports in the state
 // table.
 import * as z from 'zod/mini';
-import { clientDefaults, isSetupProblem } from '../aws/client.ts';
-import { HistoryError } from '../aws/history.ts';
-import { InvalidInputError, SetupError } from '../contract/errors.ts';
+import { newestRecords } from '../aws/records.ts';
+import { InvalidInputError } from '../contract/errors.ts';
 import { memberSizesSchema, reportMemberSchema, stepSchema } from '../contract/report.ts';
 import { validate } from '../contract/validate.ts';
 import type { SeenRate } from './stall.ts';
 
-/** A month of nights with pruning before each; DynamoDB ends the answer at 1 MB in any case. */
+/** A month of nights with pruning before each. */
 const REPORTS_READ = 60;
 /**
  * Of a file below this most of the time goes into everything but writing it, so that it tells nothing of a large one.
@@ -69,27 +68,12 @@ export async function readRates({
 
 /** @returns the newest reports' JSON, newest first */
 async function readReports(table: string, cluster: string): Promise<string[]> {
-  const { DynamoDBClient, QueryCommand } = await import('@aws-sdk/client-dynamodb');
-  const client = new DynamoDBClient(clientDefaults);
-  try {
-    const { Items = [] } = await client.send(
-      new QueryCommand({
-        TableName: table,
-        KeyConditionExpression: '#cluster = :cluster AND begins_with(#record, :run)',
-        ProjectionExpression: '#report',
-        ExpressionAttributeNames: { '#cluster': 'cluster', '#record': 'record', '#report': 'report' },
-        ExpressionAttributeValues: { ':cluster': { S: cluster }, ':run': { S: 'run#' } },
-        ScanIndexForward: false,
-        Limit: REPORTS_READ,
-      }),
-    );
-    return Items.map(({ report }) => report?.S ?? '');
-  } catch (cause) {
-    const message = `history of ${cluster} in table ${table}: earlier reports could not be read`;
-    throw isSetupProblem(cause) ? new SetupError(message, { cause }) : new HistoryError(message, { cause });
-  } finally {
-    client.destroy();
-  }
+  const items = await newestRecords(
+    table,
+    { cluster, prefix: 'run#', attributes: ['report'], most: REPORTS_READ },
+    `history of ${cluster} in table ${table}: earlier reports could not be read`,
+  );
+  return items.map(({ report }) => report?.S ?? '');
 }
 
 /** @returns undefined where the report could not be understood */
