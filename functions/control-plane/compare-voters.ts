@@ -7,6 +7,7 @@ import type { EtcdCluster } from '../etcd/discovery.ts';
 import { EtcdTimeoutError, isCompacted } from '../etcd/errors.ts';
 import { DEFAULT_DEADLINES } from '../etcd/member-client.ts';
 import type { MemberClient, MemberStatus } from '../etcd/types.ts';
+import { computedHash } from './computed-hash.ts';
 import { type HashAnswer, judgeHashes } from './content-hashes.ts';
 import { patiently } from './patience.ts';
 import type { OpenCluster, Voter } from './voters.ts';
@@ -171,13 +172,9 @@ async function hashOf(
   voter: Voter,
   revision: bigint,
 ): Promise<{ readonly answer: HashAnswer; readonly lost?: string }> {
-  const beganMs = performance.now();
   try {
-    const { hash, compactRevision } = await client.contentHash(revision);
-    const tookMs = Math.round(performance.now() - beganMs);
-    // After it, so that it holds for the answer, too: nothing that new was compacted, so nothing is remembered of it.
-    const computed = compactRevision < revision && (await client.canReadAt(revision - 1n));
-    return { answer: { voter, hash, compactRevision: String(compactRevision), computed, tookMs } };
+    const { compactRevision, ...answer } = await computedHash(client, revision);
+    return { answer: { voter, ...answer, compactRevision: String(compactRevision) } };
   } catch (error) {
     const problem = describeError(error);
     if (isCompacted(error)) return { answer: { voter, problem, compacted: true } };

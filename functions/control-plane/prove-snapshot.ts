@@ -2,6 +2,7 @@
 import { describeError } from '../contract/errors.ts';
 import { hashIsKnown } from '../contract/versions.ts';
 import type { MemberClient } from '../etcd/types.ts';
+import { computedHash } from './computed-hash.ts';
 
 /** What is known of a snapshot's contents: plain data that goes through checkpoints. */
 export interface Proof {
@@ -37,9 +38,7 @@ export async function proveSnapshot(
   const revision = read.revision === '0' ? 1n : BigInt(read.revision);
   try {
     for (let asked = 1; ; asked++) {
-      const { hash, compactRevision } = await member.contentHash(revision);
-      // After it, so that it holds for the answer, too: nothing that new was compacted, so nothing is remembered of it.
-      const computed = compactRevision < revision && (await member.canReadAt(revision - 1n));
+      const { hash, compactRevision, computed } = await computedHash(member, revision);
       const at = `at revision ${revision} (compacted to ${compactRevision})`;
       if (!computed) return untold(`nothing newer than what was compacted, ${at}, is in it`);
       const ours = read.hash(compactRevision);

@@ -1,11 +1,10 @@
 // R13: that one voter has the same contents as all others, by etcd's own hash of them. Changes nothing.
 import type { StepResult } from '../engine/step.ts';
+import { computedHash } from './computed-hash.ts';
 import { clientOf, connectAll, type OpenCluster, type Voter } from './voters.ts';
 
 /**
  * HashKV of every voter at one revision, which each of them has by now.
- * From 3.5 on etcd remembers the hash that it made at a compaction, and answers with it, and with what was compacted
- * before, whoever asks at that revision or an older one: so nothing newer than `revision - 1` may have been compacted.
  * @param revision the one after the revision that all of them were compacted to
  * @returns `refused` where they differ; `unknown` where it can't be told, since somebody has compacted, too
  * @throws AwayError, EtcdError
@@ -20,11 +19,12 @@ export async function compareContents(
   const compacted = revision - 1n;
   const answers = await Promise.all(
     voters.map(async (voter) => {
-      const client = clientOf(cluster, voter);
-      const { hash, compactRevision } = await client.contentHash(revision);
-      // After it, so that it holds for the answer, too.
-      const computed = compactRevision === compacted && (await client.canReadAt(compacted));
-      return { hash, computed, words: `${voter.name} ${hash} (compacted to ${compactRevision})` };
+      const { hash, compactRevision, computed } = await computedHash(clientOf(cluster, voter), revision);
+      return {
+        hash,
+        computed: computed && compactRevision === compacted,
+        words: `${voter.name} ${hash} (compacted to ${compactRevision})`,
+      };
     }),
   );
   const told = `at revision ${revision} etcd's HashKV of the voters is ${answers.map(({ words }) => words).join(', ')}`;
