@@ -66,7 +66,7 @@ function readArguments(args: readonly string[]) {
 }
 
 async function fromFile(file: string, prefix: string | undefined): Promise<ToldContents> {
-  const reader = new ContentsReader({ root: rootOf(prefix) });
+  const reader = new ContentsReader({ root: rootOf(prefix), hashes: false });
   const { size } = await stat(file).catch((cause: unknown) => {
     throw new InvalidInputError(file, ['found no file that can be read, expected a snapshot'], { cause });
   });
@@ -105,7 +105,10 @@ async function fromMember(config: string, prefix: string | undefined): Promise<T
   const voters = cluster.members.filter(({ isLearner }) => !isLearner);
   const { id, name, client, status } = await findSource({ cluster, voters });
   process.stderr.write(`reading the Snapshot stream of ${name}, ${formatBytes(status.dbSize)} …\n`);
-  const reader = new ContentsReader({ root: rootOf(prefix ?? configuration.kubernetes?.etcdPrefix) });
+  const reader = new ContentsReader({
+    root: rootOf(prefix ?? configuration.kubernetes?.etcdPrefix),
+    hashes: false,
+  });
   for await (const piece of verifiedSnapshot(client.snapshot())) reader.write(piece);
   return { cluster: configuration.name, member: { id, name, version: status.version }, ...reader.end() };
 }

@@ -29,7 +29,7 @@ export interface BesideOptions {
   readonly revision: bigint;
   /** Earlier copies, the newest first, that growth is counted from. @default none */
   readonly nights?: readonly KeptContents[];
-  /** There is no copy that could be held up. @default false */
+  /** There is no copy that could be held up, nor proven. @default false */
   readonly isAlone?: boolean;
 }
 
@@ -51,6 +51,7 @@ export class ContentsBeside {
       root,
       mostRevisions: MOST_REVISIONS,
       since: before && Number(before.revision),
+      hashes: !isAlone,
     });
   }
 

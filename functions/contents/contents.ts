@@ -15,18 +15,27 @@ export interface ContentsOptions {
   readonly mostRevisions?: number;
   /** The newest revision of an earlier look: keys that came later are counted apart. @default none is later */
   readonly since?: number | undefined;
+  /** Whether `hash` will be asked. @default true */
+  readonly hashes?: boolean;
 }
 
 /** Takes a file as it comes, piece by piece. */
 export class ContentsReader {
   readonly #reader: PageReader;
   readonly #root: string;
+  readonly #hashes: boolean;
   #revisions: Revisions | undefined;
 
   constructor(options: ContentsOptions = {}) {
-    const { root = REGISTRY, mostRevisions = MOST_REVISIONS, since = Number.POSITIVE_INFINITY } = options;
+    const {
+      root = REGISTRY,
+      mostRevisions = MOST_REVISIONS,
+      since = Number.POSITIVE_INFINITY,
+      hashes = true,
+    } = options;
     this.#root = root;
-    this.#reader = new PageReader({ root, mostRevisions, since });
+    this.#hashes = hashes;
+    this.#reader = new PageReader({ root, mostRevisions, since, hashes });
   }
 
   /**
@@ -52,7 +61,7 @@ export class ContentsReader {
    * @returns hexadecimal; undefined where it can't be told
    */
   hash(compacted: bigint): string | undefined {
-    return this.#revisions?.hash(Number(compacted));
+    return this.#hashes ? this.#revisions?.hash(Number(compacted)) : undefined;
   }
 }
 
@@ -61,7 +70,7 @@ export class ContentsReader {
  * @throws ContentsError; what `file` throws
  */
 export async function readContents(file: AsyncIterable<Buffer>): Promise<Contents> {
-  const reader = new ContentsReader();
+  const reader = new ContentsReader({ hashes: false });
   for await (const piece of file) reader.write(piece);
   return reader.end();
 }

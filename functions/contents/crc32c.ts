@@ -66,9 +66,8 @@ const POWERS: Uint32Array[] = [];
 function powerOf(place: number, digit: number): number {
   for (let made = POWERS.length; made <= place; made++) {
     // x⁸, or the one before it to the power of 256.
-    let unit = ONE;
-    if (made === 0) unit = shiftBits(ONE, 8);
-    else unit = multiply(POWERS[made - 1]?.[255] ?? 0, POWERS[made - 1]?.[1] ?? 0);
+    const [before] = POWERS.slice(-1);
+    const unit = before === undefined ? shiftBits(ONE, 8) : multiply(before[255] ?? 0, before[1] ?? 0);
     const powers = new Uint32Array(256).fill(ONE, 0, 1);
     for (let power = 1; power < 256; power++) powers[power] = multiply(powers[power - 1] ?? 0, unit);
     POWERS.push(powers);

@@ -114,7 +114,7 @@ export class LeafPage extends OpenPage {
     else if (firstName === REVISION_BYTES || firstName === REVISION_BYTES + 1) this.#kind = PageKind.revisions;
     else return this.#finish();
     this.#firstRecord = this.#table.records.add(count);
-    this.#isHashing = this.#kind === PageKind.revisions;
+    this.#isHashing = this.#table.hashes && this.#kind === PageKind.revisions;
     this.#hashed = this.#at;
     this.#hashedElementEnd = this.#at;
     return this.#next();
@@ -216,7 +216,7 @@ export class LeafPage extends OpenPage {
       if (keyValue.problem !== undefined) return false;
       const isSample = this.#table.setRevision(first + index, bytes, keyValue, whole);
       if (isSample) this.#table.sample(first + index, bytes, keyValue, at + whole);
-      this.#table.records.set(first + index, Revision.crc, updateCrc(0, bytes, at, at + whole));
+      if (this.#table.hashes) this.#table.records.set(first + index, Revision.crc, updateCrc(0, bytes, at, at + whole));
       this.#main = keyValue.main;
       at += whole;
     }

@@ -70,10 +70,13 @@ export interface PageTableOptions {
   readonly mostRevisions: number;
   /** Keys that came into being after this revision are told apart. */
   readonly since: number;
+  /** Whether each revision's CRC is made. */
+  readonly hashes: boolean;
 }
 
 export class PageTable {
   readonly root: Buffer;
+  readonly hashes: boolean;
   readonly pages = new Rows(8, 'pages', MOST_PAGES);
   /** Of revisions and of buckets. */
   readonly records: Rows;
@@ -94,7 +97,8 @@ export class PageTable {
   /** Hashes' upper halves and sizes, by the lower ones: which names were kept last. */
   readonly #recent = new Uint32Array(2 * RECENT);
 
-  constructor({ root, mostRevisions, since }: PageTableOptions) {
+  constructor({ root, mostRevisions, since, hashes }: PageTableOptions) {
+    this.hashes = hashes;
     this.root = Buffer.from(root);
     this.#root = root;
     this.#since = since;
