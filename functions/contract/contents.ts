@@ -81,3 +81,23 @@ export const keptContentsSchema = z.object({
 });
 export type KeptContents = Immutable<z.output<typeof keptContentsSchema>>;
 export type ContentsGrowth = Immutable<z.output<typeof growthSchema>>;
+
+type Held = Pick<ReportContents['kinds'][number], 'liveBytes' | 'historyBytes'>;
+
+/** Of the file, what is live and what is not. */
+export function heldBytes({ liveBytes, historyBytes }: Held): number {
+  return liveBytes + historyBytes;
+}
+
+/** @param copies newest first. @returns the newest that was taken before its history was compacted away */
+export function newestWithHistory(copies: readonly KeptContents[]): KeptContents | undefined {
+  return copies.find(({ isCompacted }) => !isCompacted);
+}
+
+/** Below this many writes a minute nobody is to be asked about them. */
+export const WORTH_A_MINUTE = 0.1;
+
+/** "0.25", "310", "1,200". */
+export function formatPerMinute(perMinute: number): string {
+  return perMinute < 10 ? perMinute.toPrecision(2) : Math.round(perMinute).toLocaleString('en-US');
+}

@@ -1,5 +1,5 @@
 // What fills the database, in the few lines that are read on a phone: which kind, how many bytes, who writes it.
-import type { ReportContents } from '../contract/contents.ts';
+import { formatPerMinute, heldBytes, type ReportContents, WORTH_A_MINUTE } from '../contract/contents.ts';
 import { formatBytes, type RunReport } from '../contract/report.ts';
 import { list } from './figures.ts';
 
@@ -9,8 +9,6 @@ const WORTH_SHARE = 0.03;
 const MANAGERS = 2;
 const LONGEST_NAME = 60;
 const LONGEST_KIND = 80;
-/** Below this many writes a minute nobody is to be asked about them. */
-const WORTH_A_MINUTE = 0.1;
 
 type Kind = ReportContents['kinds'][number];
 
@@ -30,7 +28,7 @@ export function describeContents({ contents, lastNight, members, startedAt }: Ru
 
 function ofCopy(contents: ReportContents, historyBytes: number | undefined): string {
   const { isCompacted, bytes, freeBytes, kinds } = contents;
-  const data = contents.liveBytes + contents.historyBytes;
+  const data = heldBytes(contents);
   const free = freeBytes > data ? [`free pages, which a defragmentation gives back: ${formatBytes(freeBytes)}`] : [];
   const before = historyBytes === undefined ? '' : `, besides ${formatBytes(historyBytes)} of history before`;
   const title = isCompacted ? `What is live (${formatBytes(bytes)} in all${before}):` : 'What fills it:';
@@ -44,11 +42,11 @@ function historyBefore({ isCompacted, bytes }: ReportContents, members: RunRepor
 }
 
 function kindsOf(contents: ReportContents): readonly string[] {
-  const held = contents.liveBytes + contents.historyBytes;
-  const worth = contents.kinds.filter((kind, index) => index === 0 || bytesOf(kind) >= WORTH_SHARE * held);
+  const held = heldBytes(contents);
+  const worth = contents.kinds.filter((kind, index) => index === 0 || heldBytes(kind) >= WORTH_SHARE * held);
   const shown = worth.slice(0, MOST_KINDS);
   const others = contents.kinds.length - shown.length + contents.otherKinds;
-  const rest = held - shown.reduce((sum, kind) => sum + bytesOf(kind), 0);
+  const rest = held - shown.reduce((sum, kind) => sum + heldBytes(kind), 0);
   return [
     ...shown.map((kind) => describeKind(kind, contents)),
     ...(others > 0 ? [`${others} other ${others === 1 ? 'kind' : 'kinds'}: ${formatBytes(rest)}`] : []),
@@ -59,7 +57,7 @@ function kindsOf(contents: ReportContents): readonly string[] {
 function describeKind(kind: Kind, { bytes, isCompacted }: ReportContents): string {
   const { resource, namespaces, historyBytes } = kind;
   const where = namespaces > 1 ? ` in ${namespaces} namespaces` : '';
-  const held = bytesOf(kind);
+  const held = heldBytes(kind);
   const history = isCompacted ? [] : [`${Math.round((100 * historyBytes) / Math.max(1, held))} % of it history`];
   const words = [`${formatBytes(held)} of ${formatBytes(bytes)}`, ...history, ...writtenBy(kind), ...rateOf(kind)];
   return `${cut(resource, LONGEST_KIND)}${where}: ${words.join(', ')}`;
@@ -82,9 +80,7 @@ function writtenBy({ writers }: Kind): readonly string[] {
 function rateOf({ growth }: Kind): readonly string[] {
   if (growth === undefined || growth.writesPerMinute < WORTH_A_MINUTE) return [];
   const { writesPerMinute, since } = growth;
-  const rate =
-    writesPerMinute < 10 ? writesPerMinute.toPrecision(2) : Math.round(writesPerMinute).toLocaleString('en-US');
-  return [`${rate} a minute or more since ${dayOf(since)}`];
+  return [`${formatPerMinute(writesPerMinute)} a minute or more since ${dayOf(since)}`];
 }
 
 function ageOf({ at = '' }: ReportContents, startedAt: string): string {
@@ -98,10 +94,6 @@ const DAYS = ['Sunday', 'Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 
 /** "Tuesday, 2026-03-03": the day in the reader's words, and which one it was. */
 function dayOf(at: string): string {
   return `${DAYS[new Date(at).getUTCDay()] ?? ''}, ${at.slice(0, 10)}`;
-}
-
-function bytesOf({ liveBytes, historyBytes }: Pick<Kind, 'liveBytes' | 'historyBytes'>): number {
-  return liveBytes + historyBytes;
 }
 
 function cut(text: string, length: number): string {

@@ -1,5 +1,5 @@
 // What fills the database and how long that can go on, by the newest copy that a night has told. Pure.
-import type { KeptContents } from '../contract/contents.ts';
+import { heldBytes, type KeptContents } from '../contract/contents.ts';
 import { formatBytes } from '../contract/report.ts';
 
 type Kind = KeptContents['kinds'][number];
@@ -15,7 +15,7 @@ const MOST_DAYS = 365;
 export function describeFilling({ at, bytes, kinds, liveBytes }: KeptContents, quotaBytes: number | undefined): string {
   const [largest] = kinds;
   if (largest === undefined) return '';
-  const held = largest.liveBytes + largest.historyBytes;
+  const held = heldBytes(largest);
   const history = `${Math.round((100 * largest.historyBytes) / Math.max(1, held))} % of it history`;
   const most = `${largest.resource}, ${formatBytes(held)} of ${formatBytes(bytes)}, ${history}${writer(largest)}`;
   return `Most of it, by the copy of ${at.slice(0, 10)}: ${most}.${growing(kinds, liveBytes, quotaBytes)}`;

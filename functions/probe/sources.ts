@@ -4,7 +4,7 @@
 import { readContentsHistory } from '../aws/contents-history.ts';
 import { loadTlsMaterial } from '../aws/credentials.ts';
 import type { ClusterConfiguration } from '../contract/configuration.ts';
-import type { KeptContents } from '../contract/contents.ts';
+import { type KeptContents, newestWithHistory } from '../contract/contents.ts';
 import { SetupError } from '../contract/errors.ts';
 import type { TlsMaterial } from '../contract/tls-material.ts';
 import { endpointsOf, observedNodes } from '../control-plane/nodes.ts';
@@ -65,7 +65,7 @@ export class ProbeMemory {
     if (table === undefined) return undefined;
     const read = async () => {
       const { nights } = await readContentsHistory(table, cluster);
-      return nights.find(({ isCompacted }) => !isCompacted);
+      return newestWithHistory(nights);
     };
     try {
       return (await this.#contents.get(`${table} ${cluster}`, read)).value;

@@ -1,7 +1,7 @@
 // Recovery from NOSPACE: observe, decide, act, verify (docs/architecture.md, "The way of an event").
 
 import { readContentsHistory } from '../aws/contents-history.ts';
-import type { KeptContents } from '../contract/contents.ts';
+import { type KeptContents, newestWithHistory } from '../contract/contents.ts';
 import { formatBytes, type PlannedStep } from '../contract/report.ts';
 import { flawInWords, hasFlaw } from '../contract/versions.ts';
 import { askNodes } from '../control-plane/ask-nodes.ts';
@@ -167,7 +167,7 @@ async function lastNight({ journal, table, configuration }: ReachableRun): Promi
   const options = { guarded: false, retried: 'failures' } as const;
   const step = await journal.step<{ done: KeptContents }>('last night', options, async () => {
     const { nights } = await readContentsHistory(table, configuration.name);
-    const night = nights.find(({ isCompacted }) => !isCompacted);
+    const night = newestWithHistory(nights);
     if (night === undefined) return { outcome: 'nothing-to-do', detail: 'no copy of an earlier night in the table' };
     return { outcome: 'done', detail: `what filled it: as of the copy of ${night.at}`, data: night };
   });

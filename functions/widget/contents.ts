@@ -1,6 +1,6 @@
 // What fills the database, by the last copy of it: each kind as a bar of the file, what is live in it and what is
 // history.
-import type { KeptContents } from '../contract/contents.ts';
+import { formatPerMinute, heldBytes, type KeptContents, WORTH_A_MINUTE } from '../contract/contents.ts';
 import { formatBytes } from '../contract/report.ts';
 import { cut, type Html, html } from './html.ts';
 import type { Frame, Situation } from './situation.ts';
@@ -12,8 +12,6 @@ const SHOWN_KINDS = 5;
 /** Less of the file is shown among the others. */
 const WORTH_SHARE = 0.005;
 const SHOWN_MANAGERS = 2;
-/** Below this many writes a minute nobody is to be asked about them. */
-const WORTH_A_MINUTE = 0.1;
 /** Of the file, a day: growth that can be seen. */
 const WORTH_GROWTH = 0.001;
 
@@ -30,7 +28,7 @@ export function drawContents(
 ): Html {
   if (contents === null) return html``;
   const { at, bytes, freeBytes, isCompacted, earlier } = contents;
-  const shown = contents.kinds.filter((kind) => bytesOf(kind) >= WORTH_SHARE * bytes).slice(0, SHOWN_KINDS);
+  const shown = contents.kinds.filter((kind) => heldBytes(kind) >= WORTH_SHARE * bytes).slice(0, SHOWN_KINDS);
   const others = contents.kinds.length - shown.length + contents.otherKinds;
   const rest = {
     liveBytes: contents.liveBytes - sum(shown, ({ liveBytes }) => liveBytes),
@@ -42,7 +40,7 @@ export function drawContents(
   return html`<div class="em-contents">
     <h3>What fills it</h3>
     <div class="em-note">${formatBytes(bytes)} as copied ${age}${isCompacted && ', behind a compaction'}${
-      earlier && ` · ${rate(earlier.revisionsPerMinute)} revisions a minute`
+      earlier && ` · ${formatPerMinute(earlier.revisionsPerMinute)} revisions a minute`
     }</div>
     ${shown.map((kind) => drawKind(kind, contents, { theme, offsetMinutes }))}
     ${others > 0 && drawRow(`${others} other ${others === 1 ? 'kind' : 'kinds'}`, rest, bytes, theme)}
@@ -64,13 +62,13 @@ function drawKind(kind: Kind, { bytes }: KeptContents, { theme, offsetMinutes }:
   const [plural = '', ...group] = resource.split('.');
   const words = [
     cut(group.join('.'), 80),
-    historyBytes > 0 && `${percent(historyBytes / bytesOf(kind))} history`,
+    historyBytes > 0 && `${percent(historyBytes / heldBytes(kind))} history`,
     namespaces > 1 && `${namespaces.toLocaleString('en')} namespaces`,
     managers.length > 0 && `written by ${managers.join(' and ')}`,
     managers.length === 0 && writers !== undefined && writers.encrypted === writers.writes && 'encrypted',
     growth !== undefined &&
       growth.writesPerMinute >= WORTH_A_MINUTE &&
-      `${rate(growth.writesPerMinute)} or more a minute since ${formatDate(Date.parse(growth.since), offsetMinutes)}`,
+      `${formatPerMinute(growth.writesPerMinute)} or more a minute since ${formatDate(Date.parse(growth.since), offsetMinutes)}`,
     Math.abs(perDay) >= WORTH_GROWTH * bytes && `${perDay < 0 ? '−' : '+'}${formatBytes(Math.abs(perDay))} live a day`,
   ];
   return drawRow(
@@ -116,14 +114,6 @@ function drawNamespaces(kinds: readonly Kind[]): Html {
     const places = kind.largest.map(({ namespace, bytes }) => `${cut(namespace, 63)} ${formatBytes(bytes)}`);
     return html`<div class="em-note"><b>${cut(kind.resource, 80)}</b> ${places.join(', ')}${more > 0 && ` and ${more} more`}</div>`;
   })}</details>`;
-}
-
-function rate(perMinute: number): string {
-  return perMinute < 10 ? perMinute.toPrecision(2) : Math.round(perMinute).toLocaleString('en');
-}
-
-function bytesOf({ liveBytes, historyBytes }: Kind): number {
-  return liveBytes + historyBytes;
 }
 
 function sum(kinds: readonly Kind[], of: (kind: Kind) => number): number {

@@ -1,7 +1,7 @@
 // The state table's records as the page needs them, checked: they may have been written by an older or a newer version.
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import * as z from 'zod/mini';
-import { type KeptContents, keptContentsSchema } from '../contract/contents.ts';
+import { type KeptContents, keptContentsSchema, newestWithHistory } from '../contract/contents.ts';
 import { describeError, InvalidInputError } from '../contract/errors.ts';
 import type { Immutable } from '../contract/immutable.ts';
 import { tryJson } from '../contract/json.ts';
@@ -55,7 +55,7 @@ export function parseLook(item: Item | undefined): ProbeLook | null {
  */
 export function parseContents(items: readonly Item[]): KeptContents | null {
   const kept = items.flatMap(({ contents }) => keptContentsSchema.safeParse(tryJson(contents?.S ?? '')).data ?? []);
-  return kept.find(({ isCompacted }) => !isCompacted) ?? kept[0] ?? null;
+  return newestWithHistory(kept) ?? kept[0] ?? null;
 }
 
 export function parseReport(item: Item): { readonly report: PastRun } | { readonly problem: string } {
